@@ -1,0 +1,38 @@
+/* A byte buffer with a cap: bytes are appended at the end and consumed at the front. It grows with
+ * what was received, never with what was announced. Not thread-safe; owned by one struct.
+ * The memory is wiped on buf_clear() if the buffer was made with `secret`.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf {
+	uint8_t *bytes; /* malloc'ed */
+	size_t start;	/* first byte not consumed */
+	size_t end;	/* one past the last */
+	size_t size;	/* allocated */
+	size_t max;	/* cap on end - start */
+};
+
+void buf_init(struct buf *buf, size_t max);
+void buf_clear(struct buf *buf);
+/* False, and nothing appended, if the cap would be exceeded. */
+bool buf_append(struct buf *buf, const void *bytes, size_t len);
+bool buf_append_str(struct buf *buf, const char *str);
+bool buf_printf(struct buf *buf, const char *format, ...) G_GNUC_PRINTF(2, 3);
+void buf_consume(struct buf *buf, size_t len);
+/* Overwrites what is there with zeros, then empties it: for logins. */
+void buf_wipe(struct buf *buf);
+
+static inline const uint8_t *buf_data(const struct buf *buf)
+{
+	return buf->bytes + buf->start;
+}
+
+static inline size_t buf_len(const struct buf *buf)
+{
+	return buf->end - buf->start;
+}

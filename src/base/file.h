@@ -1,0 +1,18 @@
+/* Small helpers on local files. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* mkdir -p; the last component gets mode 0700, and an existing one must be a directory of ours. */
+bool file_make_private_dir(const char *path, GError **error);
+/* The whole file if it is a regular one of at most `max` bytes. With `private`: refused
+ * (ERROR_CONFIG) if group or others may read it or it is not ours. The result is NUL-terminated,
+ * with `*ret_len` bytes before the NUL. Free with g_free(). */
+bool file_read(const char *path, size_t max, bool private, char **ret_bytes, gsize *ret_len,
+	       GError **error);
+/* Removes a directory of ours and all in it, never following a link. A missing one is fine. */
+bool file_remove_tree(const char *path, GError **error);
+/* Writes all, through EINTR and short writes. */
+bool file_pwrite_all(int fd, const void *bytes, size_t len, off_t offset);

@@ -1,0 +1,22 @@
+/* Every cap on what a server may make us hold, in one place. Sizes in bytes. */
+#pragma once
+
+#define LIMIT_GREETING_LINE (8 * 1024)	 /* the first line of a connection */
+#define LIMIT_PREAUTH_LINE (16 * 1024)	 /* any line before login */
+#define LIMIT_LINE (64 * 1024)		 /* a response without its literals */
+#define LIMIT_INLINE_LITERAL (64 * 1024) /* a literal held in memory */
+#define LIMIT_RESPONSE (1024 * 1024)	 /* a response with its inline literals */
+#define LIMIT_NESTING 32		 /* parentheses */
+#define LIMIT_TOKENS 100000		 /* a response */
+#define LIMIT_MAILBOX_NAME 1000
+#define LIMIT_FOLDERS 100000 /* lines of LIST */
+#define LIMIT_FOLDER_DEPTH 64
+#define LIMIT_MESSAGES 2000000 /* a folder */
+#define LIMIT_MESSAGE_SIZE (256ull * 1024 * 1024)
+#define LIMIT_KEYWORDS 64 /* flags beyond the system ones, a message */
+#define LIMIT_CAPABILITIES 512
+#define LIMIT_SECRET (16 * 1024)
+#define LIMIT_LOG_RING (1024 * 1024)
+#define LIMIT_CONNECT_MS 30000	      /* TCP, TLS, greeting: each */
+#define LIMIT_IDLE_MS 30000	      /* a command in flight and not one byte */
+#define LIMIT_JOB_MS (15 * 60 * 1000) /* a job that drips */

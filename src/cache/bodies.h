@@ -1,0 +1,55 @@
+/* The message files: DIR/bodies/<epoch in hex>/<uid>, complete and verbatim; "<uid>.part" while one
+ * is being fetched. Paths are made of numbers, never of a server's names. A complete file is made
+ * by rename and never changed after; an open descriptor outlives its removal.
+ *
+ * Files are not synced to disk one by one: the index knows the exact size, and a file whose size
+ * differs (after a power failure) is dropped and fetched again. Use is remembered as the file's
+ * atime, set by us.
+ *
+ * The engine thread writes; any thread may read.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct bodies;
+
+/* Removes left-over parts. ERROR_IO. */
+struct bodies *bodies_open(const char *dir, uint64_t max_bytes, GError **error);
+void bodies_close(struct bodies **bodies);
+
+/* --- any thread --- */
+
+/* A descriptor (the caller's to close) of the complete message, or -1. `expected` is the exact size
+ * if known, else UINT64_MAX; a file of another size is removed and counts as missing. */
+int bodies_get(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t expected,
+	       uint64_t *ret_size);
+/* The same of one that is being fetched: `*ret_received` bytes from its start may be read. The
+ * descriptor stays valid when the part becomes complete. */
+int bodies_get_part(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t *ret_received);
+/* Bytes of the part that may be read; 0 if there is no part (complete, dropped or not begun). */
+uint64_t bodies_received(struct bodies *bodies, uint32_t epoch, uint32_t uid);
+uint64_t bodies_total(struct bodies *bodies);
+
+/* --- the engine thread --- */
+
+/* Begins a part, or finds the one under way, and gives its received length. ERROR_IO. */
+bool bodies_part_begin(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t *ret_received,
+		       GError **error);
+/* Writes behind what was received; not yet readable. ERROR_IO. */
+bool bodies_part_write(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t offset,
+		       const void *bytes, gsize len, GError **error);
+/* The first `received` bytes are verified to be this message's: they may be read. */
+void bodies_part_publish(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t received);
+/* It is complete with `size` bytes, all verified: truncates to that, renames. ERROR_IO. */
+bool bodies_part_commit(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t size,
+			GError **error);
+void bodies_part_discard(struct bodies *bodies, uint32_t epoch, uint32_t uid);
+
+void bodies_drop(struct bodies *bodies, uint32_t epoch, uint32_t uid);
+void bodies_drop_epoch(struct bodies *bodies, uint32_t epoch);
+/* Removes the least recently used files until 90 % of the maximum is left, if it is exceeded; no
+ * part under way. */
+void bodies_evict(struct bodies *bodies);

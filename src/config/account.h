@@ -1,0 +1,45 @@
+/* What is known of an account: where it is and how to treat it. Built by the command line (and
+ * later the configuration file), then never changed: any thread may read it. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum account_protocol { ACCOUNT_IMAP };
+
+enum tls_mode {
+	TLS_IMPLICIT, /* from the first byte */
+	TLS_STARTTLS, /* required before login */
+	TLS_OFF,      /* cleartext; only if the user said so */
+};
+
+enum names_mode { NAMES_LABEL, NAMES_UID };
+
+struct account {
+	char *name; /* "alice@host" or "alice@host:port": log, cache directory, df */
+	enum account_protocol protocol;
+	char *user;
+	char *host; /* DNS name or IP address, without brackets */
+	uint16_t port;
+	enum tls_mode tls;
+	char *tls_ca;	       /* PEM file instead of the system's; may be NULL */
+	char *tls_fingerprint; /* "SHA256:" and 64 hex digits, lower case; may be NULL */
+	char *password_command;
+	char *password_file;
+	enum names_mode names;
+	uint32_t poll_s;    /* how old a listing may be */
+	uint32_t timeout_s; /* how long the server may be silent */
+	uint64_t cache_size_bytes;
+	bool delay_connect; /* mount before the first login */
+};
+
+void account_clear(struct account *account);
+
+/* Parses "imaps://user@host:port" into the account. ERROR_USAGE says which part is wrong; a
+ * password in the URL is refused without repeating it. User and host may be percent-encoded;
+ * controls in them are refused. IPv6 in brackets. A path is refused. */
+bool account_parse_url(struct account *account, const char *url, GError **error);
+
+/* A directory name for the account: no '/', no leading '.', reversible. Free with g_free(). */
+char *account_dir_name(const struct account *account);

@@ -1,0 +1,24 @@
+/* What an operation lacks: a small comparable key. The same need of many readers is met once. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum need_kind {
+	NEED_NONE,
+	NEED_FOLDERS, /* the list of folders, at most poll seconds old */
+	NEED_FOLDER,  /* folder `id`: its messages, at most poll seconds old */
+	NEED_BODY,    /* epoch `id`, message `uid`: its first `upto` bytes, or all */
+};
+
+struct need {
+	enum need_kind kind;
+	uint32_t id;
+	uint32_t uid;
+	uint64_t upto; /* bytes; UINT64_MAX: the whole. Not part of the key */
+};
+
+static inline bool need_equal(const struct need *a, const struct need *b)
+{
+	return a->kind == b->kind && a->id == b->id && a->uid == b->uid;
+}

@@ -1,0 +1,62 @@
+/* A byte stream to a server: TCP, with TLS from the start or later. Non-blocking; owned and called
+ * by one thread, which polls link_fd() for link_events() and steps it. Names are resolved in a
+ * helper thread, so that no call here waits; every address is tried in turn (RFC 8305 order,
+ * without racing them), each with its own share of LIMIT_CONNECT_MS.
+ *
+ * Certificates are verified against the system's store or `ca_file`, the host name (DNS without
+ * partial wildcards, or IP) against the certificate; TLS 1.2 at least. With `fingerprint` the
+ * certificate must have that SHA-256 (of the DER certificate), and then needs no CA: the user has
+ * vouched for it.
+ *
+ * Errors: ERROR_NO_HOST, ERROR_UNREACHABLE, ERROR_TIMEOUT, ERROR_TLS. After an error the link is
+ * dead and can only be freed.
+ */
+#pragma once
+
+#include "config/account.h"
+
+#include <sys/types.h>
+
+struct link;
+
+struct link_config {
+	const char *host; /* copied */
+	uint16_t port;
+	bool tls; /* from the first byte */
+	const char *ca_file;
+	const char *fingerprint;
+};
+
+enum link_state {
+	LINK_RESOLVING,
+	LINK_CONNECTING,
+	LINK_HANDSHAKE, /* TLS */
+	LINK_OPEN,
+	LINK_DEAD,
+};
+
+struct link *link_new(const struct link_config *config, int64_t now_ms);
+void link_free(struct link **link);
+
+enum link_state link_state(const struct link *link);
+/* What to poll; -1 and 0 are possible. In LINK_RESOLVING it is a pipe. */
+int link_fd(const struct link *link);
+short link_events(const struct link *link, bool want_write);
+/* When link_step() must be called even without an event; INT64_MAX if never. */
+int64_t link_deadline_ms(const struct link *link);
+/* True if link_read() may give bytes that poll() does not announce (TLS records read already). */
+bool link_pending(const struct link *link);
+
+/* Drives resolving, connecting and the handshake. False if the link died. */
+bool link_step(struct link *link, int64_t now_ms, GError **error);
+/* Starts TLS on an open link. The caller has made sure that no byte is buffered. */
+bool link_start_tls(struct link *link, int64_t now_ms, GError **error);
+
+/* > 0 bytes; 0: nothing now; -1: dead, with an error. The peer's close is ERROR_UNREACHABLE, a
+ * close without close_notify too. */
+ssize_t link_read(struct link *link, void *bytes, size_t max, GError **error);
+ssize_t link_write(struct link *link, const void *bytes, size_t len, GError **error);
+
+/* "127.0.0.1:993" and "TLSv1.3 TLS_AES_256_GCM_SHA384" or "cleartext"; free with g_free(). */
+char *link_describe_peer(const struct link *link);
+char *link_describe_tls(const struct link *link);

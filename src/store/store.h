@@ -1,0 +1,163 @@
+/* The mailstore contract: what the engine asks of a remote mailbox and what it is told. A store is
+ * one connection; the engine opens several. A backend reports facts into a sink, in the order in
+ * which the server told them, and never decides what to keep; the engine's applier turns facts into
+ * index transactions.
+ *
+ * Life: open() starts connecting and returns at once. The engine polls what poll() says and calls
+ * step() on events and deadlines. While ready() the engine may submit() jobs that accepts() takes;
+ * every submitted job comes back by sink->done() exactly once: during step(), or during close()
+ * with ERROR_UNREACHABLE. After step() returned false the store is dead: the engine closes it. A
+ * job that came back with any other error than those of the connection has failed by itself; the
+ * connection lives.
+ *
+ * A job may be retried on a new connection if it came back because the connection ended: none of
+ * the present kinds changes anything.
+ *
+ * All calls and all sink functions run in the engine thread. Sink functions must not call the
+ * store. Strings and sets in facts live during the call.
+ */
+#pragma once
+
+#include "config/account.h"
+#include "protocol/seqset.h"
+
+#include <poll.h>
+
+enum store_attribute { /* as enum imap_list_attribute, kept in the index */
+		       STORE_ATTR_NOSELECT = 1 << 0,
+		       STORE_ATTR_NOINFERIORS = 1 << 1,
+		       STORE_ATTR_NONEXISTENT = 1 << 2,
+		       STORE_ATTR_SUBSCRIBED = 1 << 3,
+		       STORE_ATTR_ALL = 1 << 4,
+		       STORE_ATTR_ARCHIVE = 1 << 5,
+		       STORE_ATTR_DRAFTS = 1 << 6,
+		       STORE_ATTR_FLAGGED = 1 << 7,
+		       STORE_ATTR_JUNK = 1 << 8,
+		       STORE_ATTR_SENT = 1 << 9,
+		       STORE_ATTR_TRASH = 1 << 10,
+};
+
+enum store_flag { /* as enum imap_flag, kept in the index */
+		  STORE_FLAG_SEEN = 1 << 0,
+		  STORE_FLAG_ANSWERED = 1 << 1,
+		  STORE_FLAG_FLAGGED = 1 << 2,
+		  STORE_FLAG_DELETED = 1 << 3,
+		  STORE_FLAG_DRAFT = 1 << 4,
+};
+
+enum store_job_kind {
+	STORE_LIST,    /* facts: folder...; */
+	STORE_STATUS,  /* facts: status for each of `names` that could be asked */
+	STORE_REFRESH, /* facts: opened, then message, flags, gone, present in any order */
+	STORE_BODY,    /* facts: body_begin, body_data..., body_end */
+	STORE_QUOTA,   /* facts: quota, if the server has one */
+	STORE_PROBE,   /* is it alive, has the open folder changed? facts: changed */
+};
+
+/* What the index knew of a folder when the job was made. */
+struct store_known {
+	uint64_t uidvalidity; /* 0: never opened; then the rest is meaningless */
+	uint32_t uidnext;     /* all UIDs below are known */
+	uint64_t modseq;      /* 0: none */
+	uint32_t messages;
+};
+
+struct store_job {
+	enum store_job_kind kind;
+	uint32_t folder;	  /* the engine's number of it, given back in facts */
+	char *name;		  /* REFRESH, BODY: the mailbox, as the server spelt it */
+	struct store_known known; /* REFRESH; BODY: uidvalidity alone, another one is ERROR_STALE */
+	GPtrArray *names;	  /* STATUS: of char * */
+	GArray *folders;	  /* STATUS: of uint32_t, beside `names` */
+	/* BODY */
+	uint32_t uid;
+	uint64_t origin; /* first byte wanted */
+	uint64_t window; /* bytes wanted; 0: the whole message, with origin 0 */
+	/* the engine's own */
+	unsigned tries;
+	uint32_t epoch;
+};
+
+struct store_job *store_job_new(enum store_job_kind kind);
+void store_job_free(struct store_job **job);
+
+struct store_folder {
+	const char *name;
+	char separator;
+	unsigned attributes;
+};
+
+struct store_mailbox {
+	uint64_t uidvalidity;
+	uint64_t messages;
+	uint32_t uidnext; /* 0: not told */
+	uint64_t modseq;  /* 0: none */
+	bool read_only;
+};
+
+struct store_message {
+	uint32_t uid;
+	uint64_t size;
+	int64_t date_s;
+	unsigned flags;
+	GPtrArray *keywords; /* may be NULL */
+	const char *subject; /* raw, unfolded or not; NULL if it has none */
+};
+
+struct store_quota {
+	uint64_t used_bytes, limit_bytes; /* limit 0: none told */
+	uint64_t used_messages, limit_messages;
+};
+
+struct store_sink {
+	void (*folder)(void *data, const struct store_folder *folder);
+	void (*status)(void *data, uint32_t folder, const struct store_mailbox *mailbox);
+	void (*opened)(void *data, uint32_t folder, const struct store_mailbox *mailbox);
+	/* A message with all its items. Known ones may come again. */
+	void (*message)(void *data, uint32_t folder, const struct store_message *message);
+	void (*flags)(void *data, uint32_t folder, uint32_t uid, unsigned flags,
+		      GPtrArray *keywords);
+	void (*gone)(void *data, uint32_t folder, const struct seqset *uids);
+	/* Exactly these UIDs exist below `upto`; checked against the server's own count. */
+	void (*present)(void *data, uint32_t folder, const struct seqset *uids, uint32_t upto);
+	/* The refresh established this state; comes last. */
+	void (*refreshed)(void *data, uint32_t folder, uint32_t uidnext, uint64_t modseq);
+	/* Something happened in the open folder that only a refresh can tell. */
+	void (*changed)(void *data, uint32_t folder);
+	void (*quota)(void *data, const struct store_quota *quota);
+	/* Bytes of the message, not yet verified. */
+	bool (*body_begin)(void *data, const struct store_job *job);
+	bool (*body_data)(void *data, const struct store_job *job, uint64_t offset,
+			  const void *bytes, size_t len);
+	/* [origin, origin + len) is verified; `complete`: the message ends there. Not called on
+	 * failure. */
+	void (*body_end)(void *data, const struct store_job *job, uint64_t len, bool complete);
+	/* `error` is NULL on success. The job is the engine's again. */
+	void (*done)(void *data, struct store_job *job, const GError *error);
+};
+
+struct secret;
+struct store;
+
+struct store_config {
+	const struct account *account; /* borrowed for the life of the store */
+	const struct secret *secret;   /* borrowed likewise */
+	const char *role;	       /* "list", "body": for traces */
+};
+
+struct store_ops {
+	struct store *(*open)(const struct store_config *config, const struct store_sink *sink,
+			      void *data, int64_t now_ms);
+	/* Says goodbye if that costs nothing, gives back all jobs. */
+	void (*close)(struct store **store);
+	bool (*ready)(const struct store *store);
+	/* fd may be -1. `*ret_deadline_ms` INT64_MAX: none; 0: step at once. */
+	void (*poll)(const struct store *store, struct pollfd *ret_poll, int64_t *ret_deadline_ms);
+	bool (*step)(struct store *store, int64_t now_ms, GError **error);
+	bool (*accepts)(const struct store *store, const struct store_job *job);
+	void (*submit)(struct store *store, struct store_job *job, int64_t now_ms);
+	/* Lines "key: value" for .mailfs/status: server, tls, capabilities. */
+	void (*describe)(const struct store *store, GString *out);
+};
+
+extern const struct store_ops store_imap;

@@ -1,0 +1,91 @@
+/* The namespace: every operation a plain synchronous function over the index and the message files.
+ * If something is missing that the server may have, it returns TREE_AGAIN with the need; the caller
+ * parks the request, states the need, and calls the same function again when it is settled.
+ *
+ * A need is hard (nothing can be answered without it) or soft (the answer may be older than it
+ * should be): `need_soft`. The second call says in tree_call.give_up why waiting ended (0: it was
+ * met, ask anew; an errno: it was not). With an errno a soft need is answered from what is known
+ * and a hard one fails with that errno; TREE_AGAIN is not returned then.
+ *
+ * Any thread may call; a struct tree_call belongs to one call. Results: 0, an errno, or TREE_AGAIN.
+ */
+#pragma once
+
+#include "cache/bodies.h"
+#include "cache/index.h"
+#include "config/account.h"
+#include "engine/engine.h"
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#define TREE_AGAIN (-1)
+
+struct tree;
+struct tree_file;
+
+struct tree_config {
+	const struct account *account; /* borrowed, as the rest */
+	struct index *index;
+	struct bodies *bodies;
+	struct engine *engine;
+};
+
+struct tree_call {
+	int give_up;
+	struct need need;
+	bool need_soft;
+};
+
+/* Node ids (also st_ino): kind in bits 60-63, folder or epoch in 32-59, UID in 0-31. The root is 1.
+ */
+enum node_kind { NODE_SPECIAL, NODE_FOLDER, NODE_MESSAGE, NODE_CONTROL };
+
+struct tree_entry {
+	uint64_t node;
+	struct stat attr;
+	bool volatile_attr; /* may change at any time: no attribute caching (folders, control files)
+			     */
+};
+
+struct tree *tree_new(const struct tree_config *config, GError **error);
+void tree_free(struct tree **tree);
+
+int tree_lookup(struct tree *tree, struct tree_call *call, uint64_t parent, const char *name,
+		struct tree_entry *ret);
+int tree_getattr(struct tree *tree, struct tree_call *call, uint64_t node, struct tree_entry *ret);
+
+/* `*ret_generation` changes whenever the listing does. A folder that was never listed is waited for
+ * here, so that tree_readdir() never waits. */
+int tree_opendir(struct tree *tree, struct tree_call *call, uint64_t node, int64_t *ret_generation,
+		 uint32_t *ret_entries);
+/* Entries behind `cookie` (0: from the start) until `each` returns false. Cookies rise. */
+typedef bool (*tree_entry_fn)(void *data, const char *name, const struct tree_entry *entry,
+			      uint64_t cookie);
+int tree_readdir(struct tree *tree, uint64_t node, uint64_t cookie, tree_entry_fn each, void *data);
+
+/* Read-only; any other access is EROFS. */
+int tree_open(struct tree *tree, struct tree_call *call, uint64_t node, int flags,
+	      struct tree_file **ret);
+void tree_close(struct tree_file **file);
+/* Control files: their size is that of the moment, so the kernel must not cache. */
+bool tree_file_is_control(const struct tree_file *file);
+/* True once after the exact size turned out to differ from what getattr said before: the kernel's
+ * copy must be dropped before the answer to this open or read is sent. */
+bool tree_file_take_resized(struct tree_file *file);
+/* `*ret_len` < len only at the end. `buffer` has room for `len` bytes. */
+int tree_read(struct tree *tree, struct tree_call *call, struct tree_file *file, uint64_t offset,
+	      size_t len, void *buffer, size_t *ret_len);
+
+int tree_statfs(struct tree *tree, struct statvfs *ret);
+
+/* The listed name of a message and its alias, for notifications. g_free() both. */
+char *tree_message_name(const struct tree *tree, uint32_t uid, const char *label,
+			const char *token);
+char *tree_message_alias(uint32_t uid);
+/* The name of a folder in its parent. g_free(). */
+char *tree_folder_name(uint32_t parent, const char *leaf);
+uint64_t tree_folder_node(uint32_t folder); /* INDEX_ROOT: the root */
+uint64_t tree_message_node(uint32_t epoch, uint32_t uid);
+enum node_kind tree_node_kind(uint64_t node);
+uint32_t tree_node_epoch(uint64_t node); /* of a message; of a folder its id */
