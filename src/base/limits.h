@@ -3,9 +3,9 @@
 
 #define LIMIT_GREETING_LINE (8 * 1024)	 /* the first line of a connection */
 #define LIMIT_PREAUTH_LINE (16 * 1024)	 /* any line before login */
-#define LIMIT_LINE (64 * 1024)		 /* a response without its literals */
+#define LIMIT_LINE            (1024 * 1024) /* a response without its literals: SEARCH, VANISHED */
 #define LIMIT_INLINE_LITERAL (64 * 1024) /* a literal held in memory */
-#define LIMIT_RESPONSE (1024 * 1024)	 /* a response with its inline literals */
+#define LIMIT_RESPONSE        (2 * 1024 * 1024) /* a response with its inline literals */
 #define LIMIT_NESTING 32		 /* parentheses */
 #define LIMIT_TOKENS 100000		 /* a response */
 #define LIMIT_MAILBOX_NAME 1000
