@@ -1,6 +1,6 @@
 /* A byte buffer with a cap: bytes are appended at the end and consumed at the front. It grows with
  * what was received, never with what was announced. Not thread-safe; owned by one struct.
- * The memory is wiped on buf_clear() if the buffer was made with `secret`.
+ * Memory that is left behind by growing is wiped, so buf_wipe() really removes a login.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct buf {
-	uint8_t *bytes; /* malloc'ed */
+	uint8_t *bytes; /* NULL before the first byte */
 	size_t start;	/* first byte not consumed */
 	size_t end;	/* one past the last */
 	size_t size;	/* allocated */
@@ -23,13 +23,15 @@ void buf_clear(struct buf *buf);
 bool buf_append(struct buf *buf, const void *bytes, size_t len);
 bool buf_append_str(struct buf *buf, const char *str);
 bool buf_printf(struct buf *buf, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* `len` is at most buf_len(). */
 void buf_consume(struct buf *buf, size_t len);
 /* Overwrites what is there with zeros, then empties it: for logins. */
 void buf_wipe(struct buf *buf);
 
+/* Never NULL. Valid until the next call that changes the buffer. */
 static inline const uint8_t *buf_data(const struct buf *buf)
 {
-	return buf->bytes + buf->start;
+	return buf->bytes ? buf->bytes + buf->start : (const uint8_t *)"";
 }
 
 static inline size_t buf_len(const struct buf *buf)

@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* mkdir -p; the last component gets mode 0700, and an existing one must be a directory of ours. */
+/* mkdir -p; the last component gets mode 0700, and an existing one must be a directory of ours, not
+ * a link. ERROR_IO, here and below, if nothing else is said. */
 bool file_make_private_dir(const char *path, GError **error);
 /* The whole file if it is a regular one of at most `max` bytes. With `private`: refused
  * (ERROR_CONFIG) if group or others may read it or it is not ours. The result is NUL-terminated,
