@@ -3,9 +3,9 @@
 
 #define LIMIT_GREETING_LINE (8 * 1024)	 /* the first line of a connection */
 #define LIMIT_PREAUTH_LINE (16 * 1024)	 /* any line before login */
-#define LIMIT_LINE            (1024 * 1024) /* a response without its literals: SEARCH, VANISHED */
+#define LIMIT_LINE (1024 * 1024)	 /* a response without its literals: SEARCH, VANISHED */
 #define LIMIT_INLINE_LITERAL (64 * 1024) /* a literal held in memory */
-#define LIMIT_RESPONSE        (2 * 1024 * 1024) /* a response with its inline literals */
+#define LIMIT_RESPONSE (2 * 1024 * 1024) /* a response with its inline literals */
 #define LIMIT_NESTING 32		 /* parentheses */
 #define LIMIT_TOKENS 100000		 /* a response */
 #define LIMIT_MAILBOX_NAME 1000
@@ -18,5 +18,7 @@
 #define LIMIT_SECRET (16 * 1024)
 #define LIMIT_LOG_RING (1024 * 1024)
 #define LIMIT_CONNECT_MS 30000	      /* TCP, TLS, greeting: each */
+#define LIMIT_CONNECT_SHARE_MS 10000  /* TCP to one of several addresses */
+#define LIMIT_ADDRESSES 16	      /* of a host */
 #define LIMIT_IDLE_MS 30000	      /* a command in flight and not one byte */
 #define LIMIT_JOB_MS (15 * 60 * 1000) /* a job that drips */

@@ -1,15 +1,16 @@
 /* A byte stream to a server: TCP, with TLS from the start or later. Non-blocking; owned and called
  * by one thread, which polls link_fd() for link_events() and steps it. Names are resolved in a
  * helper thread, so that no call here waits; every address is tried in turn (RFC 8305 order,
- * without racing them), each with its own share of LIMIT_CONNECT_MS.
+ * without racing them), each with its own share of LIMIT_CONNECT_MS. If none works, the error is
+ * that of the first one that refused, else that of the last.
  *
  * Certificates are verified against the system's store or `ca_file`, the host name (DNS without
  * partial wildcards, or IP) against the certificate; TLS 1.2 at least. With `fingerprint` the
  * certificate must have that SHA-256 (of the DER certificate), and then needs no CA: the user has
  * vouched for it.
  *
- * Errors: ERROR_NO_HOST, ERROR_UNREACHABLE, ERROR_TIMEOUT, ERROR_TLS. After an error the link is
- * dead and can only be freed.
+ * Errors: ERROR_NO_HOST, ERROR_UNREACHABLE, ERROR_TIMEOUT, ERROR_TLS, ERROR_CONFIG (ca_file). After
+ * an error the link is dead and can only be freed; every call repeats the error.
  */
 #pragma once
 
@@ -22,9 +23,9 @@ struct link;
 struct link_config {
 	const char *host; /* copied */
 	uint16_t port;
-	bool tls; /* from the first byte */
-	const char *ca_file;
-	const char *fingerprint;
+	bool tls;		 /* from the first byte */
+	const char *ca_file;	 /* NULL: the system's store; copied */
+	const char *fingerprint; /* as in struct account; may be NULL; copied */
 };
 
 enum link_state {
@@ -39,10 +40,12 @@ struct link *link_new(const struct link_config *config, int64_t now_ms);
 void link_free(struct link **link);
 
 enum link_state link_state(const struct link *link);
-/* What to poll; -1 and 0 are possible. In LINK_RESOLVING it is a pipe. */
+/* What to poll; -1 and 0 are possible. In LINK_RESOLVING it is an eventfd. Whatever poll() reports
+ * then, step, read and write: TLS may have to write in order to read and the reverse. */
 int link_fd(const struct link *link);
 short link_events(const struct link *link, bool want_write);
-/* When link_step() must be called even without an event; INT64_MAX if never. */
+/* When link_step() must be called even without an event (of a new link: at once); INT64_MAX if
+ * never. */
 int64_t link_deadline_ms(const struct link *link);
 /* True if link_read() may give bytes that poll() does not announce (TLS records read already). */
 bool link_pending(const struct link *link);
@@ -53,7 +56,8 @@ bool link_step(struct link *link, int64_t now_ms, GError **error);
 bool link_start_tls(struct link *link, int64_t now_ms, GError **error);
 
 /* > 0 bytes; 0: nothing now; -1: dead, with an error. The peer's close is ERROR_UNREACHABLE, a
- * close without close_notify too. */
+ * close without close_notify too. After a link_write() of 0 the next one must offer at least the
+ * same bytes again (at any address): TLS may have begun to send them. */
 ssize_t link_read(struct link *link, void *bytes, size_t max, GError **error);
 ssize_t link_write(struct link *link, const void *bytes, size_t len, GError **error);
 
