@@ -24,12 +24,15 @@ enum imap_frame_event {
 struct imap_frame {
 	struct buf text;    /* the response so far */
 	size_t max_line;    /* LIMIT_GREETING_LINE .. LIMIT_LINE; the owner raises it after login */
-	uint64_t body_size; /* IMAP_FRAME_BODY: what the server announces */
+	uint64_t body_size; /* IMAP_FRAME_BODY: what the server announces; kept until the response
+			       is over, 0 if it has no body literal */
 	const uint8_t *data; /* IMAP_FRAME_DATA: points into the input */
 	size_t data_len;
 	/* private */
 	int state;
+	bool body_seen;
 	size_t line_start;
+	size_t line_bytes; /* of the response, without literals */
 	uint64_t left;
 };
 

@@ -17,6 +17,7 @@ struct seqset {
 };
 
 void seqset_clear(struct seqset *set);
+/* 0 < first <= last */
 void seqset_add(struct seqset *set, uint32_t first, uint32_t last);
 bool seqset_contains(const struct seqset *set, uint32_t n);
 uint64_t seqset_count(const struct seqset *set);
@@ -25,3 +26,5 @@ void seqset_format(const struct seqset *set, GString *out);
 /* Strict but for "5:3" (= 3:5) and an empty member; at most LIMIT_TOKENS ranges. The set is
  * untouched on failure. */
 bool seqset_parse(struct seqset *set, const char *text, size_t len);
+/* The same for the words of SEARCH, parted by spaces: "1 2 9". */
+bool seqset_parse_words(struct seqset *set, const char *text, size_t len);

@@ -1,0 +1,15 @@
+/* The text of a status response: "[CODE arguments] text". */
+#pragma once
+
+#include "protocol/imap_response.h"
+#include "protocol/imap_token.h"
+
+/* From the cursor to the end. Never fails: a code that makes no sense is IMAP_CODE_OTHER. */
+void imap_code_parse(struct imap_cursor *cursor, struct imap_response *response);
+
+/* Words parted by spaces, upper-cased; those that are not printable ASCII are dropped, and
+ * "LITERAL +" is read as one. NULL if there are more than LIMIT_CAPABILITIES. */
+GPtrArray *imap_code_words(const char *text, size_t len);
+/* "(\Seen NIL "$Junk")" from the cursor on, as sent. NULL if it is malformed, or has more than
+ * LIMIT_CAPABILITIES flags. */
+GPtrArray *imap_code_flags(struct imap_cursor *cursor);
