@@ -13,6 +13,7 @@ void buf_init(struct buf *buf, size_t max)
 
 void buf_clear(struct buf *buf)
 {
+	buf_wipe(buf);
 	g_free(buf->bytes);
 	*buf = (struct buf){.max = buf->max};
 }

@@ -1,6 +1,6 @@
 /* A byte buffer with a cap: bytes are appended at the end and consumed at the front. It grows with
  * what was received, never with what was announced. Not thread-safe; owned by one struct.
- * Memory that is left behind by growing is wiped, so buf_wipe() really removes a login.
+ * Memory that is given back is wiped first, so buf_wipe() really removes a login.
  */
 #pragma once
 

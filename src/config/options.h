@@ -18,10 +18,11 @@ struct options {
 
 enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_ERROR };
 
-/* OPTIONS_ERROR sets `error` (ERROR_USAGE or ERROR_CONFIG); an unknown option gets a suggestion.
+/* Fills `options`, whatever was in it; all but OPTIONS_RUN leave it empty.
+ * OPTIONS_ERROR sets `error` (ERROR_USAGE or ERROR_CONFIG); an unknown option gets a suggestion.
  * Options that mount(8) hands through (noauto, user, _netdev, x-*, ...) are swallowed. */
 enum options_result options_parse(struct options *options, int argc, char **argv, GError **error);
 void options_clear(struct options *options);
 
-/* The text of --help. Made from the same table as the parser. */
-const char *options_help(void);
+/* The text of --help. Made from the same table as the parser. Free with g_free(). */
+char *options_help(void);

@@ -1,0 +1,577 @@
+#include "config/options.h"
+
+#include "base/error.h"
+#include "base/number.h"
+#include "base/text.h"
+
+#include <string.h>
+
+#define CACHE_SIZE_MIN (1024 * 1024)
+#define TIMEOUT_MAX_S 600
+
+/* What the command line has said so far. */
+struct parse {
+	struct options *options;
+	GPtrArray *arguments; /* of const char *: SOURCE and MOUNTPOINT */
+	bool tls_off;	      /* waits until the URL is known */
+	enum options_result result;
+};
+
+/* One row an option: the parser, --help and the suggestions all come from it. */
+struct row {
+	char letter;	   /* 0: none */
+	const char *name;  /* as -o key, with '_'; NULL: only a letter */
+	const char *value; /* name of the value; NULL: takes none */
+	const char *help;
+	/* False with an error. `value` is NULL if the row has none. */
+	bool (*set)(struct parse *parse, const char *value, GError **error);
+};
+
+static bool bad_value(GError **error, const char *name, const char *value, const char *wanted)
+{
+	g_autofree char *shown = text_clean(value, -1, 64);
+
+	g_set_error(error, MAILFS_ERROR, ERROR_CONFIG, "%s: '%s' is not %s", name, shown, wanted);
+	return false;
+}
+
+static void replace(char **text, char *with)
+{
+	g_free(*text);
+	*text = with;
+}
+
+/* The daemon leaves the current directory, and a shell does not know the '~' of --option=~/file. */
+static char *path_new(const char *value)
+{
+	g_autofree char *home = NULL;
+
+	if (value[0] == '~' && value[1] == '/')
+		home = g_build_filename(g_get_home_dir(), value + 2, NULL);
+	return g_canonicalize_filename(home ? home : value, NULL);
+}
+
+static bool set_foreground(struct parse *parse, const char *value, GError **error)
+{
+	parse->options->foreground = true;
+	return true;
+}
+
+static bool set_debug(struct parse *parse, const char *value, GError **error)
+{
+	parse->options->debug = parse->options->foreground = true;
+	return true;
+}
+
+static bool set_single(struct parse *parse, const char *value, GError **error)
+{
+	parse->options->single = true;
+	return true;
+}
+
+static bool set_help(struct parse *parse, const char *value, GError **error)
+{
+	parse->result = OPTIONS_HELP;
+	return true;
+}
+
+static bool set_version(struct parse *parse, const char *value, GError **error)
+{
+	parse->result = OPTIONS_VERSION;
+	return true;
+}
+
+static bool set_list(struct parse *parse, const char *value, GError **error);
+
+static bool set_tls(struct parse *parse, const char *value, GError **error)
+{
+	if (strcmp(value, "off") != 0)
+		return bad_value(error, "tls", value, "off");
+	parse->tls_off = true;
+	return true;
+}
+
+static bool set_tls_ca(struct parse *parse, const char *value, GError **error)
+{
+	replace(&parse->options->account.tls_ca, path_new(value));
+	return true;
+}
+
+/* 64 hex digits in lower case, colons only between pairs. */
+static bool fingerprint_digits(const char *value, GString *out)
+{
+	size_t digits = 0;
+
+	for (; *value; value++) {
+		if (*value == ':' && digits % 2 == 0 && digits > 0 && value[-1] != ':' && value[1])
+			continue;
+		if (!g_ascii_isxdigit(*value) || ++digits > 64)
+			return false;
+		g_string_append_c(out, g_ascii_tolower(*value));
+	}
+	return digits == 64;
+}
+
+static bool set_tls_fingerprint(struct parse *parse, const char *value, GError **error)
+{
+	static const char prefix[] = "SHA256:";
+	g_autoptr(GString) text = g_string_new(prefix);
+
+	if (g_ascii_strncasecmp(value, prefix, strlen(prefix)) != 0 ||
+	    !fingerprint_digits(value + strlen(prefix), text))
+		return bad_value(error, "tls_fingerprint", value, "SHA256: and 64 hex digits");
+	replace(&parse->options->account.tls_fingerprint, g_strdup(text->str));
+	return true;
+}
+
+static bool set_password_command(struct parse *parse, const char *value, GError **error)
+{
+	replace(&parse->options->account.password_command, g_strdup(value));
+	return true;
+}
+
+static bool set_password_file(struct parse *parse, const char *value, GError **error)
+{
+	replace(&parse->options->account.password_file, path_new(value));
+	return true;
+}
+
+static bool set_names(struct parse *parse, const char *value, GError **error)
+{
+	if (strcmp(value, "label") == 0)
+		parse->options->account.names = NAMES_LABEL;
+	else if (strcmp(value, "uid") == 0)
+		parse->options->account.names = NAMES_UID;
+	else
+		return bad_value(error, "names", value, "label or uid");
+	return true;
+}
+
+static bool set_poll(struct parse *parse, const char *value, GError **error)
+{
+	uint32_t seconds;
+
+	if (!number_parse_seconds(value, &seconds) || seconds < 1)
+		return bad_value(error, "poll", value, "a number of seconds, at least 1");
+	parse->options->account.poll_s = seconds;
+	return true;
+}
+
+static bool set_timeout(struct parse *parse, const char *value, GError **error)
+{
+	uint32_t seconds;
+
+	if (!number_parse_seconds(value, &seconds) || seconds < 1 || seconds > TIMEOUT_MAX_S)
+		return bad_value(error, "timeout", value, "a number of seconds from 1 to 600");
+	parse->options->account.timeout_s = seconds;
+	return true;
+}
+
+static bool set_cache_size(struct parse *parse, const char *value, GError **error)
+{
+	uint64_t bytes;
+
+	if (!number_parse_size(value, &bytes) || bytes < CACHE_SIZE_MIN || bytes > INT64_MAX)
+		return bad_value(error, "cache_size", value, "a size like 500M, at least 1M");
+	parse->options->account.cache_size_bytes = bytes;
+	return true;
+}
+
+static bool set_delay_connect(struct parse *parse, const char *value, GError **error)
+{
+	parse->options->account.delay_connect = true;
+	return true;
+}
+
+static bool set_nonempty(struct parse *parse, const char *value, GError **error)
+{
+	parse->options->nonempty = true;
+	return true;
+}
+
+static void fuse_option_add(struct options *options, const char *option)
+{
+	if (!g_ptr_array_find_with_equal_func(options->fuse_options, option, g_str_equal, NULL))
+		g_ptr_array_add(options->fuse_options, g_strdup(option));
+}
+
+static bool set_allow_other(struct parse *parse, const char *value, GError **error)
+{
+	parse->options->allow_other = true;
+	fuse_option_add(parse->options, "allow_other");
+	return true;
+}
+
+static const struct row rows[] = {
+	{'f', NULL, NULL, "stay in the foreground", set_foreground},
+	{'d', NULL, NULL, "trace requests and protocol to stderr, implies -f", set_debug},
+	{'s', NULL, NULL, "serve with a single thread", set_single},
+	{'o', NULL, "OPT[,OPT...]", "options as in fstab(5), see below", set_list},
+	{0, "tls", "off", "never encrypt; only with imap://", set_tls},
+	{0, "tls_ca", "FILE", "trust the certificates in FILE instead of the system's", set_tls_ca},
+	{0, "tls_fingerprint", "SHA256:HEX", "trust the server certificate that has this digest",
+	 set_tls_fingerprint},
+	{0, "password_command", "CMD", "take the password from the first line that CMD prints",
+	 set_password_command},
+	{0, "password_file", "FILE", "take the password from the first line of FILE",
+	 set_password_file},
+	{0, "names", "label|uid", "show subjects in file names, or numbers only (default label)",
+	 set_names},
+	{0, "poll", "SECONDS", "how old a listing may be (default 30)", set_poll},
+	{0, "timeout", "SECONDS", "how long the server may be silent (default 30)", set_timeout},
+	{0, "cache_size", "SIZE", "disk space for messages (default 1G)", set_cache_size},
+	{0, "delay_connect", NULL, "mount first, then connect", set_delay_connect},
+	{0, "nonempty", NULL, "mount also over a directory that is not empty", set_nonempty},
+	{0, "allow_other", NULL, "let other users in", set_allow_other},
+	{'h', "help", NULL, "print this and exit", set_help},
+	{'V', "version", NULL, "print the version and exit", set_version},
+};
+
+/* Words of mount(8) that libfuse shall see. */
+static const char *const fuse_words[] = {
+	"allow_root", "auto_unmount", "default_permissions", "ro", "noatime", "nodiratime", NULL,
+};
+
+/* Words of mount(8) and fstab(5) that mean nothing here, or nothing new. */
+static const char *const mount_words[] = {
+	"auto",	  "noauto",  "user",	    "nouser",	     "users",	   "owner",
+	"group",  "nofail",  "_netdev",	    "defaults",	     "rw",	   "suid",
+	"nosuid", "dev",     "nodev",	    "exec",	     "noexec",	   "sync",
+	"async",  "dirsync", "atime",	    "relatime",	     "diratime",   "norelatime",
+	"silent", "loud",    "strictatime", "nostrictatime", "nolazytime", "lazytime",
+	"mand",	  "nomand",  "iversion",    "noiversion",    NULL,
+};
+
+static bool is_mount_word(const char *word)
+{
+	return g_strv_contains(mount_words, word) || g_str_has_prefix(word, "x-") ||
+	       g_str_has_prefix(word, "X-") || g_str_has_prefix(word, "comment=");
+}
+
+static size_t edit_distance(const char *a, const char *b)
+{
+	size_t len = strlen(b);
+	g_autofree size_t *line = g_new(size_t, len + 1);
+
+	for (size_t j = 0; j <= len; j++)
+		line[j] = j;
+	for (size_t i = 0; a[i]; i++) {
+		size_t diagonal = line[0];
+
+		line[0] = i + 1;
+		for (size_t j = 0; j < len; j++) {
+			size_t change = diagonal + (a[i] != b[j]);
+
+			diagonal = line[j + 1];
+			line[j + 1] = MIN(change, MIN(diagonal, line[j]) + 1);
+		}
+	}
+	return line[len];
+}
+
+/* The best of a few: at most two typing errors, or the beginning of a name. */
+static void suggest(const char *name, const char *key, size_t *best, const char **ret_name)
+{
+	size_t distance = edit_distance(key, name);
+
+	if (strlen(key) >= 3 && g_str_has_prefix(name, key))
+		distance = MIN(distance, 2);
+	if (distance < *best && distance < strlen(key)) {
+		*best = distance;
+		*ret_name = name;
+	}
+}
+
+static bool unknown_option(const char *key, bool is_long, GError **error)
+{
+	const char *dashes = is_long ? "--" : "";
+	g_autofree char *shown = text_clean(key, -1, 32);
+	g_autofree char *hint = NULL;
+	const char *name = NULL;
+	size_t best = 3;
+
+	/* The distance costs the product of both lengths. */
+	for (size_t i = 0; strlen(key) <= 32 && i < G_N_ELEMENTS(rows); i++) {
+		if (rows[i].name && (is_long || !rows[i].letter))
+			suggest(rows[i].name, key, &best, &name);
+	}
+	for (size_t i = 0; !is_long && strlen(key) <= 32 && fuse_words[i]; i++)
+		suggest(fuse_words[i], key, &best, &name);
+	if (name)
+		hint = g_strdup_printf(", did you mean '%s%s'?", dashes, name);
+	if (is_long && hint)
+		g_strdelimit(hint, "_", '-');
+	if (is_long)
+		g_strdelimit(shown, "_", '-');
+	g_set_error(error, MAILFS_ERROR, ERROR_USAGE, "unknown option '%s%s'%s", dashes, shown,
+		    hint ? hint : "");
+	return false;
+}
+
+static const struct row *row_by_name(const char *key)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		if (rows[i].name && strcmp(rows[i].name, key) == 0)
+			return &rows[i];
+	}
+	return NULL;
+}
+
+static const struct row *row_by_letter(char letter)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		if (rows[i].letter == letter)
+			return &rows[i];
+	}
+	return NULL;
+}
+
+/* The key of "key=value" with '_' for '-'; `*ret_value` points behind the '=' or is NULL. */
+static char *key_split(const char *text, const char **ret_value)
+{
+	size_t len = strcspn(text, "=");
+
+	*ret_value = text[len] ? text + len + 1 : NULL;
+	return g_strdelimit(g_strndup(text, len), "-", '_');
+}
+
+static bool row_apply(const struct row *row, struct parse *parse, const char *value, GError **error)
+{
+	char letter[] = {'-', row->letter, '\0'};
+	const char *name = row->name ? row->name : letter;
+
+	if (row->value && (!value || *value == '\0')) {
+		g_set_error(error, MAILFS_ERROR, ERROR_USAGE, "option '%s' needs a value", name);
+		return false;
+	}
+	if (!row->value && value) {
+		g_set_error(error, MAILFS_ERROR, ERROR_USAGE, "option '%s' takes no value", name);
+		return false;
+	}
+	return row->set(parse, value, error);
+}
+
+static bool list_item_apply(struct parse *parse, const char *item, GError **error)
+{
+	const char *value;
+	g_autofree char *key = NULL;
+	const struct row *row;
+
+	if (*item == '\0' || is_mount_word(item))
+		return true;
+	key = key_split(item, &value);
+	row = row_by_name(key);
+	if (row && !row->letter)
+		return row_apply(row, parse, value, error);
+	if (!value && g_strv_contains(fuse_words, key)) {
+		fuse_option_add(parse->options, key);
+		return true;
+	}
+	return unknown_option(key, false, error);
+}
+
+/* Takes the item in front of the next ',' that no backslash protects. */
+static const char *list_item_read(const char *list, GString *item)
+{
+	g_string_truncate(item, 0);
+	for (; *list && *list != ','; list++) {
+		if (*list == '\\' && (list[1] == ',' || list[1] == '\\'))
+			list++;
+		g_string_append_c(item, *list);
+	}
+	return *list ? list + 1 : list;
+}
+
+static bool set_list(struct parse *parse, const char *value, GError **error)
+{
+	g_autoptr(GString) item = g_string_new(NULL);
+
+	while (*value) {
+		value = list_item_read(value, item);
+		if (!list_item_apply(parse, item->str, error))
+			return false;
+	}
+	return true;
+}
+
+/* "--key", "--key=value", or "--key" and the value in `next`, which `*ret_used` tells. */
+static bool long_apply(struct parse *parse, const char *text, const char *next, bool *ret_used,
+		       GError **error)
+{
+	const char *value;
+	g_autofree char *key = key_split(text, &value);
+	const struct row *row = row_by_name(key);
+
+	if (!row)
+		return unknown_option(key, true, error);
+	if (row->value && !value) {
+		value = next;
+		*ret_used = true;
+	}
+	return row_apply(row, parse, value, error);
+}
+
+/* Letters in a row; the first one with a value takes the rest, or `next`. */
+static bool letters_apply(struct parse *parse, const char *letters, const char *next,
+			  bool *ret_used, GError **error)
+{
+	for (; *letters && parse->result == OPTIONS_RUN; letters++) {
+		const struct row *row = row_by_letter(*letters);
+
+		if (!row) {
+			g_autofree char *shown = text_clean(letters, 1, 4);
+
+			g_set_error(error, MAILFS_ERROR, ERROR_USAGE, "unknown option '-%s'",
+				    shown);
+			return false;
+		}
+		if (row->value) {
+			*ret_used = letters[1] == '\0';
+			return row_apply(row, parse, *ret_used ? next : letters + 1, error);
+		}
+		if (!row_apply(row, parse, NULL, error))
+			return false;
+	}
+	return true;
+}
+
+/* Options may stand behind the arguments: mount(8) writes them so. */
+static bool arguments_read(struct parse *parse, int argc, char **argv, GError **error)
+{
+	bool options_end = false;
+
+	for (int i = 1; i < argc && parse->result == OPTIONS_RUN; i++) {
+		const char *next = i + 1 < argc ? argv[i + 1] : NULL;
+		const char *text = argv[i];
+		bool used = false;
+		bool ok = true;
+
+		if (options_end || text[0] != '-' || text[1] == '\0')
+			g_ptr_array_add(parse->arguments, argv[i]);
+		else if (strcmp(text, "--") == 0)
+			options_end = true;
+		else if (text[1] == '-')
+			ok = long_apply(parse, text + 2, next, &used, error);
+		else
+			ok = letters_apply(parse, text + 1, next, &used, error);
+		if (!ok)
+			return false;
+		i += used;
+	}
+	return true;
+}
+
+static bool usage(GError **error, const char *message)
+{
+	g_set_error_literal(error, MAILFS_ERROR, ERROR_USAGE, message);
+	return false;
+}
+
+static bool tls_apply(const struct parse *parse, GError **error)
+{
+	struct account *account = &parse->options->account;
+
+	if (!parse->tls_off)
+		return true;
+	if (account->tls == TLS_IMPLICIT)
+		return usage(error, "tls=off contradicts imaps://, use imap://");
+	if (account->tls_ca || account->tls_fingerprint)
+		return usage(error, "tls=off leaves no certificate for tls_ca or tls_fingerprint");
+	account->tls = TLS_OFF;
+	return true;
+}
+
+static bool arguments_apply(const struct parse *parse, GError **error)
+{
+	struct options *options = parse->options;
+	char **arguments = (char **)parse->arguments->pdata;
+
+	if (parse->arguments->len == 0)
+		return usage(error, "SOURCE and MOUNTPOINT are missing");
+	if (parse->arguments->len == 1)
+		return usage(error, "MOUNTPOINT is missing");
+	if (parse->arguments->len > 2)
+		return usage(error, "more than SOURCE and MOUNTPOINT were given");
+	if (*arguments[1] == '\0')
+		return usage(error, "MOUNTPOINT is empty");
+	if (!account_parse_url(&options->account, arguments[0], error) || !tls_apply(parse, error))
+		return false;
+	options->source = g_strdup(arguments[0]);
+	options->mountpoint = g_canonicalize_filename(arguments[1], NULL);
+	return true;
+}
+
+static void options_init(struct options *options)
+{
+	*options = (struct options){
+		.account = {.names = NAMES_LABEL,
+			    .poll_s = 30,
+			    .timeout_s = 30,
+			    .cache_size_bytes = 1024 * 1024 * 1024},
+		.fuse_options = g_ptr_array_new_with_free_func(g_free),
+	};
+}
+
+enum options_result options_parse(struct options *options, int argc, char **argv, GError **error)
+{
+	g_autoptr(GPtrArray) arguments = g_ptr_array_new();
+	struct parse parse = {options, arguments, false, OPTIONS_RUN};
+
+	options_init(options);
+	if (!arguments_read(&parse, argc, argv, error) ||
+	    (parse.result == OPTIONS_RUN && !arguments_apply(&parse, error)))
+		parse.result = OPTIONS_ERROR;
+	if (parse.result != OPTIONS_RUN)
+		options_clear(options);
+	return parse.result;
+}
+
+void options_clear(struct options *options)
+{
+	account_clear(&options->account);
+	g_free(options->source);
+	g_free(options->mountpoint);
+	g_clear_pointer(&options->fuse_options, g_ptr_array_unref);
+	*options = (struct options){0};
+}
+
+static char *row_usage(const struct row *row)
+{
+	GString *out = g_string_new(NULL);
+
+	if (row->letter)
+		g_string_append_printf(out, "-%c", row->letter);
+	if (row->name) {
+		g_autofree char *name = g_strdelimit(g_strdup(row->name), "_", '-');
+
+		g_string_append_printf(out, "%s--%s", row->letter ? ", " : "", name);
+	}
+	if (row->value)
+		g_string_append_printf(out, "%s%s", row->name ? "=" : " ", row->value);
+	return g_string_free(out, FALSE);
+}
+
+char *options_help(void)
+{
+	GString *out = g_string_new("Usage: mailfs [OPTIONS] SOURCE MOUNTPOINT\n"
+				    "\n"
+				    "Mounts the folders of a mail account as directories and its "
+				    "messages as files.\n"
+				    "SOURCE is imaps://USER@HOST[:PORT] (TLS) or "
+				    "imap://USER@HOST[:PORT] (STARTTLS).\n"
+				    "\n");
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autofree char *left = row_usage(&rows[i]);
+
+		/* Too long for its column: the help goes into the next line. */
+		if (strlen(left) > 24)
+			g_string_append_printf(out, "  %s\n%28s%s\n", left, "", rows[i].help);
+		else
+			g_string_append_printf(out, "  %-26s%s\n", left, rows[i].help);
+	}
+	g_string_append(out, "\nLong options with '--' can be given to -o too, as can options of "
+			     "mount(8).\n"
+			     "Unmount with: fusermount3 -u MOUNTPOINT\n");
+	return g_string_free(out, FALSE);
+}

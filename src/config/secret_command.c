@@ -1,0 +1,174 @@
+#include "config/secret.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WAIT_STEP_MS 10
+
+enum output { OUTPUT_COMPLETE, OUTPUT_LATE, OUTPUT_TOO_LONG, OUTPUT_FAILED };
+
+static int child_spawn(const char *command, int out_fd, pid_t *ret_pid)
+{
+	const char *argv[] = {"sh", "-c", command, NULL};
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t signals;
+	int number;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO);
+	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+						POSIX_SPAWN_SETSIGDEF);
+	sigemptyset(&signals);
+	posix_spawnattr_setsigmask(&attr, &signals);
+	sigfillset(&signals);
+	posix_spawnattr_setsigdefault(&attr, &signals);
+
+	number = posix_spawn(ret_pid, "/bin/sh", &actions, &attr, (char *const *)argv, environ);
+	posix_spawnattr_destroy(&attr);
+	posix_spawn_file_actions_destroy(&actions);
+	return number;
+}
+
+/* Reads to the end, as $(...) does. `bytes` has room for LIMIT_SECRET and one more. */
+static enum output output_read(int fd, int64_t deadline_ms, char *bytes, size_t *ret_len)
+{
+	size_t len = 0;
+
+	while (len <= LIMIT_SECRET) {
+		struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+		int64_t left_ms = deadline_ms - clock_mono_ms();
+		int ready = left_ms > 0 ? poll(&poll_fd, 1, (int)left_ms) : 0;
+		ssize_t got = 0;
+
+		if (ready == 0)
+			return OUTPUT_LATE;
+		if (ready > 0)
+			got = read(fd, bytes + len, LIMIT_SECRET + 1 - len);
+		if ((ready < 0 || got < 0) && errno != EINTR)
+			return OUTPUT_FAILED;
+		if (ready > 0 && got == 0) {
+			*ret_len = len;
+			return OUTPUT_COMPLETE;
+		}
+		if (got > 0)
+			len += (size_t)got;
+	}
+	return OUTPUT_TOO_LONG;
+}
+
+/* A command may close its output and go on. False at the deadline. */
+static bool child_wait(pid_t pid, int64_t deadline_ms, int *ret_status)
+{
+	pid_t done;
+
+	while ((done = waitpid(pid, ret_status, WNOHANG)) == 0 || (done < 0 && errno == EINTR)) {
+		if (clock_mono_ms() >= deadline_ms)
+			return false;
+		poll(NULL, 0, WAIT_STEP_MS);
+	}
+	return done == pid;
+}
+
+static void child_kill(pid_t pid)
+{
+	kill(-pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+static bool command_fail(GError **error, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+static bool command_fail(GError **error, int code, const char *format, ...)
+{
+	g_autofree char *text = NULL;
+	va_list args;
+
+	va_start(args, format);
+	text = g_strdup_vprintf(format, args);
+	va_end(args);
+	g_set_error(error, MAILFS_ERROR, code, "password_command %s", text);
+	return false;
+}
+
+static bool status_check(int status, GError **error)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return true;
+	if (WIFEXITED(status))
+		return command_fail(error, ERROR_CONFIG, "failed with exit status %d",
+				    WEXITSTATUS(status));
+	return command_fail(error, ERROR_CONFIG, "was killed by signal %d", WTERMSIG(status));
+}
+
+/* The output in `bytes`, once the command has ended well. */
+static bool child_finish(pid_t pid, int fd, int timeout_ms, char *bytes, size_t *ret_len,
+			 GError **error)
+{
+	int64_t deadline_ms = clock_mono_ms() + timeout_ms;
+	enum output output = output_read(fd, deadline_ms, bytes, ret_len);
+	int status;
+
+	if (output == OUTPUT_COMPLETE && child_wait(pid, deadline_ms, &status))
+		return status_check(status, error);
+	child_kill(pid);
+	if (output == OUTPUT_TOO_LONG)
+		return command_fail(error, ERROR_CONFIG, "printed more than %d bytes",
+				    LIMIT_SECRET);
+	if (output == OUTPUT_FAILED)
+		return command_fail(error, ERROR_CONFIG, "could not be read");
+	return command_fail(error, ERROR_TIMEOUT, "did not end within %d seconds",
+			    (timeout_ms + 999) / 1000);
+}
+
+static bool command_run(const char *command, int timeout_ms, char *bytes, size_t *ret_len,
+			GError **error)
+{
+	struct sigaction saved;
+	struct sigaction plain = {.sa_handler = SIG_DFL};
+	int fds[2];
+	int number;
+	pid_t pid;
+	bool ok;
+
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		return command_fail(error, ERROR_CONFIG, "cannot be started: %s",
+				    g_strerror(errno));
+	/* If our parent ignored SIGCHLD, there would be no exit status. */
+	sigaction(SIGCHLD, &plain, &saved);
+	number = child_spawn(command, fds[1], &pid);
+	close(fds[1]);
+	if (number == 0)
+		ok = child_finish(pid, fds[0], timeout_ms, bytes, ret_len, error);
+	else
+		ok = command_fail(error, ERROR_CONFIG, "cannot be started: %s", g_strerror(number));
+	close(fds[0]);
+	sigaction(SIGCHLD, &saved, NULL);
+	return ok;
+}
+
+struct secret *secret_from_command(const char *command, int timeout_ms, GError **error)
+{
+	char *bytes = g_malloc(LIMIT_SECRET + 1);
+	struct secret *secret = NULL;
+	size_t len;
+
+	if (command_run(command, timeout_ms, bytes, &len, error))
+		secret = secret_from_line(bytes, len, "the output of password_command", error);
+	explicit_bzero(bytes, LIMIT_SECRET + 1);
+	g_free(bytes);
+	return secret;
+}
