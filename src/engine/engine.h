@@ -12,6 +12,7 @@
 #include "config/account.h"
 #include "config/secret.h"
 #include "engine/need.h"
+#include "store/store.h"
 
 struct engine;
 
@@ -22,8 +23,9 @@ struct engine_events {
 	/* The entries of a folder changed (messages or child folders). INDEX_ROOT: the root. */
 	void (*folder_changed)(void *data, uint32_t folder);
 	void (*folder_gone)(void *data, uint32_t folder, uint32_t parent, const char *leaf);
+	/* `token`: the folder's, for the name (semantics: "Names"). */
 	void (*message_gone)(void *data, uint32_t folder, uint32_t epoch, uint32_t uid,
-			     const char *label);
+			     const char *label, const char *token);
 	/* Flags (ctime) or the exact size. */
 	void (*message_changed)(void *data, uint32_t epoch, uint32_t uid);
 	/* The UIDVALIDITY changed: every node of the epoch is stale. */
@@ -33,12 +35,14 @@ struct engine_events {
 struct engine_config {
 	const struct account *account; /* borrowed, as the rest */
 	const struct secret *secret;
+	const struct store_ops *ops; /* the backend: &store_imap */
 	struct index *index;
 	struct bodies *bodies;
 };
 
+/* ERROR_IO. */
 struct engine *engine_new(const struct engine_config *config, const struct engine_events *events,
-			  void *data);
+			  void *data, GError **error);
 /* Starts the thread. */
 void engine_start(struct engine *engine);
 /* Waits until the account is logged in and its folders are listed (true), or the first attempt
@@ -51,7 +55,7 @@ void engine_free(struct engine **engine);
 /* --- any thread --- */
 
 void engine_need(struct engine *engine, const struct need *need);
-/* The age of what the index holds; a need that is met already costs nothing. */
+/* At most poll seconds old. Asking counts as use: folders in use are polled. */
 bool engine_folder_is_fresh(struct engine *engine, uint32_t folder);
 bool engine_folders_are_fresh(struct engine *engine);
 /* The server has left something unanswered for a second or is not connected: waiting for

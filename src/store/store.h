@@ -60,6 +60,7 @@ struct store_known {
 	uint32_t uidnext;     /* all UIDs below are known */
 	uint64_t modseq;      /* 0: none */
 	uint32_t messages;
+	bool verify; /* the number of messages was wrong: find out which exist */
 };
 
 struct store_job {
@@ -71,8 +72,9 @@ struct store_job {
 	GArray *folders;	  /* STATUS: of uint32_t, beside `names` */
 	/* BODY */
 	uint32_t uid;
-	uint64_t origin; /* first byte wanted */
-	uint64_t window; /* bytes wanted; 0: the whole message, with origin 0 */
+	uint64_t origin;    /* first byte wanted */
+	uint64_t window;    /* bytes wanted; 0: the whole message, with origin 0 */
+	uint64_t size_hint; /* RFC822.SIZE: a body of another length is looked at twice */
 	/* the engine's own */
 	unsigned tries;
 	uint32_t epoch;
@@ -120,18 +122,20 @@ struct store_sink {
 	void (*gone)(void *data, uint32_t folder, const struct seqset *uids);
 	/* Exactly these UIDs exist below `upto`; checked against the server's own count. */
 	void (*present)(void *data, uint32_t folder, const struct seqset *uids, uint32_t upto);
-	/* The refresh established this state; comes last. */
-	void (*refreshed)(void *data, uint32_t folder, uint32_t uidnext, uint64_t modseq);
+	/* The refresh established this state; comes last. `messages` is the server's count, or
+	 * UINT64_MAX if it moved meanwhile. */
+	void (*refreshed)(void *data, uint32_t folder, uint32_t uidnext, uint64_t modseq,
+			  uint64_t messages);
 	/* Something happened in the open folder that only a refresh can tell. */
 	void (*changed)(void *data, uint32_t folder);
 	void (*quota)(void *data, const struct store_quota *quota);
-	/* Bytes of the message, not yet verified. */
+	/* Bytes of the message, not yet verified. False fails the job: the disk is full. */
 	bool (*body_begin)(void *data, const struct store_job *job);
 	bool (*body_data)(void *data, const struct store_job *job, uint64_t offset,
 			  const void *bytes, size_t len);
 	/* [origin, origin + len) is verified; `complete`: the message ends there. Not called on
 	 * failure. */
-	void (*body_end)(void *data, const struct store_job *job, uint64_t len, bool complete);
+	bool (*body_end)(void *data, const struct store_job *job, uint64_t len, bool complete);
 	/* `error` is NULL on success. The job is the engine's again. */
 	void (*done)(void *data, struct store_job *job, const GError *error);
 };

@@ -1,0 +1,263 @@
+/* The one place where facts of a store become changes of the index and the message files. */
+#include "engine/engine_private.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "engine/label.h"
+
+/* The epoch of a folder, or 0. Facts about one folder come by the thousand: it is looked up once a
+ * turn. */
+static uint32_t epoch_of(struct engine *engine, uint32_t folder)
+{
+	struct folder_row row;
+
+	if (engine->last_folder == folder)
+		return engine->last_epoch;
+	if (!index_folder_write_get(engine->index, folder, &row))
+		return 0;
+	engine->last_folder = folder;
+	engine->last_epoch = row.epoch;
+	g_strlcpy(engine->last_token, row.token, sizeof(engine->last_token));
+	folder_row_clear(&row);
+	return engine->last_epoch;
+}
+
+static void on_folder(void *data, const struct store_folder *folder)
+{
+	struct engine *engine = data;
+
+	engine->listed++;
+	index_folder_seen(engine->index, folder->name, folder->separator, folder->attributes,
+			  engine->now_ns);
+}
+
+static void on_status(void *data, uint32_t folder, const struct store_mailbox *mailbox)
+{
+	struct engine *engine = data;
+	struct folder_row row;
+
+	if (!index_folder_write_get(engine->index, folder, &row))
+		return;
+	if (row.uidvalidity != mailbox->uidvalidity || row.messages != mailbox->messages ||
+	    (mailbox->uidnext && row.uidnext != mailbox->uidnext) ||
+	    (mailbox->modseq && row.modseq != mailbox->modseq))
+		folder_changed(engine, folder);
+	folder_row_clear(&row);
+}
+
+static void on_opened(void *data, uint32_t folder, const struct store_mailbox *mailbox)
+{
+	struct engine *engine = data;
+	uint32_t old;
+
+	engine->last_folder = 0;
+	index_folder_open(engine->index, folder, mailbox->uidvalidity, engine->now_ns, &old);
+	if (old == 0)
+		return;
+	log_warning("%s: the server renumbered a folder (UIDVALIDITY): it is listed anew",
+		    engine->account->name);
+	bodies_drop_epoch(engine->bodies, old);
+	report_epoch_gone(engine, folder, old);
+	report_touched(engine, folder);
+}
+
+static char *join_keywords(GPtrArray *keywords)
+{
+	GString *text = g_string_new(NULL);
+
+	for (unsigned i = 0; keywords && i < keywords->len; i++)
+		g_string_append_printf(text, "%s%s", i ? " " : "",
+				       (const char *)g_ptr_array_index(keywords, i));
+	return g_string_free(text, FALSE);
+}
+
+static void on_message(void *data, uint32_t folder, const struct store_message *message)
+{
+	struct engine *engine = data;
+	g_autofree char *label = label_from_subject(message->subject);
+	g_autofree char *keywords = join_keywords(message->keywords);
+	struct message_row row = {.uid = message->uid,
+				  .size_hint = message->size,
+				  .date_s = message->date_s,
+				  .flags = message->flags,
+				  .keywords = keywords,
+				  .label = label};
+	uint32_t epoch = epoch_of(engine, folder);
+
+	if (epoch == 0)
+		return;
+	switch (index_message_put(engine->index, epoch, &row, engine->now_ns)) {
+	case INDEX_NEW:
+		report_touched(engine, folder);
+		break;
+	case INDEX_CHANGED:
+		report_message_changed(engine, epoch, message->uid);
+		break;
+	case INDEX_SAME:
+		break;
+	}
+}
+
+static void on_flags(void *data, uint32_t folder, uint32_t uid, unsigned flags, GPtrArray *keywords)
+{
+	struct engine *engine = data;
+	g_autofree char *text = join_keywords(keywords);
+	uint32_t epoch = epoch_of(engine, folder);
+
+	if (index_message_flags(engine->index, epoch, uid, flags, text, engine->now_ns) ==
+	    INDEX_CHANGED)
+		report_message_changed(engine, epoch, uid);
+}
+
+struct gone {
+	struct engine *engine;
+	uint32_t folder;
+	uint32_t epoch;
+};
+
+static void forget_message(void *data, uint32_t uid, const char *label)
+{
+	const struct gone *gone = data;
+	struct engine *engine = gone->engine;
+
+	bodies_part_discard(engine->bodies, gone->epoch, uid);
+	bodies_drop(engine->bodies, gone->epoch, uid);
+	report_message_gone(engine, gone->folder, gone->epoch, uid, label, engine->last_token);
+	report_touched(engine, gone->folder);
+}
+
+static void on_gone(void *data, uint32_t folder, const struct seqset *uids)
+{
+	struct engine *engine = data;
+	struct gone gone = {engine, folder, epoch_of(engine, folder)};
+
+	index_messages_remove(engine->index, gone.epoch, uids, forget_message, &gone);
+}
+
+static void on_present(void *data, uint32_t folder, const struct seqset *uids, uint32_t upto)
+{
+	struct engine *engine = data;
+	struct gone gone = {engine, folder, epoch_of(engine, folder)};
+
+	index_messages_keep(engine->index, gone.epoch, uids, upto, forget_message, &gone);
+}
+
+static void on_refreshed(void *data, uint32_t folder, uint32_t uidnext, uint64_t modseq,
+			 uint64_t messages)
+{
+	struct engine *engine = data;
+	uint32_t known = index_messages_count(engine->index, epoch_of(engine, folder), NULL);
+
+	folder_compare(engine, folder, messages, known);
+	index_folder_refreshed(engine->index, folder, uidnext, modseq);
+}
+
+static void on_changed(void *data, uint32_t folder)
+{
+	folder_changed(data, folder);
+}
+
+static void on_quota(void *data, const struct store_quota *quota)
+{
+	struct engine *engine = data;
+
+	pthread_mutex_lock(&engine->lock);
+	engine->shared.quota = *quota;
+	engine->shared.has_quota = true;
+	pthread_mutex_unlock(&engine->lock);
+}
+
+/* --- bodies --- */
+
+static bool on_body_begin(void *data, const struct store_job *job)
+{
+	struct engine *engine = data;
+	g_autoptr(GError) error = NULL;
+	uint64_t received;
+
+	if (bodies_part_begin(engine->bodies, job->epoch, job->uid, &received, &error))
+		return true;
+	log_error("%s: %s", engine->account->name, error->message);
+	return false;
+}
+
+static bool on_body_data(void *data, const struct store_job *job, uint64_t offset,
+			 const void *bytes, size_t len)
+{
+	struct engine *engine = data;
+	g_autoptr(GError) error = NULL;
+
+	if (bodies_part_write(engine->bodies, job->epoch, job->uid, offset, bytes, len, &error))
+		return true;
+	log_error("%s: %s", engine->account->name, error->message);
+	return false;
+}
+
+static bool on_body_end(void *data, const struct store_job *job, uint64_t len, bool complete)
+{
+	struct engine *engine = data;
+	g_autoptr(GError) error = NULL;
+	uint64_t size = job->origin + len;
+
+	if (!index_message_write_has(engine->index, job->epoch, job->uid)) {
+		bodies_part_discard(engine->bodies, job->epoch, job->uid);
+		return true;
+	}
+	if (!complete) {
+		bodies_part_publish(engine->bodies, job->epoch, job->uid, size);
+		return true;
+	}
+	if (!bodies_part_commit(engine->bodies, job->epoch, job->uid, size, &error)) {
+		log_error("%s: %s", engine->account->name, error->message);
+		return false;
+	}
+	if (index_message_size(engine->index, job->epoch, job->uid, size))
+		report_message_changed(engine, job->epoch, job->uid);
+	bodies_evict(engine->bodies);
+	return true;
+}
+
+static void on_done(void *data, struct store_job *job, const GError *error)
+{
+	struct engine *engine = data;
+
+	lane_done(engine, job, error);
+}
+
+void apply_done(struct engine *engine, struct store_job *job, const GError *error)
+{
+	switch (job->kind) {
+	case STORE_LIST:
+		folders_listed(engine, error);
+		break;
+	case STORE_STATUS:
+		folders_polled(engine, job, error);
+		break;
+	case STORE_REFRESH:
+		folder_done(engine, job, error);
+		break;
+	case STORE_BODY:
+		body_done(engine, job, error);
+		break;
+	case STORE_QUOTA:
+	case STORE_PROBE:
+		break;
+	}
+}
+
+const struct store_sink engine_sink = {
+	.folder = on_folder,
+	.status = on_status,
+	.opened = on_opened,
+	.message = on_message,
+	.flags = on_flags,
+	.gone = on_gone,
+	.present = on_present,
+	.refreshed = on_refreshed,
+	.changed = on_changed,
+	.quota = on_quota,
+	.body_begin = on_body_begin,
+	.body_data = on_body_data,
+	.body_end = on_body_end,
+	.done = on_done,
+};

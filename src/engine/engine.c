@@ -1,0 +1,285 @@
+#include "engine/engine_private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* --- the other threads' side --- */
+
+static void wake(struct engine *engine)
+{
+	uint64_t one = 1;
+
+	while (write(engine->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+void engine_need(struct engine *engine, const struct need *need)
+{
+	pthread_mutex_lock(&engine->lock);
+	g_array_append_vals(engine->shared.needs, need, 1);
+	pthread_mutex_unlock(&engine->lock);
+	wake(engine);
+}
+
+void engine_reconnect(struct engine *engine)
+{
+	pthread_mutex_lock(&engine->lock);
+	engine->shared.reconnect = true;
+	pthread_mutex_unlock(&engine->lock);
+	wake(engine);
+}
+
+bool engine_is_stalled(struct engine *engine)
+{
+	int64_t now_ms = clock_mono_ms();
+	bool stalled;
+
+	pthread_mutex_lock(&engine->lock);
+	stalled = engine->shared.state != ACCOUNT_ONLINE;
+	for (int i = 0; i < LANES; i++)
+		stalled |= engine->shared.busy_ms[i] > 0 &&
+			   now_ms - engine->shared.busy_ms[i] >= ENGINE_STALL_MS;
+	pthread_mutex_unlock(&engine->lock);
+	return stalled;
+}
+
+bool engine_quota(struct engine *engine, uint64_t *ret_used_bytes, uint64_t *ret_limit_bytes)
+{
+	bool known;
+
+	pthread_mutex_lock(&engine->lock);
+	known = engine->shared.has_quota && engine->shared.quota.limit_bytes > 0;
+	if (known) {
+		*ret_used_bytes = engine->shared.quota.used_bytes;
+		*ret_limit_bytes = engine->shared.quota.limit_bytes;
+	}
+	pthread_mutex_unlock(&engine->lock);
+	return known;
+}
+
+bool engine_wait_ready(struct engine *engine, GError **error)
+{
+	bool ready;
+
+	pthread_mutex_lock(&engine->lock);
+	while (!engine->shared.settled_first)
+		pthread_cond_wait(&engine->first, &engine->lock);
+	ready = !engine->shared.first_error;
+	if (!ready)
+		g_propagate_error(error, g_error_copy(engine->shared.first_error));
+	pthread_mutex_unlock(&engine->lock);
+	return ready;
+}
+
+static void append_time(GString *text, const char *key, int64_t ns)
+{
+	g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(ns / 1000000000);
+	g_autofree char *stamp = utc ? g_date_time_format(utc, "%Y-%m-%dT%H:%M:%SZ") : NULL;
+
+	g_string_append_printf(text, "%s: %s\n", key, stamp ? stamp : "-");
+}
+
+char *engine_status(struct engine *engine)
+{
+	static const char *const words[] = {"connecting", "online", "offline", "login refused"};
+	GString *text = g_string_new(NULL);
+	const struct shared *shared = &engine->shared;
+
+	g_string_append_printf(text, "version: %s\naccount: %s\n", MAILFS_VERSION,
+			       engine->account->name);
+	pthread_mutex_lock(&engine->lock);
+	g_string_append_printf(text, "state: %s\n", words[shared->state]);
+	append_time(text, "since", shared->state_since_ns);
+	g_string_append(text, shared->description ? shared->description : "");
+	g_string_append_printf(text, "connections: %u\n", shared->connections);
+	g_string_append_printf(text, "last-error: %s\n",
+			       shared->last_error ? shared->last_error : "none");
+	pthread_mutex_unlock(&engine->lock);
+	g_string_append_printf(text, "cache-bytes: %" G_GUINT64_FORMAT "\n",
+			       bodies_total(engine->bodies));
+	g_string_append_printf(text, "cache-limit: %" G_GUINT64_FORMAT "\n",
+			       engine->account->cache_size_bytes);
+	return g_string_free(text, FALSE);
+}
+
+/* --- the thread --- */
+
+static GArray *take_needs(struct engine *engine, bool *ret_stop, bool *ret_reconnect)
+{
+	GArray *needs;
+
+	pthread_mutex_lock(&engine->lock);
+	needs = engine->shared.needs;
+	engine->shared.needs = g_array_new(FALSE, FALSE, sizeof(struct need));
+	*ret_stop = engine->shared.stop;
+	*ret_reconnect = engine->shared.reconnect;
+	engine->shared.reconnect = false;
+	pthread_mutex_unlock(&engine->lock);
+	return needs;
+}
+
+static bool take_requests(struct engine *engine)
+{
+	bool stop, reconnect;
+	g_autoptr(GArray) needs = take_needs(engine, &stop, &reconnect);
+
+	if (reconnect)
+		lanes_reconnect(engine);
+	for (unsigned i = 0; i < needs->len; i++)
+		needs_take(engine, &g_array_index(needs, struct need, i));
+	return !stop;
+}
+
+static int timeout_ms(const struct engine *engine, int64_t deadline_ms)
+{
+	int64_t left = deadline_ms - engine->now_ms;
+
+	if (deadline_ms == INT64_MAX)
+		return -1;
+	return (int)CLAMP(left, 0, 3600 * 1000);
+}
+
+static void read_clock(struct engine *engine)
+{
+	engine->now_ms = clock_mono_ms();
+	engine->now_ns = clock_wall_ns();
+}
+
+/* Waits for an event, then steps what has one. */
+static void wait_and_step(struct engine *engine, int64_t deadline_ms)
+{
+	struct pollfd fds[LANES + 1] = {{.fd = engine->wake_fd, .events = POLLIN}};
+	int64_t lane_deadline_ms[LANES];
+	uint64_t count;
+
+	for (int i = 0; i < LANES; i++) {
+		fds[i + 1].fd = -1;
+		lane_deadline_ms[i] = INT64_MAX;
+		if (engine->lanes[i].store)
+			engine->ops->poll(engine->lanes[i].store, &fds[i + 1],
+					  &lane_deadline_ms[i]);
+		deadline_ms = MIN(deadline_ms, lane_deadline_ms[i]);
+	}
+	poll(fds, LANES + 1, timeout_ms(engine, deadline_ms));
+	read_clock(engine);
+	if (fds[0].revents && read(engine->wake_fd, &count, sizeof(count)) < 0)
+		count = 0; /* EAGAIN: somebody else's wake was taken already */
+	for (int i = 0; i < LANES; i++)
+		lane_step(engine, &engine->lanes[i],
+			  fds[i + 1].revents || engine->now_ms >= lane_deadline_ms[i]);
+}
+
+static void *run(void *data)
+{
+	struct engine *engine = data;
+	int64_t poll_ms;
+
+	read_clock(engine);
+	while (take_requests(engine)) {
+		lanes_connect(engine);
+		poll_ms = folders_poll(engine);
+		lanes_submit(engine);
+		report_all(engine);
+		wait_and_step(engine, MIN(poll_ms, lanes_deadline_ms(engine)));
+	}
+	lanes_clear(engine);
+	needs_settle_all(engine, ECONNABORTED);
+	report_all(engine);
+	return NULL;
+}
+
+/* --- life --- */
+
+static guint need_hash(gconstpointer key)
+{
+	const struct need *need = key;
+
+	return ((guint)need->kind * 31 + need->id) * 2654435761u ^ need->uid;
+}
+
+static gboolean need_equal_keys(gconstpointer a, gconstpointer b)
+{
+	return need_equal(a, b);
+}
+
+struct engine *engine_new(const struct engine_config *config, const struct engine_events *events,
+			  void *data, GError **error)
+{
+	struct index_view *view = index_view_new(config->index, error);
+	struct engine *engine;
+
+	if (!view)
+		return NULL;
+	engine = g_new0(struct engine, 1);
+	engine->view = view;
+	engine->account = config->account;
+	engine->secret = config->secret;
+	engine->ops = config->ops;
+	engine->index = config->index;
+	engine->bodies = config->bodies;
+	engine->events = events;
+	engine->data = data;
+	pthread_mutex_init(&engine->lock, NULL);
+	pthread_cond_init(&engine->first, NULL);
+	engine->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	engine->pending = g_hash_table_new_full(need_hash, need_equal_keys, g_free, NULL);
+	engine->fetching = g_hash_table_new_full(need_hash, need_equal_keys, g_free, NULL);
+	engine->folders = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	engine->touched = g_hash_table_new(NULL, NULL);
+	engine->reports = report_array_new();
+	engine->shared.needs = g_array_new(FALSE, FALSE, sizeof(struct need));
+	engine->shared.ages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	engine->shared.state_since_ns = clock_wall_ns();
+	lanes_init(engine);
+	return engine;
+}
+
+void engine_start(struct engine *engine)
+{
+	engine->started = pthread_create(&engine->thread, NULL, run, engine) == 0;
+	if (!engine->started)
+		g_error("cannot start a thread");
+}
+
+void engine_stop(struct engine *engine)
+{
+	if (!engine->started)
+		return;
+	pthread_mutex_lock(&engine->lock);
+	engine->shared.stop = true;
+	pthread_mutex_unlock(&engine->lock);
+	wake(engine);
+	pthread_join(engine->thread, NULL);
+	engine->started = false;
+}
+
+void engine_free(struct engine **ret_engine)
+{
+	struct engine *engine = *ret_engine;
+
+	if (!engine)
+		return;
+	engine_stop(engine);
+	report_clear(engine);
+	g_array_unref(engine->reports);
+	g_hash_table_unref(engine->touched);
+	g_hash_table_unref(engine->folders);
+	g_hash_table_unref(engine->fetching);
+	g_hash_table_unref(engine->pending);
+	g_array_unref(engine->shared.needs);
+	g_hash_table_unref(engine->shared.ages);
+	g_clear_error(&engine->shared.first_error);
+	g_free(engine->shared.description);
+	g_free(engine->shared.last_error);
+	g_clear_error(&engine->down);
+	index_view_free(&engine->view);
+	close(engine->wake_fd);
+	pthread_cond_destroy(&engine->first);
+	pthread_mutex_destroy(&engine->lock);
+	g_clear_pointer(ret_engine, g_free);
+}

@@ -1,0 +1,185 @@
+/* The engine between its files. Everything belongs to the engine thread but `shared`.
+ *
+ * A turn of the thread: poll; step the lanes, whose facts become index changes (apply.c) and whose
+ * finished jobs settle needs; look at new needs (needs.c); give jobs to lanes (lane.c); poll
+ * folders in use (folders.c); commit the index; only then tell the others what changed and what is
+ * settled (report.c).
+ */
+#pragma once
+
+#include "engine/engine.h"
+#include "store/store.h"
+
+#include <pthread.h>
+
+#define ENGINE_STALL_MS 1000  /* silence after which waiting for freshness is pointless */
+#define ENGINE_DEMAND_MS 5000 /* a need may cut the back-off short this long after the last try */
+#define ENGINE_RETRY_MS 1000  /* the first back-off; doubles to the next */
+#define ENGINE_RETRY_MAX_MS 600000
+#define ENGINE_REFUSED_MS 60000	    /* a refused login is tried once more */
+#define ENGINE_TRIES 2		    /* of a job, over connections */
+#define ENGINE_IN_USE_MS 600000	    /* a folder looked at is polled for so long */
+#define ENGINE_POLLED 20	    /* folders polled at most */
+#define ENGINE_PROBE_MS 540000	    /* an idle connection says NOOP */
+#define ENGINE_CHANGED_MS 1000	    /* a changing folder is refreshed no more often */
+#define ENGINE_STABLE_MS 5000	    /* a connection that lived so long was no failure */
+#define ENGINE_WINDOW (1024 * 1024) /* bytes; messages up to that size are fetched whole */
+
+enum lane_id { LANE_LIST, LANE_BODY, LANES };
+
+enum lane_state { LANE_CLOSED, LANE_CONNECTING, LANE_READY };
+
+struct lane {
+	const char *role;
+	enum lane_state state;
+	struct store *store;
+	GQueue queue;	   /* of struct store_job, not yet submitted */
+	unsigned running;  /* submitted */
+	bool dying;	   /* its store is being closed after an error */
+	int64_t busy_ms;   /* since when the server owes an answer; 0: it does not */
+	int64_t used_ms;   /* the last job */
+	int64_t opened_ms; /* when it began to connect */
+	int64_t ready_ms;  /* since when it is logged in */
+};
+
+/* What is known beyond the index; lives as long as the engine. */
+struct folder_state {
+	uint32_t id;
+	bool refreshing; /* a job is queued or running */
+	bool changed;	 /* news came: refresh again */
+	bool full;	 /* count and index disagree: list all again */
+	bool verify;	 /* they disagree: find out which exist */
+	unsigned healed; /* steps taken to make them agree */
+	int64_t refreshed_ms;
+};
+
+/* Seen by other threads too, under engine->lock. */
+struct folder_age {
+	int64_t fresh_ms; /* 0: never */
+	int64_t used_ms;
+};
+
+enum account_state { ACCOUNT_CONNECTING, ACCOUNT_ONLINE, ACCOUNT_OFFLINE, ACCOUNT_REFUSED };
+
+/* Under engine->lock. */
+struct shared {
+	GArray *needs; /* of struct need: stated, not looked at yet */
+	bool stop;
+	bool reconnect;
+	bool settled_first; /* the first attempt ended */
+	GError *first_error;
+	GHashTable *ages; /* folder -> struct folder_age; INDEX_ROOT: the folder list */
+	enum account_state state;
+	int64_t state_since_ns;
+	int64_t busy_ms[LANES];
+	char *description; /* of the connection, for status */
+	unsigned connections;
+	char *last_error;
+	struct store_quota quota;
+	bool has_quota;
+};
+
+struct engine {
+	const struct account *account;
+	const struct secret *secret;
+	const struct store_ops *ops;
+	struct index *index;
+	struct index_view *view; /* what the others see */
+	struct bodies *bodies;
+	const struct engine_events *events;
+	void *data;
+
+	pthread_t thread;
+	bool started;
+	int wake_fd; /* eventfd */
+	pthread_mutex_t lock;
+	pthread_cond_t first; /* shared.settled_first */
+	struct shared shared;
+
+	int64_t now_ms;
+	int64_t now_ns;
+	struct lane lanes[LANES];
+	struct lane *lane;    /* whose store is calling the sink */
+	GHashTable *pending;  /* need -> itself, of struct need */
+	GHashTable *fetching; /* set of body needs with a job */
+	GHashTable *folders;  /* id -> struct folder_state */
+	bool listing;	      /* a LIST is queued or running */
+	bool polling;	      /* a STATUS is */
+	bool start_settled;   /* the first listing came: tell after the commit */
+	unsigned listed;      /* folders in it so far */
+	unsigned failures;    /* connections that failed in a row */
+	unsigned refusals;    /* logins refused in a row */
+	int64_t attempt_ms;   /* the last connection begun */
+	int64_t retry_ms;     /* not before */
+	GError *down;	      /* why there is no connection */
+
+	uint32_t last_folder; /* apply.c: whose epoch is last_epoch; 0: none */
+	uint32_t last_epoch;
+	char last_token[sizeof(((struct folder_row *)NULL)->token)];
+
+	/* For after the commit. */
+	GArray *reports;     /* of struct report */
+	GHashTable *touched; /* set of folder ids whose entries changed */
+};
+
+/* lane.c */
+void lanes_init(struct engine *engine);
+void lanes_clear(struct engine *engine);
+void lane_queue(struct engine *engine, enum lane_id id, struct store_job *job);
+void lanes_connect(struct engine *engine);
+void lanes_submit(struct engine *engine);
+/* Steps those with events or deadlines passed. */
+void lane_step(struct engine *engine, struct lane *lane, bool due);
+/* When the lanes must be looked at again without an event. */
+int64_t lanes_deadline_ms(const struct engine *engine);
+/* From the sink: the job is ours again. */
+void lane_done(struct engine *engine, struct store_job *job, const GError *error);
+/* No connection that could run jobs of that lane, and none is to be tried yet. */
+/* The listing behind a login ended: whoever waits for the start may go on. */
+void lanes_listed(struct engine *engine, const GError *error);
+bool lane_is_down(const struct engine *engine, enum lane_id id);
+void lanes_demand(struct engine *engine);
+void lanes_reconnect(struct engine *engine);
+
+/* needs.c */
+void needs_take(struct engine *engine, const struct need *need);
+/* All with that key. */
+void needs_settle(struct engine *engine, enum need_kind kind, uint32_t id, uint32_t uid, int error);
+void needs_settle_all(struct engine *engine, int error);
+/* The need that is pending with that key, or NULL. */
+struct need *needs_find(struct engine *engine, enum need_kind kind, uint32_t id, uint32_t uid);
+
+/* folders.c */
+struct folder_state *folder_state(struct engine *engine, uint32_t id);
+void folder_refresh(struct engine *engine, uint32_t id);
+void folder_changed(struct engine *engine, uint32_t id);
+void folder_done(struct engine *engine, struct store_job *job, const GError *error);
+void folder_compare(struct engine *engine, uint32_t id, uint64_t server, uint64_t known);
+void folders_list(struct engine *engine);
+void folders_listed(struct engine *engine, const GError *error);
+void folders_polled(struct engine *engine, const struct store_job *job, const GError *error);
+/* Asks for news of folders in use; gives when to come again. */
+int64_t folders_poll(struct engine *engine);
+void folder_set_fresh(struct engine *engine, uint32_t id, int64_t at_ms);
+
+/* body.c */
+void body_fetch(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto);
+void body_done(struct engine *engine, struct store_job *job, const GError *error);
+bool body_is_met(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto);
+
+/* apply.c */
+extern const struct store_sink engine_sink;
+void apply_done(struct engine *engine, struct store_job *job, const GError *error);
+
+/* report.c */
+GArray *report_array_new(void);
+void report_settled(struct engine *engine, const struct need *need, int error);
+void report_message_gone(struct engine *engine, uint32_t folder, uint32_t epoch, uint32_t uid,
+			 const char *label, const char *token);
+void report_message_changed(struct engine *engine, uint32_t epoch, uint32_t uid);
+void report_folder_gone(struct engine *engine, const struct folder_row *row);
+void report_epoch_gone(struct engine *engine, uint32_t folder, uint32_t epoch);
+void report_touched(struct engine *engine, uint32_t folder);
+/* Commits and tells. */
+void report_all(struct engine *engine);
+void report_clear(struct engine *engine);

@@ -1,0 +1,328 @@
+/* How fresh folders are, and what is done about it. A refresh that ends with another number of
+ * messages than the server counts is followed by one that verifies which exist, then by one that
+ * lists all again; what still disagrees then is the server's affair and is logged once. */
+#include "engine/engine_private.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+
+#include <errno.h>
+
+enum { HEAL_VERIFY = 1, HEAL_FULL = 2 };
+
+struct folder_state *folder_state(struct engine *engine, uint32_t id)
+{
+	struct folder_state *state = g_hash_table_lookup(engine->folders, GUINT_TO_POINTER(id));
+
+	if (!state) {
+		state = g_new0(struct folder_state, 1);
+		state->id = id;
+		g_hash_table_insert(engine->folders, GUINT_TO_POINTER(id), state);
+	}
+	return state;
+}
+
+/* --- ages, shared with the readers --- */
+
+static struct folder_age *age_locked(struct engine *engine, uint32_t id)
+{
+	struct folder_age *age = g_hash_table_lookup(engine->shared.ages, GUINT_TO_POINTER(id));
+
+	if (!age) {
+		age = g_new0(struct folder_age, 1);
+		g_hash_table_insert(engine->shared.ages, GUINT_TO_POINTER(id), age);
+	}
+	return age;
+}
+
+void folder_set_fresh(struct engine *engine, uint32_t id, int64_t at_ms)
+{
+	pthread_mutex_lock(&engine->lock);
+	age_locked(engine, id)->fresh_ms = at_ms;
+	pthread_mutex_unlock(&engine->lock);
+}
+
+bool engine_folder_is_fresh(struct engine *engine, uint32_t folder)
+{
+	int64_t now_ms = clock_mono_ms();
+	int64_t fresh_ms;
+
+	pthread_mutex_lock(&engine->lock);
+	struct folder_age *age = age_locked(engine, folder);
+	age->used_ms = now_ms;
+	fresh_ms = age->fresh_ms;
+	pthread_mutex_unlock(&engine->lock);
+	return fresh_ms > 0 && now_ms - fresh_ms < engine->account->poll_s * 1000ll;
+}
+
+bool engine_folders_are_fresh(struct engine *engine)
+{
+	return engine_folder_is_fresh(engine, INDEX_ROOT);
+}
+
+/* --- one folder --- */
+
+static void fill_known(struct store_job *job, const struct folder_row *row,
+		       const struct folder_state *state)
+{
+	if (row->epoch == 0)
+		return;
+	job->known = (struct store_known){.uidvalidity = row->uidvalidity,
+					  .uidnext = state->full ? 1 : row->uidnext,
+					  .modseq = row->synced && !state->full ? row->modseq : 0,
+					  .messages = row->messages,
+					  .verify = state->verify};
+}
+
+void folder_refresh(struct engine *engine, uint32_t id)
+{
+	struct folder_state *state = folder_state(engine, id);
+	struct folder_row row;
+	struct store_job *job;
+
+	if (state->refreshing)
+		return;
+	if (!index_folder_write_get(engine->index, id, &row)) {
+		needs_settle(engine, NEED_FOLDER, id, 0, ENOENT);
+		return;
+	}
+	job = store_job_new(STORE_REFRESH);
+	job->folder = id;
+	job->name = g_strdup(row.name);
+	fill_known(job, &row, state);
+	folder_row_clear(&row);
+	state->refreshing = true;
+	state->changed = false;
+	lane_queue(engine, LANE_LIST, job);
+}
+
+/* News, not yet known what: what is listed is old from now on. */
+void folder_changed(struct engine *engine, uint32_t id)
+{
+	folder_state(engine, id)->changed = true;
+	folder_set_fresh(engine, id, 0);
+}
+
+static void refreshed_well(struct engine *engine, struct folder_state *state)
+{
+	/* Healing goes on: readers wait for its end. */
+	if (state->verify || state->full) {
+		folder_refresh(engine, state->id);
+		return;
+	}
+	if (!state->changed)
+		folder_set_fresh(engine, state->id, engine->now_ms);
+	needs_settle(engine, NEED_FOLDER, state->id, 0, 0);
+}
+
+void folder_done(struct engine *engine, struct store_job *job, const GError *error)
+{
+	struct folder_state *state = folder_state(engine, job->folder);
+
+	state->refreshing = false;
+	state->refreshed_ms = engine->now_ms;
+	if (!error) {
+		refreshed_well(engine, state);
+		return;
+	}
+	log_warning("%s: %s", engine->account->name, error->message);
+	state->verify = state->full = false;
+	if (g_error_matches(error, MAILFS_ERROR, ERROR_GONE))
+		folder_set_fresh(engine, INDEX_ROOT, 0);
+	needs_settle(engine, NEED_FOLDER, job->folder, 0, error_errno(error));
+}
+
+/* The counts at the end of a refresh; UINT64_MAX: the server's moved meanwhile. */
+void folder_compare(struct engine *engine, uint32_t id, uint64_t server, uint64_t known)
+{
+	struct folder_state *state = folder_state(engine, id);
+
+	state->verify = state->full = false;
+	if (server == UINT64_MAX)
+		return;
+	if (server == known) {
+		state->healed = 0;
+		return;
+	}
+	if (state->healed < HEAL_FULL)
+		state->healed++;
+	else if (state->healed == HEAL_FULL) {
+		log_warning("%s: a folder counts %" G_GUINT64_FORMAT
+			    " messages but lists %" G_GUINT64_FORMAT,
+			    engine->account->name, server, known);
+		state->healed++;
+		return;
+	} else {
+		return;
+	}
+	state->verify = state->healed == HEAL_VERIFY;
+	state->full = state->healed == HEAL_FULL;
+}
+
+/* --- the list of folders --- */
+
+void folders_list(struct engine *engine)
+{
+	if (engine->listing)
+		return;
+	engine->listing = true;
+	engine->listed = 0;
+	lane_queue(engine, LANE_LIST, store_job_new(STORE_LIST));
+}
+
+static void gone(void *data, const struct folder_row *row)
+{
+	struct engine *engine = data;
+
+	if (row->epoch) {
+		bodies_drop_epoch(engine->bodies, row->epoch);
+		report_epoch_gone(engine, row->id, row->epoch);
+	}
+	report_folder_gone(engine, row);
+	needs_settle(engine, NEED_FOLDER, row->id, 0, ENOENT);
+}
+
+void folders_listed(struct engine *engine, const GError *error)
+{
+	engine->listing = false;
+	if (error) {
+		log_warning("%s: %s", engine->account->name, error->message);
+		needs_settle(engine, NEED_FOLDERS, 0, 0, error_errno(error));
+		lanes_listed(engine, error);
+		return;
+	}
+	/* An account without INBOX is a broken answer, not an empty account. */
+	if (engine->listed > 0)
+		index_folders_sweep(engine->index, engine->now_ns, gone, engine);
+	report_touched(engine, INDEX_ROOT);
+	folder_set_fresh(engine, INDEX_ROOT, engine->now_ms);
+	needs_settle(engine, NEED_FOLDERS, 0, 0, 0);
+	engine->start_settled = true;
+	lane_queue(engine, LANE_LIST, store_job_new(STORE_QUOTA));
+}
+
+/* --- polling --- */
+
+struct candidate {
+	uint32_t id;
+	int64_t used_ms;
+};
+
+static int by_use(gconstpointer a, gconstpointer b)
+{
+	const struct candidate *left = a, *right = b;
+
+	return left->used_ms < right->used_ms ? 1 : left->used_ms > right->used_ms ? -1 : 0;
+}
+
+/* Folders in use whose age is near its end, the most recently used first. Gives when the next one
+ * will be due. */
+static GArray *due_folders(struct engine *engine, int64_t *ret_next_ms)
+{
+	GArray *due = g_array_new(FALSE, FALSE, sizeof(struct candidate));
+	int64_t period = engine->account->poll_s * 700ll;
+	GHashTableIter iter;
+	gpointer key, value;
+
+	*ret_next_ms = INT64_MAX;
+	pthread_mutex_lock(&engine->lock);
+	g_hash_table_iter_init(&iter, engine->shared.ages);
+	while (g_hash_table_iter_next(&iter, &key, &value)) {
+		const struct folder_age *age = value;
+		struct candidate candidate = {GPOINTER_TO_UINT(key), age->used_ms};
+
+		if (age->fresh_ms == 0 || engine->now_ms - age->used_ms > ENGINE_IN_USE_MS)
+			continue;
+		if (engine->now_ms >= age->fresh_ms + period)
+			g_array_append_val(due, candidate);
+		else
+			*ret_next_ms = MIN(*ret_next_ms, age->fresh_ms + period);
+	}
+	pthread_mutex_unlock(&engine->lock);
+	g_array_sort(due, by_use);
+	return due;
+}
+
+static void add_folder(struct engine *engine, struct store_job *job, uint32_t id)
+{
+	struct folder_row row;
+
+	if (folder_state(engine, id)->refreshing ||
+	    !index_folder_write_get(engine->index, id, &row))
+		return;
+	if (!(row.attributes & STORE_ATTR_NOSELECT)) {
+		g_ptr_array_add(job->names, g_strdup(row.name));
+		g_array_append_val(job->folders, id);
+	}
+	folder_row_clear(&row);
+}
+
+static void ask_status(struct engine *engine, const GArray *due)
+{
+	struct store_job *job = store_job_new(STORE_STATUS);
+
+	job->names = g_ptr_array_new_with_free_func(g_free);
+	job->folders = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	for (unsigned i = 0; i < MIN(due->len, ENGINE_POLLED); i++) {
+		uint32_t id = g_array_index(due, struct candidate, i).id;
+
+		if (id == INDEX_ROOT)
+			folders_list(engine);
+		else
+			add_folder(engine, job, id);
+	}
+	if (job->names->len == 0) {
+		store_job_free(&job);
+		return;
+	}
+	engine->polling = true;
+	lane_queue(engine, LANE_LIST, job);
+}
+
+/* Folders that said they changed, unless they did so a moment ago. */
+static int64_t refresh_changed(struct engine *engine)
+{
+	int64_t next_ms = INT64_MAX;
+	GHashTableIter iter;
+	gpointer value;
+
+	g_hash_table_iter_init(&iter, engine->folders);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		struct folder_state *state = value;
+
+		if (!state->changed || state->refreshing)
+			continue;
+		if (engine->now_ms >= state->refreshed_ms + ENGINE_CHANGED_MS)
+			folder_refresh(engine, state->id);
+		else
+			next_ms = MIN(next_ms, state->refreshed_ms + ENGINE_CHANGED_MS);
+	}
+	return next_ms;
+}
+
+int64_t folders_poll(struct engine *engine)
+{
+	int64_t next_ms, changed_ms;
+
+	if (engine->lanes[LANE_LIST].state != LANE_READY)
+		return INT64_MAX;
+	changed_ms = refresh_changed(engine);
+	if (engine->polling)
+		return changed_ms;
+	g_autoptr(GArray) due = due_folders(engine, &next_ms);
+	if (due->len > 0)
+		ask_status(engine, due);
+	return MIN(next_ms, changed_ms);
+}
+
+void folders_polled(struct engine *engine, const struct store_job *job, const GError *error)
+{
+	engine->polling = false;
+	for (unsigned i = 0; !error && i < job->folders->len; i++) {
+		uint32_t id = g_array_index(job->folders, uint32_t, i);
+
+		if (!folder_state(engine, id)->changed)
+			folder_set_fresh(engine, id, engine->now_ms);
+	}
+}

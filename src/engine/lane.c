@@ -1,0 +1,346 @@
+/* Lanes: the account's connections, one for listing, one for bodies, so that a long listing does
+ * not hold up a reader. One login at a time: the second lane connects when the first is logged in;
+ * if it cannot (many servers allow few connections), its jobs take the first.
+ *
+ * A connection that ends gives its jobs back; those are tried once more on the next. Failures in a
+ * row back off for all lanes together, and a refused login is tried once more, after a minute.
+ */
+#include "engine/engine_private.h"
+
+#include "base/error.h"
+#include "base/log.h"
+
+void lanes_init(struct engine *engine)
+{
+	engine->lanes[LANE_LIST].role = "list";
+	engine->lanes[LANE_BODY].role = "body";
+	for (int i = 0; i < LANES; i++)
+		g_queue_init(&engine->lanes[i].queue);
+}
+
+static bool is_ready(const struct engine *engine, enum lane_id id)
+{
+	return engine->lanes[id].state == LANE_READY;
+}
+
+bool lane_is_down(const struct engine *engine, enum lane_id id)
+{
+	if (engine->now_ms >= engine->retry_ms)
+		return false;
+	return engine->lanes[id].state == LANE_CLOSED && !is_ready(engine, LANE_LIST);
+}
+
+void lane_queue(struct engine *engine, enum lane_id id, struct store_job *job)
+{
+	g_queue_push_tail(&engine->lanes[id].queue, job);
+}
+
+/* --- what others see of it --- */
+
+static const char *const state_words[] = {"connecting", "online", "offline", "login refused"};
+
+static void set_state(struct engine *engine, enum account_state state)
+{
+	bool changed;
+
+	pthread_mutex_lock(&engine->lock);
+	changed = engine->shared.state != state;
+	engine->shared.state = state;
+	if (changed)
+		engine->shared.state_since_ns = engine->now_ns;
+	pthread_mutex_unlock(&engine->lock);
+	if (changed)
+		log_info("%s: %s", engine->account->name, state_words[state]);
+}
+
+static void share_busy(struct engine *engine)
+{
+	unsigned connections = 0;
+
+	pthread_mutex_lock(&engine->lock);
+	for (int i = 0; i < LANES; i++) {
+		engine->shared.busy_ms[i] = engine->lanes[i].busy_ms;
+		connections += engine->lanes[i].state == LANE_READY;
+	}
+	engine->shared.connections = connections;
+	pthread_mutex_unlock(&engine->lock);
+}
+
+static void set_busy(struct engine *engine, struct lane *lane)
+{
+	lane->busy_ms = lane->running > 0 ? engine->now_ms : 0;
+	share_busy(engine);
+}
+
+static void share_description(struct engine *engine, const struct lane *lane)
+{
+	GString *text = g_string_new(NULL);
+
+	engine->ops->describe(lane->store, text);
+	pthread_mutex_lock(&engine->lock);
+	g_free(engine->shared.description);
+	engine->shared.description = g_string_free(text, FALSE);
+	pthread_mutex_unlock(&engine->lock);
+}
+
+/* --- jobs --- */
+
+static bool may_retry(const struct store_job *job, const GError *error)
+{
+	return job->tries + 1 < ENGINE_TRIES &&
+	       (g_error_matches(error, MAILFS_ERROR, ERROR_UNREACHABLE) ||
+		g_error_matches(error, MAILFS_ERROR, ERROR_TEMPORARY));
+}
+
+void lane_done(struct engine *engine, struct store_job *job, const GError *error)
+{
+	struct lane *lane = engine->lane;
+
+	lane->running--;
+	lane->used_ms = engine->now_ms;
+	if (lane->dying && may_retry(job, error)) {
+		job->tries++;
+		g_queue_push_tail(&lane->queue, job);
+		return;
+	}
+	apply_done(engine, job, error);
+	store_job_free(&job);
+}
+
+static void fail_queue(struct engine *engine, struct lane *lane, const GError *error)
+{
+	struct store_job *job;
+
+	while ((job = g_queue_pop_head(&lane->queue))) {
+		apply_done(engine, job, error);
+		store_job_free(&job);
+	}
+}
+
+static void submit_from(struct engine *engine, struct lane *lane, GQueue *queue)
+{
+	struct store_job *job;
+
+	while ((job = g_queue_peek_head(queue)) && engine->ops->accepts(lane->store, job)) {
+		g_queue_pop_head(queue);
+		if (lane->running++ == 0)
+			lane->busy_ms = engine->now_ms;
+		lane->used_ms = engine->now_ms;
+		engine->lane = lane;
+		engine->ops->submit(lane->store, job, engine->now_ms);
+	}
+}
+
+void lanes_submit(struct engine *engine)
+{
+	for (int i = 0; i < LANES; i++) {
+		struct lane *lane = &engine->lanes[i];
+
+		if (lane->state != LANE_READY)
+			continue;
+		if (g_queue_is_empty(&lane->queue) && lane->running == 0 &&
+		    engine->now_ms >= lane->used_ms + ENGINE_PROBE_MS)
+			lane_queue(engine, i, store_job_new(STORE_PROBE));
+		submit_from(engine, lane, &lane->queue);
+	}
+	if (is_ready(engine, LANE_LIST) && engine->lanes[LANE_BODY].state == LANE_CLOSED &&
+	    engine->now_ms < engine->retry_ms)
+		submit_from(engine, &engine->lanes[LANE_LIST], &engine->lanes[LANE_BODY].queue);
+	share_busy(engine);
+}
+
+/* --- connections --- */
+
+static void first_attempt_ended(struct engine *engine, const GError *error)
+{
+	pthread_mutex_lock(&engine->lock);
+	if (!engine->shared.settled_first) {
+		engine->shared.settled_first = true;
+		engine->shared.first_error = error ? g_error_copy(error) : NULL;
+		pthread_cond_broadcast(&engine->first);
+	}
+	pthread_mutex_unlock(&engine->lock);
+}
+
+void lanes_listed(struct engine *engine, const GError *error)
+{
+	first_attempt_ended(engine, error);
+}
+
+static void back_off(struct engine *engine, const GError *error)
+{
+	int64_t delay_ms = ENGINE_RETRY_MS;
+
+	if (g_error_matches(error, MAILFS_ERROR, ERROR_AUTH)) {
+		/* The same secret again and again would lock the account. */
+		engine->retry_ms =
+			engine->refusals++ == 0 ? engine->now_ms + ENGINE_REFUSED_MS : INT64_MAX;
+		return;
+	}
+	for (unsigned i = 0; i < engine->failures && delay_ms < ENGINE_RETRY_MAX_MS; i++)
+		delay_ms *= 2;
+	delay_ms = MIN(delay_ms, ENGINE_RETRY_MAX_MS);
+	delay_ms += g_random_int_range(0, (gint32)(delay_ms / 4));
+	engine->failures++;
+	engine->retry_ms = engine->now_ms + delay_ms;
+}
+
+static void share_error(struct engine *engine, const GError *error)
+{
+	g_clear_error(&engine->down);
+	engine->down = g_error_copy(error);
+	pthread_mutex_lock(&engine->lock);
+	g_free(engine->shared.last_error);
+	engine->shared.last_error = g_strdup(error->message);
+	pthread_mutex_unlock(&engine->lock);
+}
+
+static void lane_die(struct engine *engine, struct lane *lane, const GError *error)
+{
+	bool was_stable =
+		lane->state == LANE_READY && engine->now_ms - lane->ready_ms >= ENGINE_STABLE_MS;
+
+	log_warning("%s: %s", engine->account->name, error->message);
+	share_error(engine, error);
+	if (was_stable)
+		engine->failures = 0, engine->retry_ms = engine->now_ms;
+	else
+		back_off(engine, error);
+	lane->dying = true;
+	engine->lane = lane;
+	engine->ops->close(&lane->store);
+	lane->dying = false;
+	lane->state = LANE_CLOSED;
+	lane->running = 0;
+	set_busy(engine, lane);
+	if (!is_ready(engine, LANE_LIST))
+		set_state(engine, g_error_matches(error, MAILFS_ERROR, ERROR_AUTH)
+					  ? ACCOUNT_REFUSED
+					  : ACCOUNT_OFFLINE);
+	if (was_stable)
+		return;
+	if (!is_ready(engine, LANE_LIST)) {
+		fail_queue(engine, &engine->lanes[LANE_LIST], error);
+		fail_queue(engine, &engine->lanes[LANE_BODY], error);
+	}
+	first_attempt_ended(engine, error);
+}
+
+static void lane_open(struct engine *engine, struct lane *lane)
+{
+	struct store_config config = {
+		.account = engine->account, .secret = engine->secret, .role = lane->role};
+
+	engine->attempt_ms = engine->now_ms;
+	lane->state = LANE_CONNECTING;
+	lane->store = engine->ops->open(&config, &engine_sink, engine, engine->now_ms);
+	lane->opened_ms = engine->now_ms;
+}
+
+/* One login at a time, the listing lane's first. */
+static bool may_open(const struct engine *engine, enum lane_id id)
+{
+	if (id == LANE_LIST)
+		return engine->lanes[LANE_BODY].state != LANE_CONNECTING;
+	return is_ready(engine, LANE_LIST);
+}
+
+void lanes_connect(struct engine *engine)
+{
+	for (int i = 0; i < LANES && engine->now_ms >= engine->retry_ms; i++) {
+		if (engine->lanes[i].state == LANE_CLOSED && may_open(engine, i))
+			lane_open(engine, &engine->lanes[i]);
+	}
+}
+
+static void lane_ready(struct engine *engine, struct lane *lane)
+{
+	lane->state = LANE_READY;
+	lane->ready_ms = lane->used_ms = engine->now_ms;
+	engine->refusals = 0;
+	if (lane != &engine->lanes[LANE_LIST])
+		return;
+	share_description(engine, lane);
+	set_state(engine, ACCOUNT_ONLINE);
+	folder_set_fresh(engine, INDEX_ROOT, 0);
+	folders_list(engine);
+}
+
+static bool is_too_slow(const struct engine *engine, const struct lane *lane)
+{
+	return lane->state == LANE_CONNECTING &&
+	       engine->now_ms >= lane->opened_ms + engine->account->timeout_s * 1000ll;
+}
+
+void lane_step(struct engine *engine, struct lane *lane, bool due)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!lane->store || (!due && !is_too_slow(engine, lane)))
+		return;
+	engine->lane = lane;
+	engine->last_folder = 0;
+	if (!engine->ops->step(lane->store, engine->now_ms, &error)) {
+		lane_die(engine, lane, error);
+		return;
+	}
+	if (lane->state == LANE_CONNECTING && engine->ops->ready(lane->store)) {
+		lane_ready(engine, lane);
+	} else if (is_too_slow(engine, lane)) {
+		error = g_error_new(MAILFS_ERROR, ERROR_TIMEOUT, "no answer from %s in %u s",
+				    engine->account->host, engine->account->timeout_s);
+		lane_die(engine, lane, error);
+	}
+	if (lane->store)
+		set_busy(engine, lane);
+}
+
+int64_t lanes_deadline_ms(const struct engine *engine)
+{
+	int64_t deadline = INT64_MAX;
+
+	for (int i = 0; i < LANES; i++) {
+		const struct lane *lane = &engine->lanes[i];
+
+		if (lane->state == LANE_CONNECTING)
+			deadline = MIN(deadline,
+				       lane->opened_ms + engine->account->timeout_s * 1000ll);
+		else if (lane->state == LANE_READY && lane->running == 0)
+			deadline = MIN(deadline, lane->used_ms + ENGINE_PROBE_MS);
+		else if (lane->state == LANE_CLOSED && may_open(engine, i))
+			deadline = MIN(deadline, engine->retry_ms);
+	}
+	return deadline;
+}
+
+/* Somebody waits: a long back-off is cut short, but the server is not hammered. */
+void lanes_demand(struct engine *engine)
+{
+	if (engine->refusals == 0 && engine->now_ms - engine->attempt_ms >= ENGINE_DEMAND_MS)
+		engine->retry_ms = MIN(engine->retry_ms, engine->now_ms);
+}
+
+void lanes_reconnect(struct engine *engine)
+{
+	g_autoptr(GError) error =
+		g_error_new(MAILFS_ERROR, ERROR_UNREACHABLE, "asked to reconnect");
+
+	for (int i = 0; i < LANES; i++) {
+		if (engine->lanes[i].store)
+			lane_die(engine, &engine->lanes[i], error);
+	}
+	engine->failures = engine->refusals = 0;
+	engine->retry_ms = engine->now_ms;
+}
+
+void lanes_clear(struct engine *engine)
+{
+	g_autoptr(GError) error = g_error_new(MAILFS_ERROR, ERROR_UNREACHABLE, "unmounting");
+
+	for (int i = 0; i < LANES; i++) {
+		engine->lane = &engine->lanes[i];
+		engine->ops->close(&engine->lanes[i].store);
+		fail_queue(engine, &engine->lanes[i], error);
+		engine->lanes[i].state = LANE_CLOSED;
+	}
+}

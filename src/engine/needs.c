@@ -1,0 +1,113 @@
+/* Needs: each is pending once, however many readers stated it. */
+#include "engine/engine_private.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+
+static int down_errno(const struct engine *engine)
+{
+	return engine->down ? error_errno(engine->down) : EHOSTUNREACH;
+}
+
+struct need *needs_find(struct engine *engine, enum need_kind kind, uint32_t id, uint32_t uid)
+{
+	struct need key = {.kind = kind, .id = id, .uid = uid};
+
+	return g_hash_table_lookup(engine->pending, &key);
+}
+
+static void remember(struct engine *engine, const struct need *need)
+{
+	struct need *pending = needs_find(engine, need->kind, need->id, need->uid);
+
+	if (!pending) {
+		pending = g_memdup2(need, sizeof(*need));
+		g_hash_table_add(engine->pending, pending);
+	}
+	pending->upto = MAX(pending->upto, need->upto);
+}
+
+/* The folder list may lack what the need names: it is not met, and never will be. */
+static bool take_folder(struct engine *engine, const struct need *need)
+{
+	struct folder_row row;
+	bool selectable;
+
+	if (!index_folder_write_get(engine->index, need->id, &row)) {
+		report_settled(engine, need, ENOENT);
+		return false;
+	}
+	selectable = !(row.attributes & STORE_ATTR_NOSELECT);
+	folder_row_clear(&row);
+	if (!selectable || engine_folder_is_fresh(engine, need->id)) {
+		report_settled(engine, need, 0);
+		return false;
+	}
+	return true;
+}
+
+static bool take_body(struct engine *engine, const struct need *need)
+{
+	if (!index_message_write_has(engine->index, need->id, need->uid)) {
+		report_settled(engine, need, ESTALE);
+		return false;
+	}
+	if (body_is_met(engine, need->id, need->uid, need->upto)) {
+		report_settled(engine, need, 0);
+		return false;
+	}
+	return true;
+}
+
+static bool take_folders(struct engine *engine, const struct need *need)
+{
+	if (!engine_folders_are_fresh(engine))
+		return true;
+	report_settled(engine, need, 0);
+	return false;
+}
+
+void needs_take(struct engine *engine, const struct need *need)
+{
+	bool wanted = need->kind == NEED_FOLDERS  ? take_folders(engine, need)
+		      : need->kind == NEED_FOLDER ? take_folder(engine, need)
+						  : take_body(engine, need);
+
+	if (!wanted)
+		return;
+	lanes_demand(engine);
+	if (lane_is_down(engine, need->kind == NEED_BODY ? LANE_BODY : LANE_LIST)) {
+		report_settled(engine, need, down_errno(engine));
+		return;
+	}
+	remember(engine, need);
+	if (need->kind == NEED_FOLDERS)
+		folders_list(engine);
+	else if (need->kind == NEED_FOLDER)
+		folder_refresh(engine, need->id);
+	else
+		body_fetch(engine, need->id, need->uid, need->upto);
+}
+
+void needs_settle(struct engine *engine, enum need_kind kind, uint32_t id, uint32_t uid, int error)
+{
+	struct need *need = needs_find(engine, kind, id, uid);
+
+	if (!need)
+		return;
+	report_settled(engine, need, error);
+	g_hash_table_remove(engine->pending, need);
+}
+
+void needs_settle_all(struct engine *engine, int error)
+{
+	GHashTableIter iter;
+	gpointer need;
+
+	g_hash_table_iter_init(&iter, engine->pending);
+	while (g_hash_table_iter_next(&iter, &need, NULL)) {
+		report_settled(engine, need, error);
+		g_hash_table_iter_remove(&iter);
+	}
+}

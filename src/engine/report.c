@@ -1,0 +1,157 @@
+/* What the engine tells: collected during a turn, told after the commit that made it true. */
+#include "engine/engine_private.h"
+
+#include "base/log.h"
+
+enum report_kind {
+	REPORT_SETTLED,
+	REPORT_MESSAGE_GONE,
+	REPORT_MESSAGE_CHANGED,
+	REPORT_FOLDER_GONE,
+	REPORT_EPOCH_GONE,
+};
+
+struct report {
+	enum report_kind kind;
+	int error;
+	struct need need;
+	uint32_t folder;
+	uint32_t epoch; /* FOLDER_GONE: the parent */
+	uint32_t uid;
+	char *name; /* label or leaf */
+	char token[sizeof(((struct folder_row *)NULL)->token)];
+};
+
+GArray *report_array_new(void)
+{
+	return g_array_new(FALSE, FALSE, sizeof(struct report));
+}
+
+static void report_add(struct engine *engine, const struct report *report)
+{
+	g_array_append_vals(engine->reports, report, 1);
+}
+
+void report_settled(struct engine *engine, const struct need *need, int error)
+{
+	report_add(engine, &(struct report){.kind = REPORT_SETTLED, .need = *need, .error = error});
+}
+
+void report_message_gone(struct engine *engine, uint32_t folder, uint32_t epoch, uint32_t uid,
+			 const char *label, const char *token)
+{
+	struct report report = {.kind = REPORT_MESSAGE_GONE,
+				.folder = folder,
+				.epoch = epoch,
+				.uid = uid,
+				.name = g_strdup(label)};
+
+	g_strlcpy(report.token, token, sizeof(report.token));
+	report_add(engine, &report);
+}
+
+void report_message_changed(struct engine *engine, uint32_t epoch, uint32_t uid)
+{
+	report_add(engine,
+		   &(struct report){.kind = REPORT_MESSAGE_CHANGED, .epoch = epoch, .uid = uid});
+}
+
+void report_folder_gone(struct engine *engine, const struct folder_row *row)
+{
+	report_add(engine, &(struct report){.kind = REPORT_FOLDER_GONE,
+					    .folder = row->id,
+					    .epoch = row->parent,
+					    .name = g_strdup(row->leaf)});
+}
+
+void report_epoch_gone(struct engine *engine, uint32_t folder, uint32_t epoch)
+{
+	report_add(engine,
+		   &(struct report){.kind = REPORT_EPOCH_GONE, .folder = folder, .epoch = epoch});
+}
+
+void report_touched(struct engine *engine, uint32_t folder)
+{
+	g_hash_table_add(engine->touched, GUINT_TO_POINTER(folder));
+}
+
+static void tell(struct engine *engine, const struct report *report)
+{
+	const struct engine_events *events = engine->events;
+
+	switch (report->kind) {
+	case REPORT_SETTLED:
+		events->settled(engine->data, &report->need, report->error);
+		break;
+	case REPORT_MESSAGE_GONE:
+		events->message_gone(engine->data, report->folder, report->epoch, report->uid,
+				     report->name, report->token);
+		break;
+	case REPORT_MESSAGE_CHANGED:
+		events->message_changed(engine->data, report->epoch, report->uid);
+		break;
+	case REPORT_FOLDER_GONE:
+		events->folder_gone(engine->data, report->folder, report->epoch, report->name);
+		break;
+	case REPORT_EPOCH_GONE:
+		events->epoch_gone(engine->data, report->folder, report->epoch);
+		break;
+	}
+}
+
+static void touch_folders(struct engine *engine)
+{
+	GHashTableIter iter;
+	gpointer key;
+
+	g_hash_table_iter_init(&iter, engine->touched);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		if (GPOINTER_TO_UINT(key) != INDEX_ROOT)
+			index_folder_touch(engine->index, GPOINTER_TO_UINT(key), engine->now_ns);
+	}
+}
+
+static void tell_touched(struct engine *engine)
+{
+	GHashTableIter iter;
+	gpointer key;
+
+	g_hash_table_iter_init(&iter, engine->touched);
+	while (g_hash_table_iter_next(&iter, &key, NULL))
+		engine->events->folder_changed(engine->data, GPOINTER_TO_UINT(key));
+	g_hash_table_remove_all(engine->touched);
+}
+
+void report_all(struct engine *engine)
+{
+	g_autoptr(GError) error = NULL;
+
+	touch_folders(engine);
+	if (!index_commit(engine->index, &error))
+		log_error("%s: %s", engine->account->name, error->message);
+	tell_touched(engine);
+	/* Changes before settlements: who is answered must find the kernel's copies dropped. */
+	for (unsigned i = 0; i < engine->reports->len; i++) {
+		const struct report *report = &g_array_index(engine->reports, struct report, i);
+
+		if (report->kind != REPORT_SETTLED)
+			tell(engine, report);
+	}
+	for (unsigned i = 0; i < engine->reports->len; i++) {
+		const struct report *report = &g_array_index(engine->reports, struct report, i);
+
+		if (report->kind == REPORT_SETTLED)
+			tell(engine, report);
+	}
+	report_clear(engine);
+	if (engine->start_settled)
+		lanes_listed(engine, NULL);
+	engine->start_settled = false;
+}
+
+void report_clear(struct engine *engine)
+{
+	for (unsigned i = 0; i < engine->reports->len; i++)
+		g_free(g_array_index(engine->reports, struct report, i).name);
+	g_array_set_size(engine->reports, 0);
+}

@@ -1,0 +1,164 @@
+/* Folders, counts and quota. */
+#include "store/imap/imap_store.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+
+#include <string.h>
+
+/* --- LIST --- */
+
+static void list_send(struct imap_job *job, const char *options, imap_done_fn done)
+{
+	struct imap_command *command = imap_command_new("LIST \"\" \"*\"%s", options);
+
+	job->store->list_count = 0;
+	job->store->list_inbox = false;
+	imap_store_send(job, &command, false, done);
+}
+
+static void listed(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+
+	imap_store_answered(job, tagged, "cannot list folders");
+	if (tagged)
+		imap_store_finish(job);
+}
+
+static void listed_extended(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+
+	/* Some servers leave out INBOX, or refuse options that they advertise. */
+	if (tagged && (tagged->status != IMAP_OK || !job->store->list_inbox)) {
+		job->commands--;
+		list_send(job, "", listed);
+		return;
+	}
+	listed(data, tagged);
+}
+
+void imap_list_start(struct imap_job *job)
+{
+	const unsigned extended = IMAP_CAP_LIST_EXTENDED | IMAP_CAP_SPECIAL_USE;
+
+	if ((imap_session_caps(job->store->session) & extended) == extended)
+		list_send(job, " RETURN (SPECIAL-USE)", listed_extended);
+	else
+		list_send(job, "", listed);
+}
+
+void imap_list_untagged(struct store *store, const struct imap_response *response)
+{
+	if (!response->mailbox || !*response->mailbox)
+		return;
+	if (++store->list_count > LIMIT_FOLDERS) {
+		if (store->list_count == LIMIT_FOLDERS + 1)
+			log_warning("%s: more than %d folders: the rest is not shown",
+				    store->account->name, LIMIT_FOLDERS);
+		return;
+	}
+	if (g_ascii_strcasecmp(response->mailbox, "INBOX") == 0)
+		store->list_inbox = true;
+	store->sink->folder(store->data,
+			    &(struct store_folder){.name = response->mailbox,
+						   .separator = response->separator,
+						   .attributes = response->attributes});
+}
+
+/* --- STATUS --- */
+
+static void status_done(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+
+	/* A folder that cannot be asked is simply not news. */
+	job->commands--;
+	if (tagged)
+		imap_store_finish(job);
+}
+
+void imap_status_start(struct imap_job *job)
+{
+	struct store *store = job->store;
+	bool modseq = imap_session_caps(store->session) & IMAP_CAP_CONDSTORE;
+
+	job->commands++;
+	for (unsigned i = 0; i < job->job->names->len; i++) {
+		const char *name = g_ptr_array_index(job->job->names, i);
+		struct imap_command *command;
+
+		/* STATUS of the open mailbox is asking for trouble (RFC 9051 section 6.3.11). */
+		if (g_array_index(job->job->folders, uint32_t, i) == store->selected) {
+			command = imap_command_new("NOOP");
+		} else {
+			command = imap_command_new("STATUS ");
+			if (!imap_command_string(command, name, strlen(name))) {
+				imap_command_free(&command);
+				continue;
+			}
+			imap_command_text(command, " (MESSAGES UIDNEXT UIDVALIDITY%s)",
+					  modseq ? " HIGHESTMODSEQ" : "");
+		}
+		imap_store_send(job, &command, false, status_done);
+	}
+	job->commands--;
+	imap_store_finish(job);
+}
+
+static bool is_mailbox(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0 ||
+	       (g_ascii_strcasecmp(a, "INBOX") == 0 && g_ascii_strcasecmp(b, "INBOX") == 0);
+}
+
+void imap_status_untagged(struct imap_job *job, const struct imap_response *response)
+{
+	struct store *store = job->store;
+
+	for (unsigned i = 0; i < job->job->names->len; i++) {
+		if (!is_mailbox(g_ptr_array_index(job->job->names, i), response->mailbox))
+			continue;
+		store->sink->status(store->data, g_array_index(job->job->folders, uint32_t, i),
+				    &(struct store_mailbox){.uidvalidity = response->uidvalidity,
+							    .messages = response->messages,
+							    .uidnext = (uint32_t)MIN(
+								    response->uidnext, G_MAXUINT32),
+							    .modseq = response->highestmodseq});
+	}
+}
+
+/* --- QUOTA (RFC 9208) --- */
+
+static void quota_done(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+
+	imap_store_answered(job, tagged, "cannot ask for the quota");
+	if (tagged)
+		imap_store_finish(job);
+}
+
+void imap_quota_start(struct imap_job *job)
+{
+	struct imap_command *command;
+
+	if (!(imap_session_caps(job->store->session) & IMAP_CAP_QUOTA)) {
+		imap_store_finish(job);
+		return;
+	}
+	command = imap_command_new("GETQUOTAROOT INBOX");
+	imap_store_send(job, &command, false, quota_done);
+}
+
+void imap_quota_untagged(struct store *store, const struct imap_response *response)
+{
+	if (!response->has_storage && !response->has_message_quota)
+		return;
+	store->sink->quota(store->data,
+			   &(struct store_quota){.used_bytes = response->storage_used,
+						 .limit_bytes = response->storage_limit,
+						 .used_messages = response->message_used,
+						 .limit_messages = response->message_limit});
+}

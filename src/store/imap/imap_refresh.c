@@ -1,0 +1,314 @@
+/* Bringing the index up to date with one mailbox, in as few round trips as the server allows:
+ *
+ *   open already and untouched   NOOP
+ *   QRESYNC                      EXAMINE (QRESYNC ...) tells flags and expunges; UID FETCH what is
+ * new CONDSTORE                    EXAMINE (CONDSTORE); UID FETCH what is new and flags
+ * CHANGEDSINCE neither                      EXAMINE; UID FETCH what is new and, now and then, all
+ * flags
+ *
+ * New messages and changed flags are asked for together. Whether something was expunged shows in
+ * the number of messages; the engine compares and asks again with `verify`, which finds the UIDs
+ * that exist. An answer that does not agree with the server's own count is never taken for an
+ * absence.
+ */
+#include "store/imap/imap_store.h"
+
+#include "base/error.h"
+
+#define SEARCH_MAX 50000 /* UIDs that fit one line of a SEARCH answer */
+
+#define ITEMS "(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (SUBJECT)])"
+
+static void refresh_opened(struct imap_job *job);
+
+/* --- the end --- */
+
+static void report(struct imap_job *job)
+{
+	struct store *store = job->store;
+	const struct store_known *known = &job->job->known;
+	uint32_t uidnext =
+		MAX(known->uidnext, job->highest == G_MAXUINT32 ? G_MAXUINT32 : job->highest + 1);
+
+	uidnext = MAX(uidnext, store->box.uidnext);
+	store->clean = !store->dirty;
+	store->clean_next = uidnext;
+	store->sink->refreshed(store->data, job->job->folder, uidnext, store->box.modseq,
+			       store->dirty ? UINT64_MAX : store->box.messages);
+	if (store->dirty)
+		store->sink->changed(store->data, job->job->folder);
+}
+
+static void finish(struct imap_job *job)
+{
+	if (job->commands > 0)
+		return;
+	if (!job->error)
+		report(job);
+	imap_store_finish(job);
+}
+
+static void fetched(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+
+	imap_store_answered(job, tagged, "cannot list messages");
+	if (tagged)
+		finish(job);
+}
+
+static void send_fetch(struct imap_job *job, const char *arguments, imap_done_fn done)
+{
+	struct imap_command *command = imap_command_new("UID FETCH %s", arguments);
+
+	imap_store_send(job, &command, false, done);
+}
+
+/* --- which UIDs exist --- */
+
+static bool counts_agree(const struct imap_job *job)
+{
+	return !job->store->dirty && seqset_count(&job->seen) == job->store->box.messages;
+}
+
+static void report_present(struct imap_job *job)
+{
+	struct store *store = job->store;
+
+	store->sink->present(store->data, job->job->folder, &job->seen,
+			     job->job->known.uidnext - 1);
+}
+
+static void verified_by_fetch(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+
+	job->counting = false;
+	if (imap_store_answered(job, tagged, "cannot list messages")) {
+		if (counts_agree(job))
+			report_present(job);
+		else if (!job->store->dirty)
+			imap_store_fail(job, g_error_new(MAILFS_ERROR, ERROR_PROTOCOL,
+							 "the server lists other messages of %s "
+							 "than it counts",
+							 job->job->name));
+	}
+	if (tagged)
+		finish(job);
+}
+
+static void verify_by_fetch(struct imap_job *job)
+{
+	seqset_clear(&job->seen);
+	job->counting = true;
+	send_fetch(job, "1:* (UID FLAGS)", verified_by_fetch);
+}
+
+static void verified_by_search(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+
+	job->counting = false;
+	if (!tagged) {
+		job->commands--;
+		return;
+	}
+	/* Refused, or an answer that cannot be true: the long way. */
+	job->commands--;
+	if (tagged->status != IMAP_OK || (!job->store->dirty && !counts_agree(job))) {
+		verify_by_fetch(job);
+		return;
+	}
+	if (counts_agree(job))
+		report_present(job);
+	finish(job);
+}
+
+static void verify(struct imap_job *job)
+{
+	struct store *store = job->store;
+	bool esearch = imap_session_caps(store->session) & IMAP_CAP_ESEARCH;
+
+	if (store->box.messages == 0) {
+		report_present(job);
+		finish(job);
+	} else if (store->box.messages > SEARCH_MAX) {
+		verify_by_fetch(job);
+	} else {
+		struct imap_command *command =
+			imap_command_new("UID SEARCH %sALL", esearch ? "RETURN (ALL) " : "");
+
+		job->counting = true;
+		imap_store_send(job, &command, false, verified_by_search);
+	}
+}
+
+void imap_refresh_search(struct imap_job *job, const struct imap_response *response)
+{
+	const GArray *ranges = response->set.ranges;
+
+	for (unsigned i = 0; job->counting && ranges && i < ranges->len; i++) {
+		const struct seqrange *range = &g_array_index(ranges, struct seqrange, i);
+
+		seqset_add(&job->seen, range->first, range->last);
+	}
+}
+
+/* --- what is new --- */
+
+void imap_refresh_fetch(struct imap_job *job, const struct imap_fetch *fetch)
+{
+	struct store *store = job->store;
+	const unsigned all = IMAP_FETCH_UID | IMAP_FETCH_FLAGS | IMAP_FETCH_DATE | IMAP_FETCH_SIZE;
+	g_autofree char *subject = NULL;
+
+	if (fetch->uid == 0)
+		return;
+	if (job->counting)
+		seqset_add(&job->seen, fetch->uid, fetch->uid);
+	if ((fetch->items & all) != all)
+		return;
+	/* "n:*" gives the last message even if it is below n. */
+	if (fetch->uid < job->job->known.uidnext)
+		return;
+	job->highest = MAX(job->highest, fetch->uid);
+	if (fetch->header) {
+		gsize len;
+		const char *bytes = g_bytes_get_data(fetch->header, &len);
+
+		subject = g_strndup(bytes ? bytes : "", len);
+	}
+	store->sink->message(store->data, job->job->folder,
+			     &(struct store_message){.uid = fetch->uid,
+						     .size = fetch->size,
+						     .date_s = fetch->date_s,
+						     .flags = fetch->flags,
+						     .keywords = fetch->keywords,
+						     .subject = subject});
+}
+
+static bool flags_are_due(struct imap_job *job)
+{
+	struct store *store = job->store;
+	gpointer key = GUINT_TO_POINTER(job->job->folder);
+	int64_t *last = g_hash_table_lookup(store->flags_ms, key);
+	/* All flags of a large mailbox cost much: the larger, the rarer. */
+	int64_t pause = (int64_t)store->box.messages * 10;
+
+	if (last && store->now_ms - *last < pause)
+		return false;
+	last = g_new(int64_t, 1);
+	*last = store->now_ms;
+	g_hash_table_insert(store->flags_ms, key, last);
+	return true;
+}
+
+static void fetch_flags(struct imap_job *job)
+{
+	struct store *store = job->store;
+	const struct store_known *known = &job->job->known;
+	g_autofree char *arguments = NULL;
+
+	if (known->uidnext <= 1)
+		return;
+	if (known->modseq > 0 && store->box.modseq > 0) {
+		if (imap_session_qresync_enabled(store->session) ||
+		    store->box.modseq == known->modseq)
+			return;
+		arguments = g_strdup_printf("1:%u (UID FLAGS) (CHANGEDSINCE %" G_GUINT64_FORMAT ")",
+					    known->uidnext - 1, known->modseq);
+	} else if (flags_are_due(job)) {
+		arguments = g_strdup_printf("1:%u (UID FLAGS)", known->uidnext - 1);
+	} else {
+		return;
+	}
+	send_fetch(job, arguments, fetched);
+}
+
+static void fetch_new(struct imap_job *job)
+{
+	struct store *store = job->store;
+	const struct store_known *known = &job->job->known;
+	g_autofree char *arguments = NULL;
+
+	if (store->box.messages == 0 ||
+	    (store->box.uidnext && store->box.uidnext <= known->uidnext))
+		return;
+	arguments = g_strdup_printf("%u:* " ITEMS, known->uidnext);
+	send_fetch(job, arguments, fetched);
+}
+
+/* The server's present against what the index knew. */
+static void compare(struct imap_job *job)
+{
+	struct store *store = job->store;
+	struct store_known *known = &job->job->known;
+
+	store->sink->opened(store->data, job->job->folder, &store->box);
+	if (known->uidvalidity != store->box.uidvalidity)
+		*known = (struct store_known){.uidvalidity = store->box.uidvalidity, .uidnext = 1};
+	if (store->box.modseq < known->modseq)
+		known->modseq = 0; /* it went back: none of it can be trusted */
+}
+
+static void refresh_opened(struct imap_job *job)
+{
+	compare(job);
+	if (job->job->known.verify) {
+		verify(job);
+		return;
+	}
+	fetch_new(job);
+	fetch_flags(job);
+	finish(job);
+}
+
+static void reopen(struct imap_job *job)
+{
+	const struct store_known *known = &job->job->known;
+	unsigned caps = imap_session_caps(job->store->session);
+	g_autofree char *parameters = NULL;
+
+	if (known->modseq > 0 && known->uidvalidity <= G_MAXUINT32 &&
+	    imap_session_qresync_enabled(job->store->session))
+		parameters =
+			g_strdup_printf(" (QRESYNC (%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT "))",
+					known->uidvalidity, known->modseq);
+	else if (caps & IMAP_CAP_CONDSTORE)
+		parameters = g_strdup(" (CONDSTORE)");
+	imap_select(job, parameters ? parameters : "", refresh_opened);
+}
+
+static void nooped(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+
+	if (!imap_store_answered(job, tagged, "cannot ask for news")) {
+		imap_store_finish(job);
+		return;
+	}
+	if (job->store->dirty)
+		reopen(job);
+	else
+		finish(job);
+}
+
+void imap_refresh_start(struct imap_job *job)
+{
+	struct store *store = job->store;
+	const struct store_known *known = &job->job->known;
+	bool same = store->selected == job->job->folder && store->clean &&
+		    known->uidvalidity == store->box.uidvalidity &&
+		    known->uidnext == store->clean_next;
+
+	store->clean = false;
+	if (same && known->verify && !store->dirty) {
+		verify(job);
+	} else if (same && !store->dirty) {
+		struct imap_command *noop = imap_command_new("NOOP");
+
+		imap_store_send(job, &noop, false, nooped);
+	} else {
+		reopen(job);
+	}
+}

@@ -1,0 +1,390 @@
+#include "store/imap/imap_store.h"
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "config/secret.h"
+
+#define READ_SIZE (64 * 1024)
+#define READS_A_STEP 8 /* then the engine commits and looks at its other connections */
+#define LOGIN_MS (4 * LIMIT_CONNECT_MS)
+
+/* --- answers --- */
+
+void imap_store_fail(struct imap_job *job, GError *error)
+{
+	if (job->error)
+		g_error_free(error);
+	else
+		job->error = error;
+}
+
+void imap_store_send(struct imap_job *job, struct imap_command **command, bool alone,
+		     imap_done_fn done)
+{
+	job->commands++;
+	if (imap_session_in_flight(job->store->session) == 0)
+		job->store->progress_ms = job->store->now_ms;
+	imap_session_send(job->store->session, command, alone, done, job);
+}
+
+bool imap_store_answered(struct imap_job *job, const struct imap_response *tagged, const char *what)
+{
+	job->commands--;
+	if (!tagged)
+		return false;
+	if (tagged->status != IMAP_OK) {
+		imap_store_fail(job, imap_response_error(tagged, what));
+		return false;
+	}
+	return true;
+}
+
+static void imap_job_free(struct imap_job *job)
+{
+	struct store *store = job->store;
+
+	if (store->body == job)
+		store->body = NULL;
+	g_queue_remove(&store->jobs, job);
+	seqset_clear(&job->seen);
+	g_clear_error(&job->error);
+	g_free(job);
+}
+
+void imap_store_finish(struct imap_job *job)
+{
+	struct store *store = job->store;
+
+	if (job->commands > 0 || store->closing)
+		return;
+	store->sink->done(store->data, job->job, job->error);
+	imap_job_free(job);
+}
+
+static struct imap_job *first_job(struct store *store)
+{
+	return g_queue_peek_head(&store->jobs);
+}
+
+static bool first_is(struct store *store, enum store_job_kind kind)
+{
+	struct imap_job *job = first_job(store);
+
+	return job && job->job->kind == kind;
+}
+
+static void on_untagged(void *data, const struct imap_response *response)
+{
+	struct store *store = data;
+
+	if (response->data == IMAP_DATA_STATUS && response->code == IMAP_CODE_ALERT)
+		log_warning("%s: the server says: %s", store->account->name, response->text);
+	imap_select_untagged(store, response);
+	switch (response->data) {
+	case IMAP_DATA_LIST:
+		if (first_is(store, STORE_LIST))
+			imap_list_untagged(store, response);
+		break;
+	case IMAP_DATA_MAILBOX_STATUS:
+		if (first_is(store, STORE_STATUS))
+			imap_status_untagged(first_job(store), response);
+		break;
+	case IMAP_DATA_QUOTA:
+		if (first_is(store, STORE_QUOTA))
+			imap_quota_untagged(store, response);
+		break;
+	case IMAP_DATA_SEARCH:
+		if (first_is(store, STORE_REFRESH))
+			imap_refresh_search(first_job(store), response);
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_body_begin(void *data, uint32_t uid, uint64_t size)
+{
+	imap_body_begin(data, uid, size);
+}
+
+static void on_body_data(void *data, const uint8_t *bytes, size_t len)
+{
+	imap_body_data(data, bytes, len);
+}
+
+static const struct imap_session_events session_events = {
+	.untagged = on_untagged,
+	.body_begin = on_body_begin,
+	.body_data = on_body_data,
+};
+
+static void on_trace(void *data, char direction, const char *line)
+{
+	const struct store *store = data;
+
+	log_debug("%s %s %c: %s", store->account->name, store->role, direction, line);
+}
+
+/* --- the connection --- */
+
+static struct store *imap_open(const struct store_config *config, const struct store_sink *sink,
+			       void *data, int64_t now_ms)
+{
+	struct store *store = g_new0(struct store, 1);
+	const struct account *account = config->account;
+
+	store->account = account;
+	store->secret = config->secret;
+	store->sink = sink;
+	store->data = data;
+	store->role = config->role;
+	store->now_ms = store->progress_ms = store->born_ms = now_ms;
+	store->flags_ms = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	g_queue_init(&store->jobs);
+	store->link = link_new(&(struct link_config){.host = account->host,
+						     .port = account->port,
+						     .tls = account->tls == TLS_IMPLICIT,
+						     .ca_file = account->tls_ca,
+						     .fingerprint = account->tls_fingerprint},
+			       now_ms);
+	return store;
+}
+
+static void open_session(struct store *store)
+{
+	char tag[5] = "";
+
+	for (int i = 0; i < 4; i++)
+		tag[i] = (char)('a' + g_random_int_range(0, 26));
+	store->session = imap_session_new(
+		&(struct imap_session_config){
+			.user = store->account->user,
+			.password = secret_text(store->secret),
+			.tls_active = store->account->tls == TLS_IMPLICIT,
+			.tls_required = store->account->tls == TLS_STARTTLS,
+			.tag_prefix = tag,
+		},
+		&session_events, store);
+	if (log_level_get() >= LOG_LEVEL_DEBUG)
+		imap_session_set_trace(store->session, on_trace, store);
+}
+
+static bool imap_ready(const struct store *store)
+{
+	return store->session && imap_session_state(store->session) == IMAP_SESSION_READY;
+}
+
+static void imap_close(struct store **ret_store)
+{
+	struct store *store = *ret_store;
+	struct imap_job *job;
+
+	if (!store)
+		return;
+	store->closing = true;
+	if (!store->fatal)
+		store->fatal = g_error_new(MAILFS_ERROR, ERROR_UNREACHABLE,
+					   "connection to %s closed", store->account->host);
+	if (imap_ready(store) && g_queue_is_empty(&store->jobs)) {
+		imap_session_logout(store->session);
+		struct buf *out = imap_session_output(store->session);
+		link_write(store->link, buf_data(out), buf_len(out), NULL);
+	}
+	imap_session_free(&store->session);
+	while ((job = first_job(store))) {
+		store->sink->done(store->data, job->job, store->fatal);
+		imap_job_free(job);
+	}
+	link_free(&store->link);
+	g_hash_table_unref(store->flags_ms);
+	g_clear_error(&store->fatal);
+	g_clear_pointer(ret_store, g_free);
+}
+
+/* Something is owed to us: silence is measured. */
+static bool is_waiting(const struct store *store)
+{
+	return store->session && (!imap_ready(store) || imap_session_in_flight(store->session) > 0);
+}
+
+static int64_t deadline_ms(const struct store *store)
+{
+	const struct imap_job *job = g_queue_peek_head((GQueue *)&store->jobs);
+	int64_t deadline = link_deadline_ms(store->link);
+
+	if (!is_waiting(store))
+		return deadline;
+	deadline = MIN(deadline, store->progress_ms + store->account->timeout_s * 1000ll);
+	if (!imap_ready(store))
+		deadline = MIN(deadline, store->born_ms + LOGIN_MS);
+	else if (job && job->job->kind != STORE_REFRESH)
+		deadline = MIN(deadline, job->started_ms + LIMIT_JOB_MS);
+	return deadline;
+}
+
+static void imap_poll(const struct store *store, struct pollfd *ret_poll, int64_t *ret_deadline_ms)
+{
+	bool want_write = store->session && buf_len(imap_session_output(store->session)) > 0;
+
+	ret_poll->fd = link_fd(store->link);
+	ret_poll->events = link_events(store->link, want_write);
+	ret_poll->revents = 0;
+	*ret_deadline_ms = link_pending(store->link) ? 0 : deadline_ms(store);
+}
+
+static bool flush(struct store *store, GError **error)
+{
+	struct buf *out = imap_session_output(store->session);
+
+	while (buf_len(out) > 0) {
+		ssize_t sent = link_write(store->link, buf_data(out), buf_len(out), error);
+
+		if (sent < 0)
+			return false;
+		if (sent == 0)
+			break;
+		buf_consume(out, (size_t)sent);
+	}
+	return true;
+}
+
+static bool receive(struct store *store, GError **error)
+{
+	uint8_t bytes[READ_SIZE];
+
+	for (int i = 0; i < READS_A_STEP; i++) {
+		ssize_t len = link_read(store->link, bytes, sizeof(bytes), error);
+
+		if (len < 0)
+			return false;
+		if (len == 0)
+			break;
+		store->progress_ms = store->now_ms;
+		if (!imap_session_feed(store->session, bytes, (size_t)len, error))
+			return false;
+		if (imap_session_state(store->session) == IMAP_SESSION_WANT_TLS)
+			return link_start_tls(store->link, store->now_ms, error);
+	}
+	return true;
+}
+
+static bool converse(struct store *store, GError **error)
+{
+	if (imap_session_state(store->session) == IMAP_SESSION_WANT_TLS)
+		imap_session_tls_done(store->session);
+	if (!flush(store, error) || !receive(store, error))
+		return false;
+	if (link_state(store->link) == LINK_OPEN && !flush(store, error))
+		return false;
+	if (imap_session_state(store->session) == IMAP_SESSION_CLOSED) {
+		g_set_error(error, MAILFS_ERROR, ERROR_UNREACHABLE, "%s closed the connection",
+			    store->account->host);
+		return false;
+	}
+	return true;
+}
+
+static bool is_on_time(struct store *store, GError **error)
+{
+	if (!is_waiting(store) || store->now_ms < deadline_ms(store))
+		return true;
+	g_set_error(error, MAILFS_ERROR, ERROR_TIMEOUT,
+		    "no answer from %s for %" G_GINT64_FORMAT " s", store->account->host,
+		    (store->now_ms - store->progress_ms) / 1000);
+	return false;
+}
+
+static bool step(struct store *store, GError **error)
+{
+	if (!link_step(store->link, store->now_ms, error))
+		return false;
+	if (link_state(store->link) != LINK_OPEN)
+		return true;
+	if (!store->session) {
+		open_session(store);
+		store->progress_ms = store->now_ms;
+	}
+	return converse(store, error) && is_on_time(store, error);
+}
+
+static bool imap_step(struct store *store, int64_t now_ms, GError **error)
+{
+	GError *fatal = NULL;
+
+	store->now_ms = now_ms;
+	if (step(store, &fatal))
+		return true;
+	store->fatal = g_error_copy(fatal);
+	g_propagate_error(error, fatal);
+	return false;
+}
+
+/* --- jobs --- */
+
+static bool imap_accepts(const struct store *store, const struct store_job *job)
+{
+	const struct imap_job *first = g_queue_peek_head((GQueue *)&store->jobs);
+
+	if (!imap_ready(store))
+		return false;
+	if (!first)
+		return true;
+	return job->kind == STORE_BODY && first->job->kind == STORE_BODY && !store->uid_late &&
+	       store->selected == job->folder && first->job->folder == job->folder &&
+	       g_queue_get_length((GQueue *)&store->jobs) < IMAP_BODY_DEPTH;
+}
+
+static void imap_probe_done(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+
+	imap_store_answered(job, tagged, "cannot ask for news");
+	imap_store_finish(job);
+}
+
+static void imap_probe_start(struct imap_job *job)
+{
+	struct imap_command *noop = imap_command_new("NOOP");
+
+	imap_store_send(job, &noop, false, imap_probe_done);
+}
+
+static void imap_submit(struct store *store, struct store_job *submitted, int64_t now_ms)
+{
+	static void (*const start[])(struct imap_job *) = {
+		[STORE_LIST] = imap_list_start,	      [STORE_STATUS] = imap_status_start,
+		[STORE_REFRESH] = imap_refresh_start, [STORE_BODY] = imap_body_start,
+		[STORE_QUOTA] = imap_quota_start,     [STORE_PROBE] = imap_probe_start,
+	};
+	struct imap_job *job = g_new0(struct imap_job, 1);
+
+	store->now_ms = now_ms;
+	job->store = store;
+	job->job = submitted;
+	job->started_ms = now_ms;
+	g_queue_push_tail(&store->jobs, job);
+	start[submitted->kind](job);
+}
+
+static void imap_describe(const struct store *store, GString *out)
+{
+	g_autofree char *peer = link_describe_peer(store->link);
+	g_autofree char *tls = link_describe_tls(store->link);
+
+	g_string_append_printf(out, "server: %s\ntls: %s\n", peer, tls);
+	if (store->session)
+		g_string_append_printf(out, "capabilities: %s\n",
+				       imap_session_cap_text(store->session));
+}
+
+const struct store_ops store_imap = {
+	.open = imap_open,
+	.close = imap_close,
+	.ready = imap_ready,
+	.poll = imap_poll,
+	.step = imap_step,
+	.accepts = imap_accepts,
+	.submit = imap_submit,
+	.describe = imap_describe,
+};

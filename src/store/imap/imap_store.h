@@ -1,0 +1,96 @@
+/* The IMAP backend, between its files. A store walks from the link to a ready session
+ * (imap_store.c), then runs jobs: each kind has a file with a start function that sends commands,
+ * and answers come back to it. Only body fetches of one folder run side by side.
+ */
+#pragma once
+
+#include "net/link.h"
+#include "protocol/imap_session.h"
+#include "store/store.h"
+
+#define IMAP_BODY_DEPTH 16 /* body fetches in flight */
+
+struct imap_job {
+	struct store *store;
+	struct store_job *job;
+	int64_t started_ms;
+	unsigned commands;		    /* in flight */
+	void (*next)(struct imap_job *job); /* after the SELECT under way */
+	GError *error;			    /* the first that went wrong */
+	/* refresh */
+	uint32_t highest;   /* UID seen */
+	struct seqset seen; /* UIDs of this pass, when they are counted */
+	bool counting;
+	/* body */
+	bool got;	  /* the answer with our UID came whole */
+	bool verified;	  /* looked at twice already */
+	bool still_there; /* the second look found the UID */
+	uint64_t len;
+	unsigned expunges; /* store->expunges when it was sent */
+};
+
+struct store {
+	const struct account *account;
+	const struct secret *secret;
+	const struct store_sink *sink;
+	void *data;
+	const char *role;
+
+	struct link *link;
+	struct imap_session *session; /* made when the link is open */
+	int64_t now_ms;		      /* of the step under way */
+	int64_t progress_ms;	      /* the last byte that came, or the last command */
+	int64_t born_ms;
+	GError *fatal;
+	bool closing;
+
+	GQueue jobs; /* of struct imap_job, in order of submission */
+	unsigned list_count;
+	bool list_inbox;
+
+	/* The selected mailbox: 0 for none. */
+	uint32_t selected;
+	struct store_mailbox box;
+	bool dirty; /* something happened that only a refresh can tell */
+	bool clean; /* a refresh ended in this selection with `clean_next` */
+	uint32_t clean_next;
+	unsigned expunges;    /* seen, of the kind that names no UID */
+	GHashTable *flags_ms; /* folder -> when all its flags were fetched last */
+
+	struct imap_job *body; /* whose literal is arriving */
+	uint64_t body_offset;
+	bool uid_late; /* the server sends UID behind the body: one at a time */
+};
+
+/* Sends for a job; `done` gets the struct imap_job. Counts it as in flight. */
+void imap_store_send(struct imap_job *job, struct imap_command **command, bool alone,
+		     imap_done_fn done);
+/* To be called first in each `done`: false if the job must not go on (connection lost, or NO/BAD,
+ * whose error is kept with `what` in front). */
+bool imap_store_answered(struct imap_job *job, const struct imap_response *tagged,
+			 const char *what);
+/* Ends the job when nothing of it is in flight any more. */
+void imap_store_finish(struct imap_job *job);
+/* Keeps the first error. Takes it over. */
+void imap_store_fail(struct imap_job *job, GError *error);
+
+/* EXAMINE, if another mailbox is selected; then `next`. `parameters` such as " (CONDSTORE)" or "".
+ */
+void imap_select(struct imap_job *job, const char *parameters, void (*next)(struct imap_job *));
+void imap_select_untagged(struct store *store, const struct imap_response *response);
+
+void imap_list_start(struct imap_job *job);
+void imap_list_untagged(struct store *store, const struct imap_response *response);
+void imap_status_start(struct imap_job *job);
+void imap_status_untagged(struct imap_job *job, const struct imap_response *response);
+void imap_quota_start(struct imap_job *job);
+void imap_quota_untagged(struct store *store, const struct imap_response *response);
+void imap_refresh_start(struct imap_job *job);
+/* True if the response was news of the job's folder that it wanted. */
+void imap_refresh_fetch(struct imap_job *job, const struct imap_fetch *fetch);
+void imap_refresh_search(struct imap_job *job, const struct imap_response *response);
+void imap_body_start(struct imap_job *job);
+void imap_body_begin(struct store *store, uint32_t uid, uint64_t size);
+void imap_body_data(struct store *store, const uint8_t *bytes, size_t len);
+void imap_body_fetch(struct store *store, const struct imap_fetch *fetch);
+void imap_body_vanished(struct store *store, const struct seqset *uids);
