@@ -70,9 +70,10 @@ int tree_open(struct tree *tree, struct tree_call *call, uint64_t node, int flag
 void tree_close(struct tree_file **file);
 /* Control files: their size is that of the moment, so the kernel must not cache. */
 bool tree_file_is_control(const struct tree_file *file);
-/* True once after the exact size turned out to differ from what getattr said before: the kernel's
- * copy must be dropped before the answer to this open or read is sent. */
-bool tree_file_take_resized(struct tree_file *file);
+/* Once after the exact size turned out to differ from what getattr said before: 1 if it is larger
+ * (the kernel's copy must be dropped before the answer to this open or read is sent), -1 if smaller
+ * (after the answer to this read). Else 0. */
+int tree_file_take_resized(struct tree_file *file);
 /* `*ret_len` < len only at the end. `buffer` has room for `len` bytes. */
 int tree_read(struct tree *tree, struct tree_call *call, struct tree_file *file, uint64_t offset,
 	      size_t len, void *buffer, size_t *ret_len);
