@@ -14,5 +14,5 @@ void imap_command_text(struct imap_command *command, const char *format, ...) G_
 /* A space is not added. Quoted if it is printable ASCII (with '"' and '\' escaped) of at most 256
  * bytes, else a literal. False if it holds NUL. */
 bool imap_command_string(struct imap_command *command, const char *bytes, size_t len);
-/* Shows "..." in traces, and its memory is wiped. */
+/* Like imap_command_string(), but shows "..." in traces, and its memory is wiped. */
 bool imap_command_secret(struct imap_command *command, const char *bytes, size_t len);

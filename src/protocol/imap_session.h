@@ -57,8 +57,8 @@ enum imap_cap {
 };
 
 struct imap_session_config {
-	const char *user;	/* borrowed */
-	const char *password;	/* borrowed; NUL-terminated */
+	const char *user;	/* borrowed until READY */
+	const char *password;	/* borrowed until READY; NUL-terminated */
 	bool tls_active;	/* implicit TLS is already on */
 	bool tls_required;	/* STARTTLS before login, or fail */
 	const char *tag_prefix; /* up to 4 letters, unpredictable; copied */
@@ -80,21 +80,24 @@ struct imap_session *imap_session_new(const struct imap_session_config *config,
 void imap_session_free(struct imap_session **session);
 
 enum imap_session_state imap_session_state(const struct imap_session *session);
-/* Of the present state; as confirmed by ENABLE in case of QRESYNC and CONDSTORE after login. */
+/* Of the present state. Where the server offers QRESYNC, it and CONDSTORE count only if "* ENABLED"
+ * confirmed them. */
 unsigned imap_session_caps(const struct imap_session *session);
 bool imap_session_qresync_enabled(const struct imap_session *session);
-/* Space-separated, as the server listed them; for .mailfs/status. */
+/* Space-separated, in upper case, as the server listed them; for .mailfs/status. */
 const char *imap_session_cap_text(const struct imap_session *session);
 
 /* False on a fatal error: ERROR_PROTOCOL, ERROR_LIMIT, ERROR_TLS (no STARTTLS), ERROR_AUTH (login
- * refused), ERROR_TEMPORARY (UNAVAILABLE, BYE), ERROR_UNREACHABLE. In IMAP_SESSION_WANT_TLS it must
- * not be called. */
+ * refused), ERROR_TEMPORARY (UNAVAILABLE, BYE). The state is then IMAP_SESSION_CLOSED, and every
+ * later call gives the same error. Bytes fed in IMAP_SESSION_WANT_TLS are fatal: they are cleartext
+ * behind STARTTLS. In IMAP_SESSION_CLOSED after a logout they are ignored. */
 bool imap_session_feed(struct imap_session *session, const uint8_t *bytes, size_t len,
 		       GError **error);
 /* The handshake is done. */
 void imap_session_tls_done(struct imap_session *session);
 
-/* Bytes to write; the owner consumes what it wrote. May hold a password: never logged. */
+/* Bytes to write; the owner consumes what it wrote, before it feeds what it read later. May hold a
+ * password: never logged. */
 struct buf *imap_session_output(struct imap_session *session);
 
 /* Takes over `*command`. `done` comes once: with the tagged response, or with NULL if the
@@ -104,6 +107,8 @@ void imap_session_send(struct imap_session *session, struct imap_command **comma
 		       imap_done_fn done, void *data);
 /* Commands sent or waiting to be sent. */
 unsigned imap_session_in_flight(const struct imap_session *session);
+/* Before READY: closes at once. Else commands not begun are dropped, and LOGOUT is sent as soon as
+ * the protocol allows; the state is IMAP_SESSION_CLOSED when it is answered. */
 void imap_session_logout(struct imap_session *session);
 
 /* A line for -d that shows neither password nor mail: "C: a1 LOGIN ..." / "S: ...". Set before use.

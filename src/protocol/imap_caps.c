@@ -1,0 +1,74 @@
+#include "protocol/imap_caps.h"
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "protocol/imap_session.h"
+
+static const struct {
+	const char *word;
+	enum imap_cap cap;
+} words_known[] = {
+	{"SASL-IR", IMAP_CAP_SASL_IR},
+	{"LOGINDISABLED", IMAP_CAP_LOGINDISABLED},
+	{"STARTTLS", IMAP_CAP_STARTTLS},
+	{"AUTH=PLAIN", IMAP_CAP_AUTH_PLAIN},
+	{"LITERAL+", IMAP_CAP_LITERAL_PLUS},
+	{"LITERAL-", IMAP_CAP_LITERAL_MINUS},
+	{"ENABLE", IMAP_CAP_ENABLE},
+	{"CONDSTORE", IMAP_CAP_CONDSTORE},
+	{"QRESYNC", IMAP_CAP_QRESYNC},
+	{"ESEARCH", IMAP_CAP_ESEARCH},
+	{"LIST-EXTENDED", IMAP_CAP_LIST_EXTENDED},
+	{"LIST-STATUS", IMAP_CAP_LIST_STATUS},
+	{"SPECIAL-USE", IMAP_CAP_SPECIAL_USE},
+	{"QUOTA", IMAP_CAP_QUOTA},
+	{"ID", IMAP_CAP_ID},
+	{"UIDPLUS", IMAP_CAP_UIDPLUS},
+	{"MOVE", IMAP_CAP_MOVE},
+	{"IDLE", IMAP_CAP_IDLE},
+	{"NAMESPACE", IMAP_CAP_NAMESPACE},
+	{"UNSELECT", IMAP_CAP_UNSELECT},
+};
+
+static unsigned word_to_bit(const char *word)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(words_known); i++) {
+		if (g_ascii_strcasecmp(word, words_known[i].word) == 0)
+			return words_known[i].cap;
+	}
+	return 0;
+}
+
+static unsigned words_len(const GPtrArray *words)
+{
+	return words ? MIN(words->len, LIMIT_CAPABILITIES) : 0;
+}
+
+unsigned imap_caps_parse(const GPtrArray *words)
+{
+	unsigned caps = 0;
+	const char *before = "";
+
+	for (unsigned i = 0; i < words_len(words); i++) {
+		const char *word = g_ptr_array_index(words, i);
+
+		caps |= word_to_bit(word);
+		/* Seen in the wild: a space inside the word. */
+		if (g_str_equal(word, "+") && g_ascii_strcasecmp(before, "LITERAL") == 0)
+			caps |= IMAP_CAP_LITERAL_PLUS;
+		before = word;
+	}
+	return caps;
+}
+
+char *imap_caps_text(const GPtrArray *words)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	for (unsigned i = 0; i < words_len(words); i++) {
+		if (i > 0)
+			g_string_append_c(text, ' ');
+		g_string_append(text, g_ptr_array_index(words, i));
+	}
+	return text_clean(text->str, (gssize)text->len, LIMIT_LINE);
+}

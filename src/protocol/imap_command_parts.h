@@ -1,0 +1,26 @@
+/* What a command is made of: between imap_command.c and the session that sends it. */
+#pragma once
+
+#include "protocol/imap_command.h"
+
+enum imap_part_kind {
+	IMAP_PART_TEXT,	     /* as it is */
+	IMAP_PART_LITERAL,   /* "{n}", then the bytes */
+	IMAP_PART_CHALLENGE, /* a line end, the server's "+", then the bytes */
+};
+
+struct imap_part {
+	enum imap_part_kind kind;
+	bool secret;
+	GString *bytes; /* of a secret: never reallocated, so that wiping it wipes all of it */
+};
+
+/* The line that answers the challenge of AUTHENTICATE (RFC 9051 section 6.2.2); a secret. Nothing
+ * can be added behind it. */
+void imap_command_challenge(struct imap_command *command, const char *line);
+
+/* " <base64>" behind AUTHENTICATE (RFC 4959); a secret. */
+void imap_command_initial(struct imap_command *command, const char *message);
+
+unsigned imap_command_parts(const struct imap_command *command);
+const struct imap_part *imap_command_part(const struct imap_command *command, unsigned i);

@@ -1,0 +1,225 @@
+/* From the greeting to READY: capabilities, STARTTLS, login, ENABLE and ID. Each step sends one
+ * thing, and its answer's function takes the next step. */
+#include "protocol/imap_session_private.h"
+#include "protocol/sasl.h"
+
+#include <string.h>
+
+/* Longer initial responses do not go into the AUTHENTICATE line: servers cap it. */
+#define INITIAL_RESPONSE_MAX 1000
+
+/* ---- After login ---- */
+
+static void extension_done(void *data, const struct imap_response *response)
+{
+	struct imap_session *session = data;
+
+	/* A refusal changes nothing: what is enabled was said by "* ENABLED". */
+	if (--session->after_login > 0)
+		return;
+	imap_session_set_state(session, IMAP_SESSION_READY);
+	imap_send_pump(session);
+}
+
+static void extend(struct imap_session *session)
+{
+	const unsigned qresync = IMAP_CAP_ENABLE | IMAP_CAP_QRESYNC;
+	bool enable = (session->caps & qresync) == qresync;
+	bool identify = session->caps & IMAP_CAP_ID;
+
+	/* Counted before the first is sent: both go in one round trip. */
+	session->after_login = 1u + enable + identify;
+	if (enable)
+		imap_send_now(session, imap_command_new("ENABLE QRESYNC"), extension_done);
+	/* NetEase lets nobody in who does not say what it is. */
+	if (identify)
+		imap_send_now(session,
+			      imap_command_new("ID (\"name\" \"mailfs\" \"version\" \"%s\")",
+					       MAILFS_VERSION),
+			      extension_done);
+	extension_done(session, NULL);
+}
+
+static void after_login_capability_done(void *data, const struct imap_response *response)
+{
+	struct imap_session *session = data;
+
+	if (response->code == IMAP_CODE_CAPABILITY)
+		imap_session_set_caps(session, response->words);
+	extend(session);
+}
+
+static void logged_in(struct imap_session *session)
+{
+	imap_session_set_state(session, IMAP_SESSION_AFTER_LOGIN);
+	session->frame.max_line = LIMIT_LINE;
+	session->user = session->password = "";
+	if (session->caps_known) {
+		extend(session);
+		return;
+	}
+	imap_session_set_caps(session, NULL);
+	imap_send_now(session, imap_command_new("CAPABILITY"), after_login_capability_done);
+}
+
+/* ---- Login ---- */
+
+static bool code_is_temporary(enum imap_code code)
+{
+	return code == IMAP_CODE_UNAVAILABLE || code == IMAP_CODE_INUSE || code == IMAP_CODE_LIMIT;
+}
+
+static void login_done(void *data, const struct imap_response *response)
+{
+	struct imap_session *session = data;
+
+	buf_wipe(&session->output);
+	if (response->status == IMAP_OK) {
+		if (response->code == IMAP_CODE_CAPABILITY)
+			imap_session_set_caps(session, response->words);
+		logged_in(session);
+		return;
+	}
+	g_autofree char *text = imap_session_server_text(session, response->text);
+
+	imap_session_fail(session, code_is_temporary(response->code) ? ERROR_TEMPORARY : ERROR_AUTH,
+			  "login refused%s", text);
+}
+
+static struct imap_command *authenticate_plain(const struct imap_session *session)
+{
+	char *message = sasl_plain(session->user, session->password);
+	size_t len = strlen(message);
+	struct imap_command *command = imap_command_new("AUTHENTICATE PLAIN");
+
+	if (session->caps & IMAP_CAP_SASL_IR && len <= INITIAL_RESPONSE_MAX)
+		imap_command_initial(command, message);
+	else
+		imap_command_challenge(command, message);
+	sasl_free(&message);
+	return command;
+}
+
+static struct imap_command *login_command(const struct imap_session *session)
+{
+	struct imap_command *command = imap_command_new("LOGIN ");
+
+	imap_command_string(command, session->user, strlen(session->user));
+	imap_command_text(command, " ");
+	imap_command_secret(command, session->password, strlen(session->password));
+	return command;
+}
+
+static void login_begin(struct imap_session *session)
+{
+	struct imap_command *command;
+
+	if (session->caps & IMAP_CAP_AUTH_PLAIN) {
+		command = authenticate_plain(session);
+	} else if (session->caps & IMAP_CAP_LOGINDISABLED) {
+		imap_session_fail(session, ERROR_AUTH,
+				  "the server offers no login that mailfs knows");
+		return;
+	} else {
+		command = login_command(session);
+	}
+	/* What is offered may differ behind the login. */
+	session->caps_known = false;
+	imap_session_set_state(session, IMAP_SESSION_LOGIN);
+	imap_send_now(session, command, login_done);
+}
+
+/* ---- STARTTLS ---- */
+
+static void starttls_done(void *data, const struct imap_response *response)
+{
+	struct imap_session *session = data;
+
+	if (response->status == IMAP_OK) {
+		imap_session_set_state(session, IMAP_SESSION_WANT_TLS);
+		return;
+	}
+	g_autofree char *text = imap_session_server_text(session, response->text);
+
+	imap_session_fail(session, ERROR_TLS, "the server refuses STARTTLS%s", text);
+}
+
+static void starttls_begin(struct imap_session *session)
+{
+	if (!(session->caps & IMAP_CAP_STARTTLS)) {
+		imap_session_fail(session, ERROR_TLS, "the server does not offer STARTTLS");
+		return;
+	}
+	imap_session_set_state(session, IMAP_SESSION_STARTTLS);
+	imap_send_now(session, imap_command_new("STARTTLS"), starttls_done);
+}
+
+/* ---- Capabilities ---- */
+
+static bool tls_is_missing(const struct imap_session *session)
+{
+	return session->tls_required && !session->tls_active;
+}
+
+static void capability_known(struct imap_session *session)
+{
+	if (tls_is_missing(session))
+		starttls_begin(session);
+	else
+		login_begin(session);
+}
+
+static void capability_done(void *data, const struct imap_response *response)
+{
+	struct imap_session *session = data;
+
+	if (response->status == IMAP_OK) {
+		if (response->code == IMAP_CODE_CAPABILITY)
+			imap_session_set_caps(session, response->words);
+		capability_known(session);
+		return;
+	}
+	g_autofree char *text = imap_session_server_text(session, response->text);
+
+	imap_session_fail(session, tls_is_missing(session) ? ERROR_TLS : ERROR_PROTOCOL,
+			  "the server refuses CAPABILITY%s", text);
+}
+
+void imap_login_ask_capability(struct imap_session *session)
+{
+	imap_session_set_caps(session, NULL);
+	session->caps_known = false;
+	imap_session_set_state(session, IMAP_SESSION_CAPABILITY);
+	imap_send_now(session, imap_command_new("CAPABILITY"), capability_done);
+}
+
+/* ---- Greeting ---- */
+
+static void greeting_preauth(struct imap_session *session)
+{
+	/* Whoever says so in cleartext may be anybody, and there is no way back to STARTTLS. */
+	if (tls_is_missing(session)) {
+		imap_session_fail(session, ERROR_TLS, "the server skips the login before STARTTLS");
+		return;
+	}
+	logged_in(session);
+}
+
+void imap_login_greeting(struct imap_session *session, const struct imap_response *response)
+{
+	bool is_status = response->kind == IMAP_UNTAGGED && response->data == IMAP_DATA_STATUS;
+
+	if (!is_status || (response->status != IMAP_OK && response->status != IMAP_PREAUTH)) {
+		imap_session_fail(session, ERROR_PROTOCOL, "the server does not greet like IMAP");
+		return;
+	}
+	session->frame.max_line = LIMIT_PREAUTH_LINE;
+	if (response->code == IMAP_CODE_CAPABILITY)
+		imap_session_set_caps(session, response->words);
+	if (response->status == IMAP_PREAUTH)
+		greeting_preauth(session);
+	else if (session->caps_known)
+		capability_known(session);
+	else
+		imap_login_ask_capability(session);
+}
