@@ -1,0 +1,356 @@
+"""A private Dovecot on loopback: own directory, ports, certificates and users.
+
+Works as root (mail belongs to nobody) and as an ordinary user (everything is theirs).
+Every user has the same password.
+"""
+
+import base64
+import grp
+import hashlib
+import imaplib
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+
+PASSWORD = "correct-horse"
+ADDRESSES = ("127.0.0.1", "::1")
+
+CONFIG = """
+protocols = imap
+listen = {listen}
+base_dir = {dir}/run
+state_dir = {dir}/state
+log_path = {dir}/dovecot.log
+instance_name = mailfs
+default_internal_user = {internal_user}
+default_internal_group = {internal_group}
+default_login_user = {login_user}
+default_vsz_limit = 0
+first_valid_uid = 1
+first_valid_gid = 1
+mail_uid = {mail_uid}
+mail_gid = {mail_gid}
+mail_max_userip_connections = 1000
+auth_failure_delay = 0
+auth_mechanisms = plain login
+disable_plaintext_auth = no
+ssl = {ssl}
+ssl_cert = <{dir}/server.pem
+ssl_key = <{dir}/server.key
+mail_location = {location}
+rawlog_dir = %h/rawlog
+{capability}
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid={mail_uid} gid={mail_gid} home={dir}/home/%u
+}}
+namespace inbox {{
+  inbox = yes
+  separator = {separator}
+}}
+service anvil {{
+  chroot =
+}}
+service stats {{
+  chroot =
+  unix_listener stats-writer {{
+    mode = 0666
+  }}
+}}
+service imap-login {{
+  chroot =
+  service_count = 0
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = {imaps_port}
+    ssl = yes
+  }}
+}}
+{quota}
+"""
+
+QUOTA = """
+mail_plugins = quota
+protocol imap {
+  mail_plugins = quota imap_quota
+}
+plugin {
+  quota = count:User quota
+  quota_rule = *:storage=%dK
+  quota_vsizes = yes
+}
+"""
+
+
+def free_ports(count):
+    """Ports that nobody listens on, on any loopback address."""
+    sockets = []
+    try:
+        for _ in range(count):
+            s = socket.socket()
+            s.bind(("127.0.0.1", 0))
+            sockets.append(s)
+        return [s.getsockname()[1] for s in sockets]
+    finally:
+        for s in sockets:
+            s.close()
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as s:
+            s.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+def openssl(*args):
+    subprocess.run(["openssl", *map(str, args)], check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.PIPE)
+
+
+class Authority:
+    """A certificate authority of our own; `certify` signs for the given names."""
+
+    def __init__(self, directory):
+        self.dir = pathlib.Path(directory)
+        self.dir.mkdir(parents=True, exist_ok=True)
+        self.ca = self.dir / "ca.pem"
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-days", 30, "-subj", "/CN=mailfs test authority",
+                "-addext", "keyUsage=critical,keyCertSign", "-keyout", self.dir / "ca.key",
+                "-out", self.ca)
+
+    def certify(self, name, san, days=30):
+        """Makes NAME.pem and NAME.key. Negative `days`: expired already."""
+        cert, key = self.dir / f"{name}.pem", self.dir / f"{name}.key"
+        request, extra = self.dir / f"{name}.csr", self.dir / f"{name}.ext"
+        extra.write_text(f"subjectAltName={san}\n")
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-subj", f"/CN={name}", "-keyout", key, "-out", request)
+        openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.dir / "ca.key",
+                "-CAcreateserial", "-days", days, "-extfile", extra, "-out", cert)
+        return cert, key
+
+
+def fingerprint(cert):
+    """"SHA256:" and the digest of the certificate, in hex."""
+    der = ssl.PEM_cert_to_DER_cert(pathlib.Path(cert).read_text())
+    return "SHA256:" + hashlib.sha256(der).hexdigest()
+
+
+class Dovecot:
+    """Starts on `with` or start(). Options:
+
+    layout      "maildir" (folders are directories below Maildir) or "sdbox"
+    separator   the hierarchy separator; "." makes Maildir++ folders
+    capability  what IMAP says it can after login, e.g. "IMAP4rev1"; None: everything
+    quota_kib   a quota for each user
+    tls         False: no TLS on any port, no STARTTLS
+    san         the names in the certificate
+    days        its life
+    """
+
+    def __init__(self, layout="maildir", separator="/", capability=None, quota_kib=None, tls=True,
+                 san="DNS:localhost,IP:127.0.0.1,IP:::1", days=30, directory=None):
+        self.dir = pathlib.Path(directory or tempfile.mkdtemp(prefix="mailfs-dovecot-"))
+        self.dir.mkdir(parents=True, exist_ok=True)
+        self.dir.chmod(0o755)
+        self.separator = separator
+        self.tls = tls
+        self.port, self.tls_port = free_ports(2)
+        self.process = None
+        root = os.geteuid() == 0
+        me = pwd.getpwuid(os.geteuid()).pw_name
+        group = grp.getgrgid(os.getegid()).gr_name
+        self.mail_user = "nobody" if root else me
+        self.mail_group = grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name if root else group
+        location = "sdbox:~/sdbox"
+        if layout == "maildir":
+            location = "maildir:~/Maildir" + (":LAYOUT=fs" if separator == "/" else "")
+        self._certify(san, days)
+        for name in ("run", "state", "home"):
+            (self.dir / name).mkdir(exist_ok=True)
+        self._give(self.dir / "home")
+        self.config = self.dir / "dovecot.conf"
+        self.config.write_text(CONFIG.format(
+            dir=self.dir, password=PASSWORD, port=self.port, tls_port=self.tls_port,
+            listen=", ".join(a for a in ADDRESSES if a != "::1" or has_ipv6()),
+            internal_user="dovecot" if root else me, login_user="dovenull" if root else me,
+            internal_group="dovecot" if root else group,
+            mail_uid=self.mail_user, mail_gid=self.mail_group, separator=separator,
+            ssl="yes" if tls else "no", location=location,
+            capability=f"imap_capability = {capability}" if capability else "",
+            imaps_port=self.tls_port if tls else 0,
+            quota=QUOTA % quota_kib if quota_kib else ""))
+        self.config.chmod(0o644)
+
+    def _certify(self, san, days):
+        authority = Authority(self.dir / "tls")
+        cert, key = authority.certify("server", san, days)
+        self.ca = authority.ca
+        shutil.copy(cert, self.dir / "server.pem")
+        shutil.copy(key, self.dir / "server.key")
+        self.cert = self.dir / "server.pem"
+
+    def _give(self, path):
+        """Makes the mail processes the owner of a path and all below."""
+        if os.geteuid() != 0:
+            return
+        uid, gid = pwd.getpwnam(self.mail_user).pw_uid, grp.getgrnam(self.mail_group).gr_gid
+        os.chown(path, uid, gid)
+        for parent, dirs, files in os.walk(path):
+            for name in dirs + files:
+                os.chown(os.path.join(parent, name), uid, gid, follow_symlinks=False)
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["/usr/sbin/dovecot", "-F", "-c", self.config], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=open(self.dir / "stderr", "wb"),
+            start_new_session=True)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError("dovecot did not start:\n" + self.log())
+                time.sleep(0.02)
+
+    def stop(self):
+        """Ends Dovecot and all its processes; the mail stays."""
+        if self.process is None:
+            return
+        self.thaw()
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            pass
+        self._signal(signal.SIGKILL)
+        self.process.wait(10)
+        self.process = None
+
+    def _signal(self, number):
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            pass
+
+    def freeze(self):
+        """All connections stay, nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self._signal(signal.SIGCONT)
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def log(self):
+        text = ""
+        for name in ("stderr", "dovecot.log"):
+            path = self.dir / name
+            text += path.read_text(errors="replace") if path.exists() else ""
+        return text[-4000:]
+
+    def url(self, user="alice", host="localhost", tls=True):
+        if ":" in host:
+            host = f"[{host}]"
+        return f"imaps://{user}@{host}:{self.tls_port}" if tls \
+            else f"imap://{user}@{host}:{self.port}"
+
+    def imap(self, user="alice", folder=None):
+        """A logged-in imaplib client; `folder` is selected."""
+        client = imaplib.IMAP4("127.0.0.1", self.port, timeout=60)
+        client.login(user, PASSWORD)
+        if folder is not None:
+            ok(client.select(quote(folder)))
+        return client
+
+    def home(self, user="alice"):
+        return self.dir / "home" / user
+
+    def maildir(self, folder="INBOX", user="alice"):
+        """The directory of a folder (layout "maildir" with separator "/")."""
+        base = self.home(user) / "Maildir"
+        return base if folder == "INBOX" else base / folder
+
+    def deliver(self, mails, folder="INBOX", user="alice", flags=""):
+        """Puts [(bytes, time), ...] straight into a Maildir, in this order of UIDs."""
+        directory = self.maildir(folder, user)
+        for part in ("cur", "new", "tmp"):
+            (directory / part).mkdir(parents=True, exist_ok=True)
+        for number, (data, when) in enumerate(mails):
+            # Dovecot numbers new files in the order of their names.
+            path = directory / "cur" / f"{1000000000 + number}.M{number:07}.mailfs:2,{flags}"
+            path.write_bytes(data)
+            os.utime(path, (when, when))
+        self._give(self.home(user))
+
+    def record(self, user="alice"):
+        """From now on what clients of `user` send and get is written down."""
+        (self.home(user) / "rawlog").mkdir(parents=True, exist_ok=True)
+        self._give(self.home(user))
+
+    def recorded(self, user="alice"):
+        """What clients sent since record() or forget(), all connections together."""
+        files = sorted((self.home(user) / "rawlog").glob("*.in"))
+        return b"".join(f.read_bytes() for f in files).decode(errors="replace")
+
+    def sent_bytes(self, user="alice"):
+        """How much they were sent."""
+        return sum(f.stat().st_size for f in (self.home(user) / "rawlog").glob("*.out"))
+
+    def forget(self, user="alice"):
+        """Drops the record of all connections that ended."""
+        for f in (self.home(user) / "rawlog").iterdir():
+            f.unlink()
+
+
+def ok(answer):
+    """The data of an imaplib answer; anything but OK is an error."""
+    status, data = answer
+    if status != "OK":
+        raise RuntimeError(f"IMAP said {status}: {data}")
+    return data
+
+
+def utf7(name):
+    """A mailbox name in modified UTF-7 (RFC 3501 section 5.1.3)."""
+    out, run = "", ""
+
+    def flush():
+        code = base64.b64encode(run.encode("utf-16-be")).decode().rstrip("=")
+        return "&" + code.replace("/", ",") + "-" if run else ""
+
+    for char in name:
+        if " " <= char <= "~":
+            out += flush() + ("&-" if char == "&" else char)
+            run = ""
+        else:
+            run += char
+    return out + flush()
+
+
+def quote(name):
+    return '"' + utf7(name).replace("\\", "\\\\").replace('"', '\\"') + '"'
