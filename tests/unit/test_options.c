@@ -1,0 +1,335 @@
+#include "base/error.h"
+#include "config/options.h"
+
+#include <glib.h>
+#include <string.h>
+
+#define URL "imaps://alice@imap.example.org"
+#define PLAIN "imap://alice@127.0.0.1:1143"
+
+/* Parses the words; `words` ends with NULL and has no program name. */
+static enum options_result parse(struct options *options, const char *const *words, GError **error)
+{
+	g_autoptr(GPtrArray) argv = g_ptr_array_new();
+
+	g_ptr_array_add(argv, (char *)"mailfs");
+	for (; *words; words++)
+		g_ptr_array_add(argv, (char *)*words);
+	return options_parse(options, (int)argv->len, (char **)argv->pdata, error);
+}
+
+#define PARSE(options, ...) parse_well(options, (const char *const[]){__VA_ARGS__, NULL})
+#define REFUSE(code, part, ...) refuse(code, part, (const char *const[]){__VA_ARGS__, NULL})
+
+static void parse_well(struct options *options, const char *const *words)
+{
+	g_autoptr(GError) error = NULL;
+	enum options_result result = parse(options, words, &error);
+
+	g_assert_no_error(error);
+	g_assert_cmpint(result, ==, OPTIONS_RUN);
+}
+
+static void refuse(int code, const char *part, const char *const *words)
+{
+	struct options options;
+	g_autoptr(GError) error = NULL;
+
+	g_assert_cmpint(parse(&options, words, &error), ==, OPTIONS_ERROR);
+	g_assert_error(error, MAILFS_ERROR, code);
+	g_assert_false(g_str_has_suffix(error->message, "."));
+	if (!strstr(error->message, part))
+		g_error("'%s' is not in: %s", part, error->message);
+	options_clear(&options);
+}
+
+static bool passes_on(const struct options *options, const char *word)
+{
+	return g_ptr_array_find_with_equal_func(options->fuse_options, word, g_str_equal, NULL);
+}
+
+static void test_defaults(void)
+{
+	struct options options;
+
+	PARSE(&options, URL, "/mnt/mail");
+	g_assert_cmpstr(options.source, ==, URL);
+	g_assert_cmpstr(options.mountpoint, ==, "/mnt/mail");
+	g_assert_cmpstr(options.account.name, ==, "alice@imap.example.org");
+	g_assert_cmpint(options.account.tls, ==, TLS_IMPLICIT);
+	g_assert_cmpint(options.account.names, ==, NAMES_LABEL);
+	g_assert_cmpuint(options.account.poll_s, ==, 30);
+	g_assert_cmpuint(options.account.timeout_s, ==, 30);
+	g_assert_cmpuint(options.account.cache_size_bytes, ==, 1024 * 1024 * 1024);
+	g_assert_false(options.foreground || options.debug || options.single);
+	g_assert_false(options.nonempty || options.allow_other || options.account.delay_connect);
+	g_assert_cmpuint(options.fuse_options->len, ==, 0);
+	options_clear(&options);
+	options_clear(&options);
+}
+
+static void test_long_options(void)
+{
+	struct options options;
+
+	PARSE(&options, "--tls-ca=/ca.pem", "--password-command=pass show, mail", "--names=uid",
+	      "--poll", "5m", "--timeout=600", URL, "--cache-size", "2G", "--delay-connect",
+	      "--nonempty", "/mnt", "--allow_other", "--password_file", "/p w");
+	g_assert_cmpstr(options.account.tls_ca, ==, "/ca.pem");
+	g_assert_cmpstr(options.account.password_command, ==, "pass show, mail");
+	g_assert_cmpstr(options.account.password_file, ==, "/p w");
+	g_assert_cmpint(options.account.names, ==, NAMES_UID);
+	g_assert_cmpuint(options.account.poll_s, ==, 300);
+	g_assert_cmpuint(options.account.timeout_s, ==, 600);
+	g_assert_cmpuint(options.account.cache_size_bytes, ==, 2ull << 30);
+	g_assert_true(options.account.delay_connect && options.nonempty && options.allow_other);
+	g_assert_true(passes_on(&options, "allow_other"));
+	options_clear(&options);
+}
+
+static void test_list_options(void)
+{
+	struct options options;
+
+	PARSE(&options, URL, "/mnt", "-o",
+	      "tls_ca=/ca.pem,password-command=cut -d\\, -f1 a\\\\b\\c,names=uid,poll=1,,timeout=1",
+	      "-ocache_size=1M,delay_connect,allow-other");
+	g_assert_cmpstr(options.account.tls_ca, ==, "/ca.pem");
+	g_assert_cmpstr(options.account.password_command, ==, "cut -d, -f1 a\\b\\c");
+	g_assert_cmpint(options.account.names, ==, NAMES_UID);
+	g_assert_cmpuint(options.account.poll_s, ==, 1);
+	g_assert_cmpuint(options.account.timeout_s, ==, 1);
+	g_assert_cmpuint(options.account.cache_size_bytes, ==, 1 << 20);
+	g_assert_true(options.account.delay_connect && options.allow_other);
+	options_clear(&options);
+}
+
+/* What mount(8), mount.fuse3 and fstab put in. */
+static void test_mount_words(void)
+{
+	struct options options;
+
+	PARSE(&options, URL, "/mnt", "-o",
+	      "rw,auto,noauto,user,users,owner,group,nofail,_netdev,defaults,comment=a b,"
+	      "x-systemd.automount,x-systemd.idle-timeout=10min,X-mount.mkdir,nosuid,nodev,noexec,"
+	      "suid,dev,exec,async,relatime");
+	g_assert_cmpuint(options.fuse_options->len, ==, 0);
+	options_clear(&options);
+
+	PARSE(&options, URL, "/mnt", "-o",
+	      "ro,noatime,allow_root,auto_unmount,default-permissions,ro,allow_other");
+	g_assert_cmpuint(options.fuse_options->len, ==, 6);
+	g_assert_true(passes_on(&options, "ro"));
+	g_assert_true(passes_on(&options, "default_permissions"));
+	g_assert_true(options.allow_other);
+	options_clear(&options);
+}
+
+static void test_letters(void)
+{
+	struct options options;
+
+	PARSE(&options, "-fs", URL, "/mnt");
+	g_assert_true(options.foreground && options.single && !options.debug);
+	options_clear(&options);
+	PARSE(&options, URL, "-d", "/mnt");
+	g_assert_true(options.foreground && options.debug);
+	options_clear(&options);
+	PARSE(&options, "-foro", "--", URL, "-mnt");
+	g_assert_true(options.foreground && passes_on(&options, "ro"));
+	g_assert_true(g_str_has_suffix(options.mountpoint, "/-mnt"));
+	options_clear(&options);
+}
+
+static void test_paths(void)
+{
+	g_autofree char *cwd = g_get_current_dir();
+	g_autofree char *relative = g_build_filename(cwd, "mail", NULL);
+	g_autofree char *ca = g_build_filename(cwd, "ca.pem", NULL);
+	g_autofree char *home = g_build_filename(g_get_home_dir(), "p", NULL);
+	struct options options;
+
+	PARSE(&options, URL, "./mail/", "--tls-ca=ca.pem", "--password-file=~/p");
+	g_assert_cmpstr(options.account.tls_ca, ==, ca);
+	g_assert_cmpstr(options.account.password_file, ==, home);
+	g_assert_true(g_str_has_prefix(options.mountpoint, relative));
+	options_clear(&options);
+}
+
+static void test_last_wins(void)
+{
+	struct options options;
+
+	PARSE(&options, URL, "/mnt", "--poll=3", "-o", "poll=4", "--tls-ca=/a", "--tls-ca=/b");
+	g_assert_cmpuint(options.account.poll_s, ==, 4);
+	g_assert_cmpstr(options.account.tls_ca, ==, "/b");
+	options_clear(&options);
+}
+
+#define HEX16 "0123456789abcdef"
+#define HEX64 HEX16 HEX16 HEX16 HEX16
+#define COLON8 "01:23:45:67:89:AB:CD:EF"
+
+static void test_fingerprint(void)
+{
+	static const char *const good[] = {
+		"SHA256:" HEX64,
+		"sha256:0123456789ABCDEF" HEX16 HEX16 HEX16,
+		"SHA256:" COLON8 ":" COLON8 ":" COLON8 ":" COLON8,
+	};
+	static const char *const bad[] = {
+		HEX64,
+		"SHA1:" HEX64,
+		"SHA256:",
+		"SHA256:" HEX64 "0",
+		"SHA256:" HEX16 HEX16 HEX16 "0123456789abcde",
+		"SHA256:" HEX16 HEX16 HEX16 "0123456789abcdeg",
+		"SHA256::" HEX64,
+		"SHA256:" HEX64 ":",
+		"SHA256:0:123456789abcdef" HEX16 HEX16 HEX16,
+		"SHA256:01::23456789abcdef" HEX16 HEX16 HEX16,
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
+		struct options options;
+
+		PARSE(&options, URL, "/mnt", "--tls-fingerprint", good[i]);
+		g_assert_cmpstr(options.account.tls_fingerprint, ==, "SHA256:" HEX64);
+		options_clear(&options);
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+		REFUSE(ERROR_CONFIG, "tls_fingerprint", URL, "/mnt", "--tls-fingerprint", bad[i]);
+}
+
+static void test_tls_off(void)
+{
+	struct options options;
+
+	PARSE(&options, PLAIN, "/mnt", "-o", "tls=off");
+	g_assert_cmpint(options.account.tls, ==, TLS_OFF);
+	options_clear(&options);
+	PARSE(&options, PLAIN, "/mnt");
+	g_assert_cmpint(options.account.tls, ==, TLS_STARTTLS);
+	options_clear(&options);
+	REFUSE(ERROR_USAGE, "imaps", "--tls=off", URL, "/mnt");
+	REFUSE(ERROR_CONFIG, "tls: 'on'", "--tls=on", PLAIN, "/mnt");
+	REFUSE(ERROR_USAGE, "tls_ca", "--tls=off", "--tls-ca=/x", PLAIN, "/mnt");
+	REFUSE(ERROR_USAGE, "tls_fingerprint", "--tls=off", "--tls-fingerprint=SHA256:" HEX64,
+	       PLAIN, "/mnt");
+}
+
+static void test_bad_values(void)
+{
+	static const char *const bad[] = {
+		"poll=0",	   "poll=x",	   "poll=-1",
+		"poll=4294967296", "timeout=0",	   "timeout=601",
+		"timeout=11m",	   "timeout=1.5",  "names=both",
+		"names=LABEL",	   "cache_size=0", "cache_size=1048575",
+		"cache_size=",	   "cache_size=x", "cache_size=8388608T",
+	};
+	struct options options;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autofree char *name = g_strndup(bad[i], strcspn(bad[i], "="));
+
+		REFUSE(g_str_has_suffix(bad[i], "=") ? ERROR_USAGE : ERROR_CONFIG, name, URL,
+		       "/mnt", "-o", bad[i]);
+	}
+	REFUSE(ERROR_CONFIG, "'\\x1B[2J'", URL, "/mnt", "--poll=\033[2J");
+	PARSE(&options, URL, "/mnt", "-o", "cache_size=1048576,timeout=10m,poll=4294967295");
+	g_assert_cmpuint(options.account.cache_size_bytes, ==, 1048576);
+	options_clear(&options);
+}
+
+static void test_unknown(void)
+{
+	REFUSE(ERROR_USAGE, "unknown option 'pol', did you mean 'poll'?", URL, "/mnt", "-o",
+	       "pol=3");
+	REFUSE(ERROR_USAGE, "unknown option '--pol', did you mean '--poll'?", URL, "/mnt", "--pol");
+	REFUSE(ERROR_USAGE, "'--tls-cs', did you mean '--tls-ca'?", URL, "/mnt", "--tls_cs=x");
+	REFUSE(ERROR_USAGE, "did you mean 'allow_root'?", URL, "/mnt", "-o", "alow_root");
+	REFUSE(ERROR_USAGE, "did you mean 'delay_connect'?", URL, "/mnt", "-o", "delay");
+	REFUSE(ERROR_USAGE, "unknown option 'help'", URL, "/mnt", "-o", "help");
+	REFUSE(ERROR_USAGE, "unknown option '--ro'", URL, "/mnt", "--ro");
+	REFUSE(ERROR_USAGE, "unknown option 'ro'", URL, "/mnt", "-o", "ro=1");
+	REFUSE(ERROR_USAGE, "unknown option '--'", URL, "/mnt", "--=x");
+	REFUSE(ERROR_USAGE, "unknown option '-x'", URL, "/mnt", "-fx");
+	REFUSE(ERROR_USAGE, "unknown option '-\\x01'", URL, "/mnt", "-\001");
+	REFUSE(ERROR_USAGE, "unknown option 'x\\x0A'", URL, "/mnt", "-o", "x\n");
+}
+
+/* A password in the wrong place must not go into a log. */
+static void test_no_secret(void)
+{
+	static const char *const wrong[] = {"--password=hunter2", "-opassword=hunter2",
+					    "--nonempty=hunter2", "imaps://a:hunter2@h"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+		const char *const words[] = {wrong[i], "/mnt", NULL};
+		struct options options;
+		g_autoptr(GError) error = NULL;
+
+		g_assert_cmpint(parse(&options, words, &error), ==, OPTIONS_ERROR);
+		g_assert_error(error, MAILFS_ERROR, ERROR_USAGE);
+		g_assert_null(strstr(error->message, "hunter2"));
+	}
+}
+
+static void test_arguments(void)
+{
+	REFUSE(ERROR_USAGE, "SOURCE and MOUNTPOINT", "-f");
+	REFUSE(ERROR_USAGE, "MOUNTPOINT is missing", URL);
+	REFUSE(ERROR_USAGE, "more than", URL, "/mnt", "x");
+	REFUSE(ERROR_USAGE, "empty", URL, "");
+	REFUSE(ERROR_USAGE, "scheme", "gopher://a@h", "/mnt");
+	REFUSE(ERROR_USAGE, "'poll' needs a value", URL, "/mnt", "--poll");
+	REFUSE(ERROR_USAGE, "'poll' needs a value", URL, "/mnt", "-o", "poll");
+	REFUSE(ERROR_USAGE, "'poll' needs a value", URL, "/mnt", "--poll=");
+	REFUSE(ERROR_USAGE, "'nonempty' takes no value", URL, "/mnt", "--nonempty=yes");
+	REFUSE(ERROR_USAGE, "'-o' needs a value", URL, "/mnt", "-o");
+}
+
+static void test_help(void)
+{
+	static const char *const helps[] = {"-h", "--help", "-fh"};
+	g_autofree char *help = options_help();
+	g_auto(GStrv) lines = g_strsplit(help, "\n", 0);
+	struct options options;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(helps); i++) {
+		const char *const words[] = {helps[i], "--unknown", NULL};
+
+		g_assert_cmpint(parse(&options, words, NULL), ==, OPTIONS_HELP);
+	}
+	g_assert_cmpint(parse(&options, (const char *const[]){"-V", NULL}, NULL), ==,
+			OPTIONS_VERSION);
+	g_assert_cmpint(parse(&options, (const char *const[]){"--version", NULL}, NULL), ==,
+			OPTIONS_VERSION);
+
+	g_assert_true(g_str_has_prefix(help, "Usage: mailfs "));
+	g_assert_nonnull(strstr(help, "\n  -f "));
+	g_assert_nonnull(strstr(help, "\n  -h, --help "));
+	g_assert_nonnull(strstr(help, "\n  --tls-fingerprint=SHA256:HEX"));
+	for (size_t i = 0; lines[i]; i++)
+		g_assert_cmpuint(strlen(lines[i]), <=, 80);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/options/defaults", test_defaults);
+	g_test_add_func("/options/long", test_long_options);
+	g_test_add_func("/options/list", test_list_options);
+	g_test_add_func("/options/mount-words", test_mount_words);
+	g_test_add_func("/options/letters", test_letters);
+	g_test_add_func("/options/paths", test_paths);
+	g_test_add_func("/options/last-wins", test_last_wins);
+	g_test_add_func("/options/fingerprint", test_fingerprint);
+	g_test_add_func("/options/tls-off", test_tls_off);
+	g_test_add_func("/options/bad-values", test_bad_values);
+	g_test_add_func("/options/unknown", test_unknown);
+	g_test_add_func("/options/no-secret", test_no_secret);
+	g_test_add_func("/options/arguments", test_arguments);
+	g_test_add_func("/options/help", test_help);
+	return g_test_run();
+}
