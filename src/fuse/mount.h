@@ -7,14 +7,19 @@
 struct mount;
 
 /* Makes the session; nothing is mounted yet, so that the engine's events can be taken from the
- * start. */
+ * start. Comes before any other thread is started: from here on SIGTERM, SIGINT and SIGHUP are
+ * blocked in the caller and waited for in a thread; until something is mounted they end the process
+ * as ever. ERROR_USAGE: an option that libfuse refuses. */
 struct mount *mount_new(const struct options *options, GError **error);
 /* What engine_new() gets; `data` is the mount. */
 const struct engine_events *mount_events(void);
-/* Cleans a stale mountpoint of a dead daemon, then mounts. ERROR_MOUNT, ERROR_USAGE (an option that
- * libfuse refuses). */
+/* Mounts on what mountpoint_prepare() found fit. ERROR_MOUNT. */
 bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine, GError **error);
-/* Serves until unmounted or SIGTERM, SIGINT. All parked requests are answered when it returns, and
- * it is unmounted. */
+/* Serves until unmounted or SIGTERM, SIGINT (SIGHUP reconnects). All parked requests are answered
+ * when it returns, all files closed, and it is unmounted. ERROR_MOUNT. */
 bool mount_serve(struct mount *mount, GError **error);
+/* Before the tree and after engine_stop(). Detaches what was mounted but not served. */
 void mount_free(struct mount **mount);
+
+/* libfuse's, for --version. */
+const char *mount_library_version(void);

@@ -1,0 +1,75 @@
+#include "fuse/private.h"
+
+/* What the engine tells, in its thread. Only what the kernel knows is worth telling it. */
+
+static void event_settled(void *data, const struct need *need, int error)
+{
+	const struct mount *mount = data;
+
+	park_settled(mount->park, need, error);
+}
+
+static void event_folder_changed(void *data, uint32_t folder)
+{
+	const struct mount *mount = data;
+	uint64_t node = tree_folder_node(folder);
+
+	/* The root is never looked up. */
+	if (folder == INDEX_ROOT || known_has(mount->known, node))
+		notify_attr(mount->notify, node);
+}
+
+static void event_folder_gone(void *data, uint32_t folder, uint32_t parent, const char *leaf)
+{
+	const struct mount *mount = data;
+	uint64_t node = tree_folder_node(folder);
+
+	if (!known_has(mount->known, node))
+		return;
+	notify_name(mount->notify, tree_folder_node(parent), tree_folder_name(parent, leaf));
+	notify_attr(mount->notify, node);
+}
+
+static void event_message_gone(void *data, uint32_t folder, uint32_t epoch, uint32_t uid,
+			       const char *label, const char *token)
+{
+	const struct mount *mount = data;
+	uint64_t parent = tree_folder_node(folder);
+	uint64_t node = tree_message_node(epoch, uid);
+
+	if (!known_has(mount->known, node))
+		return;
+	notify_name(mount->notify, parent, tree_message_name(mount->tree, uid, label, token));
+	notify_name(mount->notify, parent, tree_message_alias(uid));
+	notify_attr(mount->notify, node);
+}
+
+static void event_message_changed(void *data, uint32_t epoch, uint32_t uid)
+{
+	const struct mount *mount = data;
+	uint64_t node = tree_message_node(epoch, uid);
+
+	if (known_has(mount->known, node))
+		notify_attr(mount->notify, node);
+}
+
+/* Their names may stand for other messages now. With the attributes dropped the kernel asks, hears
+ * ESTALE, and looks the name up again. */
+static void event_epoch_gone(void *data, uint32_t folder, uint32_t epoch)
+{
+	const struct mount *mount = data;
+	g_autoptr(GArray) nodes = known_siblings(mount->known, tree_message_node(epoch, 1));
+
+	for (guint i = 0; i < nodes->len; i++)
+		notify_attr(mount->notify, g_array_index(nodes, uint64_t, i));
+	event_folder_changed(data, folder);
+}
+
+const struct engine_events events_table = {
+	.settled = event_settled,
+	.folder_changed = event_folder_changed,
+	.folder_gone = event_folder_gone,
+	.message_gone = event_message_gone,
+	.message_changed = event_message_changed,
+	.epoch_gone = event_epoch_gone,
+};

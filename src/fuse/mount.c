@@ -1,0 +1,233 @@
+#include "fuse/private.h"
+
+#include "base/error.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WORKERS 4 /* none of them ever waits for the network */
+#define SOFT_WAIT_MS 1000
+#define INTERRUPT_WAIT_MS 250
+/* Beyond the account's timeout, by which the engine should have settled a need. */
+#define HARD_WAIT_SLACK_MS 30000
+
+static void log_line(enum fuse_log_level level, const char *format, va_list args)
+	G_GNUC_PRINTF(2, 0);
+
+static void log_line(enum fuse_log_level level, const char *format, va_list args)
+{
+	g_autofree char *line = g_strdup_vprintf(format, args);
+	const char *text = g_str_has_prefix(line, "fuse: ") ? line + strlen("fuse: ") : line;
+
+	g_strchomp(line);
+	if (level <= FUSE_LOG_WARNING)
+		log_warning("libfuse: %s", text);
+	else
+		log_debug("libfuse: %s", text);
+}
+
+/* While libfuse reads the options: it prints its findings in pieces. */
+static void log_nothing(enum fuse_log_level level, const char *format, va_list args)
+{
+}
+
+static void state_need(void *data, const struct need *need)
+{
+	const struct mount *mount = data;
+
+	engine_need(mount->engine, need);
+}
+
+/* --- new and free --- */
+
+static char *escape_option(const char *value)
+{
+	GString *text = g_string_new(NULL);
+
+	for (; *value; value++) {
+		if (*value == ',' || *value == '\\')
+			g_string_append_c(text, '\\');
+		g_string_append_c(text, *value);
+	}
+	return g_string_free(text, FALSE);
+}
+
+/* Ours come last, and so win: mount(8) adds dev and suid. The colon in the name makes df and others
+ * take it for remote. */
+static GPtrArray *make_arguments(const struct options *options)
+{
+	GPtrArray *args = g_ptr_array_new_with_free_func(g_free);
+	g_autofree char *name = escape_option(options->account.name);
+
+	g_ptr_array_add(args, g_strdup("mailfs"));
+	for (guint i = 0; options->fuse_options && i < options->fuse_options->len; i++) {
+		g_ptr_array_add(args, g_strdup("-o"));
+		g_ptr_array_add(args, g_strdup(g_ptr_array_index(options->fuse_options, i)));
+	}
+	g_ptr_array_add(args, g_strdup("-o"));
+	g_ptr_array_add(args, g_strdup_printf("fsname=%s:,subtype=mailfs,default_permissions,"
+					      "ro,nosuid,nodev,noexec",
+					      name));
+	return args;
+}
+
+static struct fuse_session *new_session(const struct options *options, struct mount *mount)
+{
+	g_autoptr(GPtrArray) array = make_arguments(options);
+	struct fuse_args args = FUSE_ARGS_INIT((int)array->len, (char **)array->pdata);
+	struct fuse_session *session;
+
+	fuse_set_log_func(log_nothing);
+	session = fuse_session_new(&args, &ops_table, sizeof(ops_table), mount);
+	fuse_set_log_func(log_line);
+	fuse_opt_free_args(&args);
+	return session;
+}
+
+static void refuse_options(const struct options *options, GError **error)
+{
+	g_autoptr(GString) list = g_string_new(NULL);
+
+	for (guint i = 0; options->fuse_options && i < options->fuse_options->len; i++)
+		g_string_append_printf(list, "%s%s", i ? "," : "",
+				       (const char *)g_ptr_array_index(options->fuse_options, i));
+	g_set_error(error, MAILFS_ERROR, ERROR_USAGE, "libfuse refuses the options '%s'",
+		    list->str);
+}
+
+struct mount *mount_new(const struct options *options, GError **error)
+{
+	struct mount *mount = g_new0(struct mount, 1);
+	const struct park_config config = {
+		.state_need = state_need,
+		.data = mount,
+		.soft_ms = SOFT_WAIT_MS,
+		.hard_ms = options->account.timeout_s * INT64_C(1000) + HARD_WAIT_SLACK_MS,
+		.interrupt_ms = INTERRUPT_WAIT_MS,
+	};
+
+	pthread_mutex_init(&mount->mutex, NULL);
+	mount->mountpoint = g_strdup(options->mountpoint);
+	mount->single = options->single;
+	mount->session = new_session(options, mount);
+	if (!mount->session) {
+		refuse_options(options, error);
+		mount_free(&mount);
+		return NULL;
+	}
+	signals_start(mount);
+	mount->known = known_new();
+	mount->notify = notify_new(mount->session);
+	mount->park = park_new(&config);
+	return mount;
+}
+
+void mount_free(struct mount **mount)
+{
+	struct mount *old = *mount;
+
+	if (!old)
+		return;
+	signals_stop(old);
+	park_free(&old->park);
+	if (old->notify)
+		notify_free(&old->notify);
+	known_free(&old->known);
+	if (old->state == MOUNT_ATTACHED)
+		fuse_session_unmount(old->session);
+	if (old->session)
+		fuse_session_destroy(old->session);
+	pthread_mutex_destroy(&old->mutex);
+	g_free(old->mountpoint);
+	g_clear_pointer(mount, g_free);
+}
+
+const struct engine_events *mount_events(void)
+{
+	return &events_table;
+}
+
+const char *mount_library_version(void)
+{
+	return fuse_pkgversion();
+}
+
+/* --- attach --- */
+
+static void set_state(struct mount *mount, enum mount_state state)
+{
+	pthread_mutex_lock(&mount->mutex);
+	mount->state = state;
+	pthread_mutex_unlock(&mount->mutex);
+}
+
+bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine, GError **error)
+{
+	mount->tree = tree;
+	mount->engine = engine;
+	if (access("/dev/fuse", F_OK) < 0) {
+		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT,
+			    "/dev/fuse is missing; try 'modprobe fuse'");
+		return false;
+	}
+	set_state(mount, MOUNT_ATTACHED);
+	if (fuse_session_mount(mount->session, mount->mountpoint) != 0) {
+		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT,
+			    "%s: cannot mount there (the reason stands above)", mount->mountpoint);
+		return false;
+	}
+	if (!init_patch_install(mount->session)) {
+		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT, "%s: libfuse refuses our input",
+			    mount->mountpoint);
+		fuse_session_unmount(mount->session);
+		return false;
+	}
+	notify_start(mount->notify);
+	return true;
+}
+
+/* --- serve --- */
+
+static int loop_threaded(struct mount *mount)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	int result;
+
+	fuse_loop_cfg_set_max_threads(config, WORKERS);
+	fuse_loop_cfg_set_idle_threads(config, WORKERS);
+	fuse_loop_cfg_set_clone_fd(config, 0);
+	result = fuse_session_loop_mt(mount->session, config);
+	fuse_loop_cfg_destroy(config);
+	return result;
+}
+
+static void set_in_loop(struct mount *mount, bool in_loop)
+{
+	pthread_mutex_lock(&mount->mutex);
+	mount->in_loop = in_loop;
+	mount->serving_thread = pthread_self();
+	if (!in_loop)
+		mount->state = MOUNT_ENDED;
+	pthread_mutex_unlock(&mount->mutex);
+}
+
+bool mount_serve(struct mount *mount, GError **error)
+{
+	int result;
+
+	set_in_loop(mount, true);
+	result = mount->single ? fuse_session_loop(mount->session) : loop_threaded(mount);
+	set_in_loop(mount, false);
+
+	signals_stop(mount);
+	park_stop(mount->park);
+	notify_stop(mount->notify);
+	fuse_session_unmount(mount->session);
+	ops_close_all(mount);
+	if (result < 0)
+		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT, "%s: the kernel's channel failed: %s",
+			    mount->mountpoint, g_strerror(-result));
+	return result >= 0;
+}

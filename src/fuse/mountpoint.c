@@ -1,0 +1,198 @@
+#include "fuse/mountpoint.h"
+
+#include "base/error.h"
+#include "base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define OUR_TYPE "fuse.mailfs"
+#define MAX_STALE_LAYERS 8
+
+extern char **environ;
+
+/* Undoes the \ooo of mountinfo, in place. */
+static void unescape(char *text)
+{
+	char *out = text;
+
+	for (const char *in = text; *in; in++) {
+		if (in[0] == '\\' && g_ascii_isdigit(in[1]) && g_ascii_isdigit(in[2]) &&
+		    g_ascii_isdigit(in[3])) {
+			*out++ = (char)((in[1] - '0') << 6 | (in[2] - '0') << 3 | (in[3] - '0'));
+			in += 3;
+		} else {
+			*out++ = *in;
+		}
+	}
+	*out = '\0';
+}
+
+char *mountpoint_type(const char *mountinfo, const char *path)
+{
+	g_auto(GStrv) lines = g_strsplit(mountinfo, "\n", -1);
+	char *type = NULL;
+
+	/* Mounted later stands later and covers what is before. */
+	for (char **line = lines; *line; line++) {
+		g_auto(GStrv) fields = g_strsplit(*line, " ", 6);
+		const char *tail;
+
+		if (g_strv_length(fields) < 6 || !(tail = strstr(fields[5], " - ")))
+			continue;
+		unescape(fields[4]);
+		if (strcmp(fields[4], path) != 0)
+			continue;
+		g_free(type);
+		tail += strlen(" - ");
+		type = g_strndup(tail, strcspn(tail, " "));
+	}
+	return type;
+}
+
+static char *mounted_type(const char *path)
+{
+	g_autofree char *text = NULL;
+
+	if (!g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL))
+		return NULL;
+	return mountpoint_type(text, path);
+}
+
+/* The path as mountinfo spells it, without a look at its last component: that may be mounted and
+ * hang. NULL if the directory above does not exist. */
+static char *canonical_path(const char *path)
+{
+	g_autofree char *clean = g_canonicalize_filename(path, "/");
+	g_autofree char *above = g_path_get_dirname(clean);
+	g_autofree char *base = g_path_get_basename(clean);
+	char *real, *result;
+
+	if (strcmp(clean, "/") == 0)
+		return g_strdup(clean);
+	real = realpath(above, NULL);
+	if (!real)
+		return NULL;
+	result = g_build_filename(real, base, NULL);
+	free(real);
+	return result;
+}
+
+static bool run_fusermount(const char *path)
+{
+	const char *argv[] = {"fusermount3", "-u", "-z", "--", path, NULL};
+	int status = -1;
+	pid_t pid;
+
+	if (posix_spawnp(&pid, argv[0], NULL, NULL, (char **)argv, environ) != 0)
+		return false;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool detach(const char *path)
+{
+	if (geteuid() == 0)
+		return umount2(path, MNT_DETACH) == 0;
+	return run_fusermount(path);
+}
+
+/* Detaches dead ones of ours; an error if a living file system is in the way. */
+static bool clear_stale(const char *path, GError **error)
+{
+	for (int i = 0; i < MAX_STALE_LAYERS; i++) {
+		g_autofree char *type = mounted_type(path);
+		struct stat attr;
+
+		if (!type || !g_str_has_prefix(type, "fuse"))
+			return true;
+		/* Only ours is known never to hang. */
+		if (strcmp(type, OUR_TYPE) != 0) {
+			g_set_error(error, MAILFS_ERROR, ERROR_MOUNT,
+				    "%s: a file system (%s) is mounted there already", path, type);
+			return false;
+		}
+		if (stat(path, &attr) == 0 || errno != ENOTCONN) {
+			g_set_error(error, MAILFS_ERROR, ERROR_MOUNT,
+				    "%s: mailfs is mounted there already", path);
+			return false;
+		}
+		if (!detach(path)) {
+			g_set_error(error, MAILFS_ERROR, ERROR_MOUNT,
+				    "%s: cannot detach what a dead mailfs left mounted; "
+				    "try 'fusermount3 -uz %s'",
+				    path, path);
+			return false;
+		}
+		log_warning("%s: detached what a dead mailfs had left mounted", path);
+	}
+	return true;
+}
+
+static bool directory_is_empty(const char *path, bool *ret_empty)
+{
+	const struct dirent *entry;
+	DIR *dir = opendir(path);
+	bool empty = true;
+
+	if (!dir)
+		return false;
+	while (empty && (entry = readdir(dir)))
+		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+	closedir(dir);
+	*ret_empty = empty;
+	return true;
+}
+
+static bool check_directory(const char *path, bool nonempty, GError **error)
+{
+	struct stat attr;
+	bool empty;
+
+	if (stat(path, &attr) < 0) {
+		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT, "mountpoint %s: %s", path,
+			    g_strerror(errno));
+	} else if (!S_ISDIR(attr.st_mode)) {
+		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT, "mountpoint %s: not a directory",
+			    path);
+	} else if (nonempty) {
+		return true;
+	} else if (!directory_is_empty(path, &empty)) {
+		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT, "mountpoint %s: %s", path,
+			    g_strerror(errno));
+	} else if (!empty) {
+		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT,
+			    "mountpoint %s is not empty (mount over it with -o nonempty)", path);
+	} else {
+		return true;
+	}
+	return false;
+}
+
+bool mountpoint_prepare(const char *path, bool nonempty, GError **error)
+{
+	g_autofree char *canonical = canonical_path(path);
+	char *real;
+	bool clear;
+
+	if (!canonical) {
+		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT, "mountpoint %s: %s", path,
+			    g_strerror(errno));
+		return false;
+	}
+	if (!clear_stale(canonical, error))
+		return false;
+	/* Its last component may be a link. */
+	real = realpath(canonical, NULL);
+	clear = !real || strcmp(real, canonical) == 0 || clear_stale(real, error);
+	free(real);
+	return clear && check_directory(path, nonempty, error);
+}

@@ -1,0 +1,22 @@
+/* What the kernel must be told to forget. One thread does it: a notification may wait for a lock
+ * that a request in the same directory holds, so no handler and no other thread can afford it.
+ * Pushing never blocks; any thread may. */
+#pragma once
+
+#include <stdint.h>
+
+struct fuse_session;
+struct notify;
+
+struct notify *notify_new(struct fuse_session *session);
+/* Starts the thread; what was pushed before is lost (nothing was mounted). */
+void notify_start(struct notify *notify);
+/* Ends the thread after the notification under way; requests must still be served, or it may hang.
+ * What is queued and what comes later is dropped. */
+void notify_stop(struct notify *notify);
+void notify_free(struct notify **notify);
+
+/* The attributes of a node are not what they were. Once in the queue is enough. */
+void notify_attr(struct notify *notify, uint64_t node);
+/* A name stands for something else now, or for nothing. Takes `name` (g_malloc). */
+void notify_name(struct notify *notify, uint64_t parent, char *name);

@@ -1,0 +1,55 @@
+/* What the files of this folder share. */
+#pragma once
+
+#include "fuse/init_patch.h"
+#include "fuse/known.h"
+#include "fuse/library.h"
+#include "fuse/mount.h"
+#include "fuse/notify.h"
+#include "fuse/park.h"
+
+#include <pthread.h>
+
+enum mount_state {
+	MOUNT_NEW,	/* a signal ends the process, as if there were no handler */
+	MOUNT_ATTACHED, /* a signal ends the loop */
+	MOUNT_ENDED,
+};
+
+struct mount {
+	struct init_patch init_patch; /* first: the session's userdata */
+	struct fuse_session *session;
+	struct tree *tree; /* borrowed, as the engine; from mount_attach() on */
+	struct engine *engine;
+	char *mountpoint;
+	bool single; /* one thread */
+	struct park *park;
+	struct known *known;
+	struct notify *notify;
+
+	pthread_mutex_t mutex; /* over the rest */
+	enum mount_state state;
+	pthread_t signal_thread;
+	bool signals_on;
+	pthread_t serving_thread; /* kicked out of the loop while `in_loop` */
+	bool in_loop;
+	struct opened *opened; /* all open files */
+};
+
+/* An open file; fuse_file_info.fh points to it. */
+struct opened {
+	struct tree_file *file;
+	struct opened *prev, *next;
+};
+
+/* ops.c */
+extern const struct fuse_lowlevel_ops ops_table;
+void ops_close_all(struct mount *mount);
+
+/* signals.c: SIGTERM and SIGINT end, SIGHUP reconnects. From signals_start() on, which must come
+ * before any other thread, they are blocked everywhere but in the thread that waits for them. */
+void signals_start(struct mount *mount);
+void signals_stop(struct mount *mount);
+
+/* events.c */
+extern const struct engine_events events_table;

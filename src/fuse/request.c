@@ -1,0 +1,92 @@
+#include "fuse/request.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+
+static bool request_run_parked(struct parked *parked, int give_up, struct need *ret_need,
+			       bool *ret_soft);
+static void request_abort_parked(struct parked *parked, int error);
+
+static const struct parked_ops parked_ops = {
+	.run = request_run_parked,
+	.abort = request_abort_parked,
+};
+
+/* Called by libfuse with a lock of its own held: an answer here would deadlock. */
+static void request_interrupted(fuse_req_t req, void *data)
+{
+	struct request *request = data;
+
+	park_interrupt(request->mount->park, &request->parked);
+}
+
+static void request_answer(struct request *request, int error)
+{
+	log_debug("%s %" G_GINT64_MODIFIER "x %s: %s", request->kind->name, request->node,
+		  request->name ? request->name : "", error ? g_strerror(error) : "ok");
+	if (error)
+		fuse_reply_err(request->req, error);
+	else
+		request->kind->reply(request);
+	g_free(request->buffer);
+	if (request->added)
+		g_array_unref(request->added);
+}
+
+static void request_answer_parked(struct request *request, int error)
+{
+	/* Waits for an interrupt that is being delivered; there is none after. */
+	fuse_req_interrupt_func(request->req, NULL, NULL);
+	request_answer(request, error);
+	g_free(request->name);
+	g_free(request);
+}
+
+static bool request_run_parked(struct parked *parked, int give_up, struct need *ret_need,
+			       bool *ret_soft)
+{
+	struct request *request = (struct request *)parked;
+	struct tree_call call = {.give_up = give_up};
+	int result = request->kind->work(request, &call);
+
+	if (result == TREE_AGAIN) {
+		*ret_need = call.need;
+		*ret_soft = call.need_soft;
+		return false;
+	}
+	request_answer_parked(request, result);
+	return true;
+}
+
+static void request_abort_parked(struct parked *parked, int error)
+{
+	request_answer_parked((struct request *)parked, error);
+}
+
+static void request_park(const struct request *request, const struct tree_call *call)
+{
+	struct request *copy = g_memdup2(request, sizeof(*request));
+
+	copy->name = g_strdup(request->name);
+	copy->parked.ops = &parked_ops;
+	log_debug("%s %" G_GINT64_MODIFIER "x waits for %d %x/%u", copy->kind->name, copy->node,
+		  call->need.kind, call->need.id, call->need.uid);
+	/* Before others can answer it. */
+	fuse_req_interrupt_func(copy->req, request_interrupted, copy);
+	park_add(copy->mount->park, &copy->parked, &call->need, call->need_soft);
+}
+
+void request_start(struct request *request, fuse_req_t req)
+{
+	struct tree_call call = {0};
+	int result;
+
+	request->req = req;
+	request->mount = fuse_req_userdata(req);
+	result = request->kind->work(request, &call);
+	if (result == TREE_AGAIN)
+		request_park(request, &call);
+	else
+		request_answer(request, result);
+}

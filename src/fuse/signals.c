@@ -1,0 +1,140 @@
+#include "fuse/private.h"
+
+#include "base/log.h"
+
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#define KICK SIGUSR1 /* gets a thread out of a system call */
+#define KICK_EVERY_MS 50
+
+static void do_nothing(int signal)
+{
+}
+
+static void waited_set(sigset_t *set, bool with_kick)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+	if (with_kick)
+		sigaddset(set, KICK);
+}
+
+/* As if we had never looked: nothing is mounted, and the cache bears it. */
+static void die_of(int number)
+{
+	sigset_t set;
+
+	signal(number, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	raise(number);
+}
+
+static bool still_in_loop(struct mount *mount)
+{
+	bool in_loop;
+
+	pthread_mutex_lock(&mount->mutex);
+	in_loop = mount->in_loop;
+	if (in_loop)
+		pthread_kill(mount->serving_thread, KICK);
+	pthread_mutex_unlock(&mount->mutex);
+	return in_loop;
+}
+
+/* The notifier may hang in the kernel on a directory with a request in it: so first no request
+ * waits any more, then the notifier ends, and only then the serving of requests. The kick is
+ * repeated because it can come just before the system call that it shall end. */
+static void end_loop(struct mount *mount)
+{
+	const struct timespec pause = {.tv_nsec = KICK_EVERY_MS * 1000000L};
+
+	park_stop(mount->park);
+	notify_stop(mount->notify);
+	fuse_session_exit(mount->session);
+	while (still_in_loop(mount))
+		nanosleep(&pause, NULL);
+}
+
+static void handle_end(struct mount *mount, int number)
+{
+	enum mount_state state;
+
+	pthread_mutex_lock(&mount->mutex);
+	state = mount->state;
+	pthread_mutex_unlock(&mount->mutex);
+	switch (state) {
+	case MOUNT_NEW:
+		die_of(number);
+		break;
+	case MOUNT_ATTACHED:
+		log_info("signal %d: unmounting", number);
+		end_loop(mount);
+		break;
+	case MOUNT_ENDED:
+		break;
+	}
+}
+
+static void handle_hangup(struct mount *mount)
+{
+	enum mount_state state;
+
+	pthread_mutex_lock(&mount->mutex);
+	state = mount->state;
+	pthread_mutex_unlock(&mount->mutex);
+	if (state == MOUNT_NEW)
+		die_of(SIGHUP);
+	else if (state == MOUNT_ATTACHED)
+		engine_reconnect(mount->engine);
+}
+
+static void *signals_main(void *data)
+{
+	struct mount *mount = data;
+	sigset_t set;
+	int number;
+
+	waited_set(&set, true);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	for (;;) {
+		if (sigwait(&set, &number))
+			continue;
+		if (number == KICK)
+			return NULL;
+		if (number == SIGHUP)
+			handle_hangup(mount);
+		else
+			handle_end(mount, number);
+	}
+}
+
+void signals_start(struct mount *mount)
+{
+	struct sigaction action = {.sa_handler = do_nothing};
+	sigset_t set;
+
+	sigaction(KICK, &action, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, KICK);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	waited_set(&set, false);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	if (pthread_create(&mount->signal_thread, NULL, signals_main, mount))
+		g_error("cannot start a thread");
+	mount->signals_on = true;
+}
+
+void signals_stop(struct mount *mount)
+{
+	if (!mount->signals_on)
+		return;
+	pthread_kill(mount->signal_thread, KICK);
+	pthread_join(mount->signal_thread, NULL);
+	mount->signals_on = false;
+}

@@ -1,0 +1,190 @@
+#include "daemon.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "cache/claim.h"
+#include "config/options.h"
+#include "config/secret.h"
+#include "fuse/mount.h"
+#include "fuse/mountpoint.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* All that lives as long as the daemon, in the order in which it is made. */
+struct app {
+	struct options options;
+	int parent_fd; /* to report on; -1 in the foreground */
+	struct secret *secret;
+	char *cache_dir;
+	int claim_fd;
+	struct index *index;
+	struct bodies *bodies;
+	struct mount *mount;
+	struct engine *engine;
+	struct tree *tree;
+};
+
+static bool app_open_cache(struct app *app, GError **error)
+{
+	const struct account *account = &app->options.account;
+	g_autofree char *name = account_dir_name(account);
+
+	app->cache_dir = g_build_filename(g_get_user_cache_dir(), "mailfs", name, NULL);
+	if (!file_make_private_dir(app->cache_dir, error))
+		return false;
+	app->claim_fd = claim_take(app->cache_dir, app->options.mountpoint, error);
+	if (app->claim_fd < 0)
+		return false;
+	app->index = index_open(app->cache_dir, account->name, error);
+	if (!app->index)
+		return false;
+	app->bodies = bodies_open(app->cache_dir, account->cache_size_bytes, error);
+	return app->bodies != NULL;
+}
+
+/* The mount first: it takes the signals before there is a second thread. */
+static bool app_build(struct app *app, GError **error)
+{
+	struct engine_config engine = {
+		.account = &app->options.account,
+		.secret = app->secret,
+		.ops = &store_imap,
+		.index = app->index,
+		.bodies = app->bodies,
+	};
+	struct tree_config tree = {
+		.account = &app->options.account,
+		.index = app->index,
+		.bodies = app->bodies,
+	};
+
+	app->mount = mount_new(&app->options, error);
+	if (!app->mount)
+		return false;
+	app->engine = engine_new(&engine, mount_events(), app->mount, error);
+	if (!app->engine)
+		return false;
+	tree.engine = app->engine;
+	app->tree = tree_new(&tree, error);
+	return app->tree != NULL;
+}
+
+static bool app_prepare(struct app *app, GError **error)
+{
+	const struct options *options = &app->options;
+
+	if (!mountpoint_prepare(options->mountpoint, options->nonempty, error))
+		return false;
+	app->secret = secret_find(&options->account, true, error);
+	return app->secret && app_open_cache(app, error) && app_build(app, error);
+}
+
+/* From the first connection to the end. */
+static bool app_serve(struct app *app, GError **error)
+{
+	engine_start(app->engine);
+	if (!app->options.account.delay_connect && !engine_wait_ready(app->engine, error))
+		return false;
+	if (!mount_attach(app->mount, app->tree, app->engine, error))
+		return false;
+	log_info("%s is mounted on %s", app->options.account.name, app->options.mountpoint);
+	if (app->parent_fd >= 0 && !daemon_detach(app->parent_fd)) {
+		log_error("the process that was to wait for the mount is gone");
+		return true;
+	}
+	return mount_serve(app->mount, error);
+}
+
+static void app_close(struct app *app)
+{
+	if (app->engine)
+		engine_stop(app->engine);
+	mount_free(&app->mount);
+	tree_free(&app->tree);
+	engine_free(&app->engine);
+	bodies_close(&app->bodies);
+	index_close(&app->index);
+	if (app->claim_fd >= 0)
+		close(app->claim_fd);
+	g_free(app->cache_dir);
+	secret_free(&app->secret);
+	options_clear(&app->options);
+}
+
+static int report(const GError *error)
+{
+	log_error("%s", error->message);
+	if (g_error_matches(error, MAILFS_ERROR, ERROR_USAGE))
+		fprintf(stderr, "Try 'mailfs --help'\n");
+	return error_exit_code(error);
+}
+
+static int run(struct app *app)
+{
+	g_autoptr(GError) error = NULL;
+	int code = EX_OK;
+
+	if (!app->options.foreground) {
+		app->parent_fd = daemon_fork();
+		if (app->parent_fd < 0) {
+			log_error("cannot start a process: %s", g_strerror(errno));
+			return EX_OSERR;
+		}
+	}
+	if (!app_prepare(app, &error) || !app_serve(app, &error))
+		code = report(error);
+	app_close(app);
+	return code;
+}
+
+static void harden_process(void)
+{
+	const struct rlimit none = {0, 0};
+
+	daemon_open_stdio();
+	umask(077);
+	/* The password is in memory. */
+	setrlimit(RLIMIT_CORE, &none);
+	signal(SIGPIPE, SIG_IGN);
+	/* Who ignores it would never hear of its helpers' ends. */
+	signal(SIGCHLD, SIG_DFL);
+}
+
+static void print_version(void)
+{
+	printf("mailfs %s\nlibfuse %s\nGLib %u.%u.%u\n", MAILFS_VERSION, mount_library_version(),
+	       glib_major_version, glib_minor_version, glib_micro_version);
+}
+
+int main(int argc, char **argv)
+{
+	struct app app = {.parent_fd = -1, .claim_fd = -1};
+	g_autoptr(GError) error = NULL;
+
+	harden_process();
+	log_open("mailfs", LOG_LEVEL_INFO);
+	switch (options_parse(&app.options, argc, argv, &error)) {
+	case OPTIONS_HELP:
+		fputs(options_help(), stdout);
+		break;
+	case OPTIONS_VERSION:
+		print_version();
+		break;
+	case OPTIONS_ERROR:
+		options_clear(&app.options);
+		return report(error);
+	case OPTIONS_RUN:
+		log_open("mailfs", app.options.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+		return run(&app);
+	}
+	options_clear(&app.options);
+	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+}
