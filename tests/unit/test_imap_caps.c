@@ -1,0 +1,99 @@
+#include "base/limits.h"
+#include "protocol/imap_caps.h"
+#include "protocol/imap_session.h"
+
+#include <string.h>
+
+static unsigned parse(const char *line)
+{
+	g_auto(GStrv) split = g_strsplit(line, " ", -1);
+	g_autoptr(GPtrArray) words = g_ptr_array_new();
+
+	for (unsigned i = 0; split[i]; i++)
+		g_ptr_array_add(words, split[i]);
+	return imap_caps_parse(words);
+}
+
+static void test_words(void)
+{
+	g_assert_cmpuint(parse("IMAP4REV1"), ==, 0);
+	g_assert_cmpuint(parse("SASL-IR LOGINDISABLED STARTTLS AUTH=PLAIN"), ==,
+			 IMAP_CAP_SASL_IR | IMAP_CAP_LOGINDISABLED | IMAP_CAP_STARTTLS |
+				 IMAP_CAP_AUTH_PLAIN);
+	g_assert_cmpuint(parse("LITERAL+ ENABLE CONDSTORE QRESYNC ESEARCH"), ==,
+			 IMAP_CAP_LITERAL_PLUS | IMAP_CAP_ENABLE | IMAP_CAP_CONDSTORE |
+				 IMAP_CAP_QRESYNC | IMAP_CAP_ESEARCH);
+	g_assert_cmpuint(parse("LIST-EXTENDED SPECIAL-USE QUOTA ID UIDPLUS MOVE"), ==,
+			 IMAP_CAP_LIST_EXTENDED | IMAP_CAP_SPECIAL_USE | IMAP_CAP_QUOTA |
+				 IMAP_CAP_ID | IMAP_CAP_UIDPLUS | IMAP_CAP_MOVE);
+	g_assert_cmpuint(parse("IDLE NAMESPACE UNSELECT LITERAL- LIST-STATUS"), ==,
+			 IMAP_CAP_IDLE | IMAP_CAP_NAMESPACE | IMAP_CAP_UNSELECT |
+				 IMAP_CAP_LITERAL_MINUS | IMAP_CAP_LIST_STATUS);
+}
+
+static void test_tolerance(void)
+{
+	g_assert_cmpuint(parse("starttls Auth=Plain"), ==, IMAP_CAP_STARTTLS | IMAP_CAP_AUTH_PLAIN);
+	g_assert_cmpuint(parse(" IDLE   IDLE "), ==, IMAP_CAP_IDLE);
+	g_assert_cmpuint(parse("LITERAL +"), ==, IMAP_CAP_LITERAL_PLUS);
+	g_assert_cmpuint(parse("LITERAL IDLE +"), ==, IMAP_CAP_IDLE);
+	g_assert_cmpuint(parse("+"), ==, 0);
+}
+
+/* What only looks like a word that matters. */
+static void test_near_misses(void)
+{
+	g_assert_cmpuint(parse("XSTARTTLS STARTTLSX START TLS STARTTLS=1 AUTH=PLAINX AUTH= AUTH"),
+			 ==, 0);
+	g_assert_cmpuint(parse("LITERAL LITERAL++ IDL IDLEX MOVE= QUOTA=RES-STORAGE"), ==, 0);
+}
+
+static void test_nothing(void)
+{
+	g_autoptr(GPtrArray) empty = g_ptr_array_new();
+	g_autofree char *text = imap_caps_text(NULL);
+
+	g_assert_cmpuint(imap_caps_parse(NULL), ==, 0);
+	g_assert_cmpuint(imap_caps_parse(empty), ==, 0);
+	g_assert_cmpstr(text, ==, "");
+}
+
+static unsigned parse_behind(unsigned before)
+{
+	g_autoptr(GPtrArray) words = g_ptr_array_new();
+
+	for (unsigned i = 0; i < before; i++)
+		g_ptr_array_add(words, (char *)"X");
+	g_ptr_array_add(words, (char *)"IDLE");
+	return imap_caps_parse(words);
+}
+
+static void test_limit(void)
+{
+	g_assert_cmpuint(parse_behind(LIMIT_CAPABILITIES - 2), ==, IMAP_CAP_IDLE);
+	g_assert_cmpuint(parse_behind(LIMIT_CAPABILITIES - 1), ==, IMAP_CAP_IDLE);
+	g_assert_cmpuint(parse_behind(LIMIT_CAPABILITIES), ==, 0);
+}
+
+static void test_text(void)
+{
+	g_autoptr(GPtrArray) words = g_ptr_array_new();
+	g_autofree char *text = NULL;
+
+	g_ptr_array_add(words, (char *)"IMAP4REV1");
+	g_ptr_array_add(words, (char *)"X\x1b[31m");
+	text = imap_caps_text(words);
+	g_assert_cmpstr(text, ==, "IMAP4REV1 X\\x1B[31m");
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/imap-caps/words", test_words);
+	g_test_add_func("/imap-caps/tolerance", test_tolerance);
+	g_test_add_func("/imap-caps/near-misses", test_near_misses);
+	g_test_add_func("/imap-caps/nothing", test_nothing);
+	g_test_add_func("/imap-caps/limit", test_limit);
+	g_test_add_func("/imap-caps/text", test_text);
+	return g_test_run();
+}

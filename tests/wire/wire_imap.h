@@ -1,0 +1,25 @@
+/* Transcripts of an IMAP session. Settings come first:
+ *
+ *   ! user NAME   ! password TEXT (escapes)   ! tls required|active|off   ! tag PREFIX
+ *
+ * Then:
+ *
+ *   ! send [alone] UID FETCH 1 (FLAGS)   $"text" is a string, $$"text" a secret one
+ *   ! then [alone] ...                   sent from within the answer to the next command
+ *   ! tls-done   ! logout   ! free (ends the session)
+ *
+ *   ! expect state READY
+ *   ! expect error AUTH login refused: no     the whole message
+ *   ! expect untagged FETCH uid=5             in the order of arrival; all must be expected
+ *   ! expect done 1 OK                        first command sent: OK, NO, BAD or gone
+ *   ! expect cap QRESYNC   ! expect no cap QRESYNC   ! expect caps the words as listed
+ *   ! expect in flight 2
+ *   ! expect trace C: a1 LOGIN "alice" ...    some line of the trace
+ *
+ * That no line of the trace holds the password is checked always.
+ */
+#pragma once
+
+#include "wire_play.h"
+
+extern const struct wire_driver wire_imap;

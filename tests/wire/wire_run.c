@@ -1,0 +1,71 @@
+/* Plays every transcript of a directory: whole, byte by byte, and cut at random. */
+#include "wire_imap.h"
+
+#include <string.h>
+
+#define SEEDS 5
+
+static const char *mode_names[] = {"whole", "bytes", "random"};
+
+struct job {
+	const char *path;
+	enum wire_cuts cuts;
+};
+
+static void job_run(const void *data)
+{
+	const struct job *job = data;
+	unsigned times = job->cuts == WIRE_RANDOM ? SEEDS : 1;
+
+	for (unsigned seed = 0; seed < times; seed++)
+		wire_play(job->path, &wire_imap, job->cuts, seed);
+}
+
+static void job_add(const char *path, enum wire_cuts cuts)
+{
+	g_autofree char *base = g_path_get_basename(path);
+	g_autofree char *name = g_strdup_printf("/wire/%s/%s", base, mode_names[cuts]);
+	struct job *job = g_new0(struct job, 1);
+
+	job->path = path;
+	job->cuts = cuts;
+	g_test_add_data_func_full(name, job, job_run, g_free);
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static GPtrArray *list_transcripts(const char *directory)
+{
+	GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
+	GDir *dir = g_dir_open(directory, 0, NULL);
+	const char *name;
+
+	if (!dir)
+		g_error("%s: cannot be listed", directory);
+	while ((name = g_dir_read_name(dir))) {
+		if (g_str_has_suffix(name, ".txt"))
+			g_ptr_array_add(paths, g_build_filename(directory, name, NULL));
+	}
+	g_dir_close(dir);
+	g_ptr_array_sort(paths, compare_paths);
+	return paths;
+}
+
+int main(int argc, char **argv)
+{
+	g_autoptr(GPtrArray) paths = NULL;
+
+	g_test_init(&argc, &argv, NULL);
+	if (argc != 2)
+		g_error("usage: wire_run DIRECTORY");
+	paths = list_transcripts(argv[1]);
+	g_assert_cmpuint(paths->len, >, 0);
+	for (unsigned i = 0; i < paths->len; i++) {
+		for (unsigned cuts = WIRE_WHOLE; cuts <= WIRE_RANDOM; cuts++)
+			job_add(g_ptr_array_index(paths, i), cuts);
+	}
+	return g_test_run();
+}
