@@ -146,7 +146,8 @@ static void on_refreshed(void *data, uint32_t folder, uint32_t uidnext, uint64_t
 			 uint64_t messages)
 {
 	struct engine *engine = data;
-	uint32_t known = index_messages_count(engine->index, epoch_of(engine, folder), NULL);
+	uint32_t highest;
+	uint32_t known = index_messages_count(engine->index, epoch_of(engine, folder), &highest);
 
 	folder_compare(engine, folder, messages, known);
 	index_folder_refreshed(engine->index, folder, uidnext, modseq);

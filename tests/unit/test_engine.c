@@ -1,0 +1,466 @@
+#include "memory_store.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "engine/engine.h"
+#include "engine/label.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+struct settled {
+	struct need need;
+	int error;
+};
+
+struct fixture {
+	char *dir;
+	struct account account;
+	struct secret *secret;
+	struct index *index;
+	struct index_view *view;
+	struct bodies *bodies;
+	struct engine *engine;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	GArray *settled;
+	unsigned messages_gone, folders_gone, epochs_gone, messages_changed;
+};
+
+static void on_settled(void *data, const struct need *need, int error)
+{
+	struct fixture *fix = data;
+	struct settled settled = {*need, error};
+
+	pthread_mutex_lock(&fix->lock);
+	g_array_append_val(fix->settled, settled);
+	pthread_cond_broadcast(&fix->cond);
+	pthread_mutex_unlock(&fix->lock);
+}
+
+static void count(struct fixture *fix, unsigned *counter)
+{
+	pthread_mutex_lock(&fix->lock);
+	++*counter;
+	pthread_cond_broadcast(&fix->cond);
+	pthread_mutex_unlock(&fix->lock);
+}
+
+static void on_folder_changed(void *data, uint32_t folder)
+{
+}
+
+static void on_folder_gone(void *data, uint32_t folder, uint32_t parent, const char *leaf)
+{
+	struct fixture *fix = data;
+
+	count(fix, &fix->folders_gone);
+}
+
+static void on_message_gone(void *data, uint32_t folder, uint32_t epoch, uint32_t uid,
+			    const char *label, const char *token)
+{
+	struct fixture *fix = data;
+
+	g_assert_cmpuint(strlen(token), ==, 4);
+	count(fix, &fix->messages_gone);
+}
+
+static void on_message_changed(void *data, uint32_t epoch, uint32_t uid)
+{
+	struct fixture *fix = data;
+
+	count(fix, &fix->messages_changed);
+}
+
+static void on_epoch_gone(void *data, uint32_t folder, uint32_t epoch)
+{
+	struct fixture *fix = data;
+
+	count(fix, &fix->epochs_gone);
+}
+
+static const struct engine_events events = {
+	.settled = on_settled,
+	.folder_changed = on_folder_changed,
+	.folder_gone = on_folder_gone,
+	.message_gone = on_message_gone,
+	.message_changed = on_message_changed,
+	.epoch_gone = on_epoch_gone,
+};
+
+static void fixture_open(struct fixture *fix)
+{
+	g_autoptr(GError) error = NULL;
+
+	memset(fix, 0, sizeof(*fix));
+	memory_reset();
+	fix->dir = g_dir_make_tmp("mailfs-engine-XXXXXX", &error);
+	g_assert_no_error(error);
+	fix->account = (struct account){.name = (char *)"alice@memory",
+					.user = (char *)"alice",
+					.host = (char *)"memory",
+					.poll_s = 30,
+					.timeout_s = 5,
+					.cache_size_bytes = 1 << 20};
+	fix->secret = secret_new("x", 1);
+	fix->index = index_open(fix->dir, fix->account.name, &error);
+	g_assert_no_error(error);
+	fix->bodies = bodies_open(fix->dir, fix->account.cache_size_bytes, &error);
+	g_assert_no_error(error);
+	fix->view = index_view_new(fix->index, &error);
+	g_assert_no_error(error);
+	pthread_mutex_init(&fix->lock, NULL);
+	pthread_cond_init(&fix->cond, NULL);
+	fix->settled = g_array_new(FALSE, FALSE, sizeof(struct settled));
+	fix->engine = engine_new(&(struct engine_config){.account = &fix->account,
+							 .secret = fix->secret,
+							 .ops = &store_memory,
+							 .index = fix->index,
+							 .bodies = fix->bodies},
+				 &events, fix, &error);
+	g_assert_no_error(error);
+}
+
+static void fixture_start(struct fixture *fix)
+{
+	g_autoptr(GError) error = NULL;
+
+	engine_start(fix->engine);
+	engine_wait_ready(fix->engine, &error);
+	g_assert_no_error(error);
+}
+
+static void fixture_close(struct fixture *fix)
+{
+	engine_free(&fix->engine);
+	index_view_free(&fix->view);
+	bodies_close(&fix->bodies);
+	index_close(&fix->index);
+	secret_free(&fix->secret);
+	g_array_unref(fix->settled);
+	g_assert_true(file_remove_tree(fix->dir, NULL));
+	g_free(fix->dir);
+	pthread_cond_destroy(&fix->cond);
+	pthread_mutex_destroy(&fix->lock);
+}
+
+static void wait_cond(struct fixture *fix)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += 20;
+	g_assert_cmpint(pthread_cond_timedwait(&fix->cond, &fix->lock, &end), ==, 0);
+}
+
+/* States the need and gives how it was settled. */
+static int ask(struct fixture *fix, enum need_kind kind, uint32_t id, uint32_t uid, uint64_t upto)
+{
+	struct need need = {.kind = kind, .id = id, .uid = uid, .upto = upto};
+	unsigned seen;
+	int error = -1;
+
+	pthread_mutex_lock(&fix->lock);
+	seen = fix->settled->len;
+	pthread_mutex_unlock(&fix->lock);
+	engine_need(fix->engine, &need);
+	pthread_mutex_lock(&fix->lock);
+	while (error < 0) {
+		for (; error < 0 && seen < fix->settled->len; seen++) {
+			const struct settled *settled =
+				&g_array_index(fix->settled, struct settled, seen);
+
+			if (need_equal(&settled->need, &need))
+				error = settled->error;
+		}
+		if (error < 0)
+			wait_cond(fix);
+	}
+	pthread_mutex_unlock(&fix->lock);
+	return error;
+}
+
+static uint32_t folder_id(struct fixture *fix, const char *leaf)
+{
+	struct folder_row row;
+	uint32_t id;
+
+	g_assert_true(index_folder_child(fix->view, INDEX_ROOT, leaf, &row));
+	id = row.id;
+	folder_row_clear(&row);
+	return id;
+}
+
+static struct folder_row folder(struct fixture *fix, const char *leaf)
+{
+	struct folder_row row;
+
+	g_assert_true(index_folder_child(fix->view, INDEX_ROOT, leaf, &row));
+	return row;
+}
+
+static unsigned jobs(enum store_job_kind kind)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&memory.lock);
+	n = memory.jobs[kind];
+	pthread_mutex_unlock(&memory.lock);
+	return n;
+}
+
+static void assert_body(struct fixture *fix, uint32_t epoch, uint32_t uid, const char *expected)
+{
+	char bytes[256] = "";
+	uint64_t size;
+	int fd = bodies_get(fix->bodies, epoch, uid, UINT64_MAX, &size);
+
+	g_assert_cmpint(fd, >=, 0);
+	g_assert_cmpuint(size, ==, strlen(expected));
+	g_assert_cmpint(read(fd, bytes, sizeof(bytes) - 1), ==, (ssize_t)size);
+	g_assert_cmpstr(bytes, ==, expected);
+	close(fd);
+}
+
+static void test_list_and_read(void)
+{
+	struct fixture fix;
+	struct memory_folder *inbox;
+	struct folder_row row;
+
+	fixture_open(&fix);
+	inbox = memory_folder_add("INBOX", 7);
+	memory_folder_add("Archive/2024", 8);
+	memory_message_add(inbox, 5, "Lunch on Friday", "hello\r\n");
+	memory_message_add(inbox, 9, NULL, "world\r\n");
+	fixture_start(&fix);
+
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, folder_id(&fix, "INBOX"), 0, 0), ==, 0);
+	row = folder(&fix, "INBOX");
+	g_assert_cmpuint(row.messages, ==, 2);
+	g_assert_true(row.synced);
+	g_assert_cmpuint(row.uidnext, ==, 10);
+	g_assert_true(engine_folder_is_fresh(fix.engine, row.id));
+	g_assert_cmpint(ask(&fix, NEED_BODY, row.epoch, 5, UINT64_MAX), ==, 0);
+	assert_body(&fix, row.epoch, 5, "hello\r\n");
+	/* Met already: the server is not asked again. */
+	g_assert_cmpint(ask(&fix, NEED_BODY, row.epoch, 5, UINT64_MAX), ==, 0);
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, row.id, 0, 0), ==, 0);
+	g_assert_cmpuint(jobs(STORE_BODY), ==, 1);
+	g_assert_cmpuint(jobs(STORE_REFRESH), ==, 1);
+	/* What does not exist is no need. */
+	g_assert_cmpint(ask(&fix, NEED_BODY, row.epoch, 6, UINT64_MAX), ==, ESTALE);
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, 12345, 0, 0), ==, ENOENT);
+	folder_row_clear(&row);
+	fixture_close(&fix);
+}
+
+static void make_stale(struct fixture *fix, struct memory_folder *inbox, uint32_t id)
+{
+	/* A body that is gone on the server makes the listing suspect. */
+	struct folder_row row = folder(fix, "INBOX");
+
+	g_assert_cmpuint(row.id, ==, id);
+	g_assert_cmpint(ask(fix, NEED_BODY, row.epoch, 5, UINT64_MAX), ==, ENOENT);
+	folder_row_clear(&row);
+}
+
+static void test_expunged_elsewhere(void)
+{
+	struct fixture fix;
+	struct memory_folder *inbox;
+	struct folder_row row;
+	uint32_t id;
+
+	fixture_open(&fix);
+	inbox = memory_folder_add("INBOX", 7);
+	memory_message_add(inbox, 5, "a", "a");
+	memory_message_add(inbox, 6, "b", "b");
+	fixture_start(&fix);
+	id = folder_id(&fix, "INBOX");
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, id, 0, 0), ==, 0);
+	memory_message_remove(inbox, 5);
+	make_stale(&fix, inbox, id);
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, id, 0, 0), ==, 0);
+	row = folder(&fix, "INBOX");
+	g_assert_cmpuint(row.messages, ==, 1);
+	g_assert_cmpuint(fix.messages_gone, ==, 1);
+	g_assert_cmpuint(memory.verifies, ==, 1);
+	folder_row_clear(&row);
+	fixture_close(&fix);
+}
+
+/* The server counts messages that it does not list: verified, listed anew, then left alone. */
+static void test_wrong_count(void)
+{
+	struct fixture fix;
+	struct memory_folder *inbox;
+	struct folder_row row;
+
+	fixture_open(&fix);
+	inbox = memory_folder_add("INBOX", 7);
+	memory_message_add(inbox, 5, "a", "a");
+	inbox->count_told = 3;
+	fixture_start(&fix);
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, folder_id(&fix, "INBOX"), 0, 0), ==, 0);
+	row = folder(&fix, "INBOX");
+	g_assert_cmpuint(row.messages, ==, 1);
+	g_assert_cmpuint(jobs(STORE_REFRESH), ==, 3);
+	folder_row_clear(&row);
+	fixture_close(&fix);
+}
+
+static void test_uidvalidity(void)
+{
+	struct fixture fix;
+	struct memory_folder *inbox;
+	struct folder_row before, after;
+
+	fixture_open(&fix);
+	inbox = memory_folder_add("INBOX", 7);
+	memory_message_add(inbox, 5, "a", "old");
+	fixture_start(&fix);
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, folder_id(&fix, "INBOX"), 0, 0), ==, 0);
+	before = folder(&fix, "INBOX");
+	pthread_mutex_lock(&memory.lock);
+	inbox->uidvalidity = 8;
+	inbox->messages[0].body = "new";
+	pthread_mutex_unlock(&memory.lock);
+	g_assert_cmpint(ask(&fix, NEED_BODY, before.epoch, 5, UINT64_MAX), ==, ESTALE);
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, before.id, 0, 0), ==, 0);
+	after = folder(&fix, "INBOX");
+	g_assert_cmpuint(before.id, ==, after.id);
+	g_assert_cmpuint(before.epoch, !=, after.epoch);
+	g_assert_cmpuint(after.messages, ==, 1);
+	g_assert_cmpuint(fix.epochs_gone, ==, 1);
+	g_assert_cmpint(ask(&fix, NEED_BODY, after.epoch, 5, UINT64_MAX), ==, 0);
+	assert_body(&fix, after.epoch, 5, "new");
+	folder_row_clear(&before);
+	folder_row_clear(&after);
+	fixture_close(&fix);
+}
+
+static void test_lying_size(void)
+{
+	struct fixture fix;
+	struct memory_folder *inbox;
+	struct folder_row row;
+
+	fixture_open(&fix);
+	inbox = memory_folder_add("INBOX", 7);
+	memory_message_add(inbox, 5, "a", "longer than told");
+	inbox->messages[0].size_told = 3;
+	fixture_start(&fix);
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, folder_id(&fix, "INBOX"), 0, 0), ==, 0);
+	row = folder(&fix, "INBOX");
+	g_assert_cmpint(ask(&fix, NEED_BODY, row.epoch, 5, UINT64_MAX), ==, 0);
+	assert_body(&fix, row.epoch, 5, "longer than told");
+	g_assert_cmpuint(fix.messages_changed, ==, 1);
+	folder_row_clear(&row);
+	fixture_close(&fix);
+}
+
+static void test_connection_lost(void)
+{
+	struct fixture fix;
+	struct memory_folder *inbox;
+	struct folder_row row;
+
+	fixture_open(&fix);
+	inbox = memory_folder_add("INBOX", 7);
+	memory_message_add(inbox, 5, "a", "a");
+	fixture_start(&fix);
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, folder_id(&fix, "INBOX"), 0, 0), ==, 0);
+	row = folder(&fix, "INBOX");
+	pthread_mutex_lock(&memory.lock);
+	memory.die_after = 1;
+	pthread_mutex_unlock(&memory.lock);
+	/* Tried once more, on another connection. */
+	g_assert_cmpint(ask(&fix, NEED_BODY, row.epoch, 5, UINT64_MAX), ==, 0);
+	assert_body(&fix, row.epoch, 5, "a");
+	folder_row_clear(&row);
+	fixture_close(&fix);
+}
+
+static void assert_start_fails(int code)
+{
+	struct fixture fix;
+	g_autoptr(GError) error = NULL;
+
+	fixture_open(&fix);
+	memory_folder_add("INBOX", 7);
+	memory.refuse = code;
+	engine_start(fix.engine);
+	g_assert_false(engine_wait_ready(fix.engine, &error));
+	g_assert_error(error, MAILFS_ERROR, code);
+	g_assert_true(engine_is_stalled(fix.engine));
+	/* No waiting for a server that is not there. */
+	g_assert_cmpint(ask(&fix, NEED_FOLDERS, 0, 0, 0), ==, error_errno(error));
+	fixture_close(&fix);
+}
+
+static void test_start_fails(void)
+{
+	assert_start_fails(ERROR_UNREACHABLE);
+	assert_start_fails(ERROR_AUTH);
+	assert_start_fails(ERROR_TLS);
+}
+
+static void test_stop_while_hanging(void)
+{
+	struct fixture fix;
+	struct memory_folder *inbox;
+	struct need need = {.kind = NEED_FOLDER};
+
+	fixture_open(&fix);
+	inbox = memory_folder_add("INBOX", 7);
+	memory_message_add(inbox, 5, "a", "a");
+	fixture_start(&fix);
+	need.id = folder_id(&fix, "INBOX");
+	memory.hang = true;
+	engine_need(fix.engine, &need);
+	engine_stop(fix.engine);
+	g_assert_cmpuint(fix.settled->len, ==, 1);
+	g_assert_cmpint(g_array_index(fix.settled, struct settled, 0).error, !=, 0);
+	fixture_close(&fix);
+}
+
+static void test_folder_vanishes(void)
+{
+	struct fixture fix;
+	uint32_t id;
+
+	fixture_open(&fix);
+	memory_folder_add("INBOX", 7);
+	memory_folder_add("Old", 8);
+	fixture_start(&fix);
+	id = folder_id(&fix, "Old");
+	pthread_mutex_lock(&memory.lock);
+	memory.folder_count = 1;
+	pthread_mutex_unlock(&memory.lock);
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, id, 0, 0), ==, ENOENT);
+	g_assert_cmpint(ask(&fix, NEED_FOLDERS, 0, 0, 0), ==, 0);
+	g_assert_cmpuint(fix.folders_gone, ==, 1);
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, id, 0, 0), ==, ENOENT);
+	fixture_close(&fix);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	log_open("test", LOG_LEVEL_ERROR);
+	label_init();
+	g_test_add_func("/engine/list-and-read", test_list_and_read);
+	g_test_add_func("/engine/expunged-elsewhere", test_expunged_elsewhere);
+	g_test_add_func("/engine/wrong-count", test_wrong_count);
+	g_test_add_func("/engine/uidvalidity", test_uidvalidity);
+	g_test_add_func("/engine/lying-size", test_lying_size);
+	g_test_add_func("/engine/connection-lost", test_connection_lost);
+	g_test_add_func("/engine/start-fails", test_start_fails);
+	g_test_add_func("/engine/stop-while-hanging", test_stop_while_hanging);
+	g_test_add_func("/engine/folder-vanishes", test_folder_vanishes);
+	return g_test_run();
+}
