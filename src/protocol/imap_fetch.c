@@ -243,7 +243,7 @@ static unsigned flag_system(const struct imap_token *token)
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(flags); i++)
-		if (imap_token_is(token, flags[i].name))
+		if (imap_token_is_flag(token, flags[i].name))
 			return flags[i].flag;
 	return 0;
 }

@@ -60,7 +60,7 @@ static unsigned list_attribute(const struct imap_token *token)
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
-		if (imap_token_is(token, rows[i].name))
+		if (imap_token_is_flag(token, rows[i].name))
 			return rows[i].attributes;
 	return 0;
 }

@@ -273,6 +273,17 @@ bool imap_token_is(const struct imap_token *token, const char *upper)
 	       g_ascii_strncasecmp(token->text, upper, token->len) == 0;
 }
 
+bool imap_token_is_flag(const struct imap_token *token, const char *upper)
+{
+	struct imap_token plain = *token;
+
+	if (token->escaped && token->len > 1 && token->text[1] == '\\') {
+		plain.text++;
+		plain.len--;
+	}
+	return imap_token_is(&plain, upper);
+}
+
 bool imap_token_is_nil(const struct imap_token *token)
 {
 	return token->kind == IMAP_TOKEN_ATOM && imap_token_is(token, "NIL");

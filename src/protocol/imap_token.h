@@ -47,6 +47,8 @@ bool imap_token_astring(struct imap_cursor *cursor, struct imap_token *ret);
 
 /* Atoms and strings alike. */
 bool imap_token_is(const struct imap_token *token, const char *upper);
+/* "\\Seen" in quotes is \Seen too. */
+bool imap_token_is_flag(const struct imap_token *token, const char *upper);
 bool imap_token_is_nil(const struct imap_token *token);
 bool imap_token_number(const struct imap_token *token, uint64_t *ret);
 /* The bytes, unescaped, with a NUL behind them. Free with g_free(). */

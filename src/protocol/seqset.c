@@ -137,7 +137,7 @@ static void ranges_append(GArray *ranges, const struct seqrange *range)
 	g_array_append_val(ranges, *range);
 }
 
-static bool set_parse(struct seqset *set, const char *text, size_t len, char separator)
+static bool set_parse(struct seqset *set, const char *text, size_t len, char separator, size_t max)
 {
 	g_autoptr(GArray) ranges = g_array_new(FALSE, FALSE, sizeof(struct seqrange));
 	const char *end = text + len;
@@ -151,7 +151,7 @@ static bool set_parse(struct seqset *set, const char *text, size_t len, char sep
 			if (!range_parse(text, n, &range))
 				return false;
 			ranges_append(ranges, &range);
-			if (ranges->len > LIMIT_TOKENS)
+			if (ranges->len > max)
 				return false;
 		}
 		text += n + (stop ? 1 : 0);
@@ -162,10 +162,10 @@ static bool set_parse(struct seqset *set, const char *text, size_t len, char sep
 
 bool seqset_parse(struct seqset *set, const char *text, size_t len)
 {
-	return set_parse(set, text, len, ',');
+	return set_parse(set, text, len, ',', LIMIT_TOKENS);
 }
 
 bool seqset_parse_words(struct seqset *set, const char *text, size_t len)
 {
-	return set_parse(set, text, len, ' ');
+	return set_parse(set, text, len, ' ', SIZE_MAX);
 }
