@@ -4,9 +4,10 @@
 #include "base/number.h"
 #include "base/text.h"
 
+#include <stddef.h>
 #include <string.h>
 
-#define CACHE_SIZE_MIN (1024 * 1024)
+#define CACHE_SIZE_MIN (1024ull * 1024)
 #define TIMEOUT_MAX_S 600
 
 /* What the command line has said so far. */
@@ -23,8 +24,10 @@ struct row {
 	const char *name;  /* as -o key, with '_'; NULL: only a letter */
 	const char *value; /* name of the value; NULL: takes none */
 	const char *help;
-	/* False with an error. `value` is NULL if the row has none. */
+	/* With a value: false with an error. */
 	bool (*set)(struct parse *parse, const char *value, GError **error);
+	size_t flag;		    /* without: where in struct options its bool stands, */
+	enum options_result result; /* or what to do instead of running */
 };
 
 static bool bad_value(GError **error, const char *name, const char *value, const char *wanted)
@@ -49,36 +52,6 @@ static char *path_new(const char *value)
 	if (value[0] == '~' && value[1] == '/')
 		home = g_build_filename(g_get_home_dir(), value + 2, NULL);
 	return g_canonicalize_filename(home ? home : value, NULL);
-}
-
-static bool set_foreground(struct parse *parse, const char *value, GError **error)
-{
-	parse->options->foreground = true;
-	return true;
-}
-
-static bool set_debug(struct parse *parse, const char *value, GError **error)
-{
-	parse->options->debug = parse->options->foreground = true;
-	return true;
-}
-
-static bool set_single(struct parse *parse, const char *value, GError **error)
-{
-	parse->options->single = true;
-	return true;
-}
-
-static bool set_help(struct parse *parse, const char *value, GError **error)
-{
-	parse->result = OPTIONS_HELP;
-	return true;
-}
-
-static bool set_version(struct parse *parse, const char *value, GError **error)
-{
-	parse->result = OPTIONS_VERSION;
-	return true;
 }
 
 static bool set_list(struct parse *parse, const char *value, GError **error);
@@ -177,35 +150,18 @@ static bool set_cache_size(struct parse *parse, const char *value, GError **erro
 	return true;
 }
 
-static bool set_delay_connect(struct parse *parse, const char *value, GError **error)
-{
-	parse->options->account.delay_connect = true;
-	return true;
-}
-
-static bool set_nonempty(struct parse *parse, const char *value, GError **error)
-{
-	parse->options->nonempty = true;
-	return true;
-}
-
 static void fuse_option_add(struct options *options, const char *option)
 {
 	if (!g_ptr_array_find_with_equal_func(options->fuse_options, option, g_str_equal, NULL))
 		g_ptr_array_add(options->fuse_options, g_strdup(option));
 }
 
-static bool set_allow_other(struct parse *parse, const char *value, GError **error)
-{
-	parse->options->allow_other = true;
-	fuse_option_add(parse->options, "allow_other");
-	return true;
-}
+#define FLAG(field) .flag = offsetof(struct options, field)
 
 static const struct row rows[] = {
-	{'f', NULL, NULL, "stay in the foreground", set_foreground},
-	{'d', NULL, NULL, "trace requests and protocol to stderr, implies -f", set_debug},
-	{'s', NULL, NULL, "serve with a single thread", set_single},
+	{'f', NULL, NULL, "stay in the foreground", FLAG(foreground)},
+	{'d', NULL, NULL, "trace requests and protocol to stderr, implies -f", FLAG(debug)},
+	{'s', NULL, NULL, "serve with a single thread", FLAG(single)},
 	{'o', NULL, "OPT[,OPT...]", "options as in fstab(5), see below", set_list},
 	{0, "tls", "off", "never encrypt; only with imap://", set_tls},
 	{0, "tls_ca", "FILE", "trust the CA certificates in FILE only", set_tls_ca},
@@ -218,11 +174,11 @@ static const struct row rows[] = {
 	{0, "poll", "SECONDS", "how old a listing may be (default 30)", set_poll},
 	{0, "timeout", "SECONDS", "how long the server may be silent (default 30)", set_timeout},
 	{0, "cache_size", "SIZE", "disk space for messages (default 1G)", set_cache_size},
-	{0, "delay_connect", NULL, "mount first, then connect", set_delay_connect},
-	{0, "nonempty", NULL, "mount also over a directory that is not empty", set_nonempty},
-	{0, "allow_other", NULL, "let other users in", set_allow_other},
-	{'h', "help", NULL, "print this and exit", set_help},
-	{'V', "version", NULL, "print the version and exit", set_version},
+	{0, "delay_connect", NULL, "mount first, then connect", FLAG(account.delay_connect)},
+	{0, "nonempty", NULL, "mount also over a directory that is not empty", FLAG(nonempty)},
+	{0, "allow_other", NULL, "let other users in", FLAG(allow_other)},
+	{'h', "help", NULL, "print this and exit", .result = OPTIONS_HELP},
+	{'V', "version", NULL, "print the version and exit", .result = OPTIONS_VERSION},
 };
 
 /* Words of mount(8) that libfuse shall see. */
@@ -346,7 +302,13 @@ static bool row_apply(const struct row *row, struct parse *parse, const char *va
 		g_set_error(error, MAILFS_ERROR, ERROR_USAGE, "option '%s' takes no value", name);
 		return false;
 	}
-	return row->set(parse, value, error);
+	if (row->set)
+		return row->set(parse, value, error);
+	if (row->result != OPTIONS_RUN)
+		parse->result = row->result;
+	else
+		*(bool *)((char *)parse->options + row->flag) = true;
+	return true;
 }
 
 static bool list_item_apply(struct parse *parse, const char *item, GError **error)
@@ -494,6 +456,9 @@ static bool arguments_apply(const struct parse *parse, GError **error)
 		return usage(error, "MOUNTPOINT is empty");
 	if (!account_parse_url(&options->account, arguments[0], error) || !tls_apply(parse, error))
 		return false;
+	if (options->allow_other)
+		fuse_option_add(options, "allow_other");
+	options->foreground |= options->debug;
 	options->source = g_strdup(arguments[0]);
 	options->mountpoint = g_canonicalize_filename(arguments[1], NULL);
 	return true;
@@ -505,7 +470,7 @@ static void options_init(struct options *options)
 		.account = {.names = NAMES_LABEL,
 			    .poll_s = 30,
 			    .timeout_s = 30,
-			    .cache_size_bytes = 1024 * 1024 * 1024},
+			    .cache_size_bytes = 1024ull * 1024 * 1024},
 		.fuse_options = g_ptr_array_new_with_free_func(g_free),
 	};
 }
