@@ -74,7 +74,8 @@ static int socket_bio_write(BIO *bio, const char *bytes, int len)
 	return (int)n;
 }
 
-static long socket_bio_ctrl(BIO *bio, int command, long number, void *pointer)
+static long socket_bio_ctrl(BIO *bio, int command, G_GNUC_UNUSED long number,
+			    G_GNUC_UNUSED void *pointer)
 {
 	const struct tls *tls = BIO_get_data(bio);
 

@@ -1,0 +1,774 @@
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "fake_resolver.h"
+#include "link_peer.h"
+#include "net/link.h"
+
+#include <poll.h>
+#include <string.h>
+
+#define FAR_MS (1000ll * 1000 * 1000) /* past every deadline */
+#define PATIENCE_MS 20000	      /* until a test gives up */
+#define BIG_BYTES ((size_t)5 * 1024 * 1024)
+
+/* --- Helpers --- */
+
+static struct link *new_link(const char *host, uint16_t port, const char *ca_file)
+{
+	const struct link_config config = {
+		.host = host,
+		.port = port,
+		.tls = ca_file != NULL,
+		.ca_file = ca_file,
+	};
+
+	return link_new(&config, clock_mono_ms());
+}
+
+static struct link *new_pinned(uint16_t port, const char *fingerprint)
+{
+	const struct link_config config = {
+		.host = "localhost",
+		.port = port,
+		.tls = true,
+		.fingerprint = fingerprint,
+	};
+
+	return link_new(&config, clock_mono_ms());
+}
+
+static void await(const struct link *link, bool want_write)
+{
+	struct pollfd fd = {.fd = link_fd(link), .events = link_events(link, want_write)};
+	int64_t left_ms = link_deadline_ms(link) - clock_mono_ms();
+
+	if (!link_pending(link))
+		poll(&fd, 1, (int)CLAMP(left_ms, 0, PATIENCE_MS));
+}
+
+static bool drive(struct link *link, enum link_state until, GError **error)
+{
+	int64_t give_up_ms = clock_mono_ms() + PATIENCE_MS;
+
+	for (;;) {
+		if (!link_step(link, clock_mono_ms(), error))
+			return false;
+		if (link_state(link) == until)
+			return true;
+		g_assert_cmpint(link_state(link), <, until);
+		await(link, false);
+		g_assert_cmpint(clock_mono_ms(), <, give_up_ms);
+	}
+}
+
+static void drive_open(struct link *link)
+{
+	GError *error = NULL;
+
+	drive(link, LINK_OPEN, &error);
+	g_assert_no_error(error);
+}
+
+static ssize_t read_some(struct link *link, void *bytes, size_t max, GError **error)
+{
+	ssize_t n;
+
+	while ((n = link_read(link, bytes, max, error)) == 0)
+		await(link, false);
+	return n;
+}
+
+static void assert_reads(struct link *link, const char *text)
+{
+	char bytes[64] = {0};
+	size_t len = strlen(text), got = 0;
+	GError *error = NULL;
+
+	while (got < len) {
+		ssize_t n = read_some(link, bytes + got, len - got, &error);
+
+		g_assert_no_error(error);
+		got += (size_t)n;
+	}
+	g_assert_cmpstr(bytes, ==, text);
+}
+
+static void assert_echo(struct link *link, const char *text)
+{
+	GError *error = NULL;
+
+	g_assert_cmpint(link_write(link, text, strlen(text), &error), ==, (ssize_t)strlen(text));
+	g_assert_no_error(error);
+	assert_reads(link, text);
+}
+
+/* Takes the error: its code, and a glob that its one line matches. */
+static void assert_failure(GError *error, enum mailfs_error code, const char *glob)
+{
+	g_assert_error(error, MAILFS_ERROR, (int)code);
+	if (!g_pattern_match_simple(glob, error->message))
+		g_error("\"%s\" is not like \"%s\"", error->message, glob);
+	g_assert_null(strchr(error->message, '\n'));
+	g_error_free(error);
+}
+
+/* Takes the link: it dies on the way to LINK_OPEN and stays dead. */
+static void assert_never_opens(struct link *link, enum mailfs_error code, const char *glob)
+{
+	GError *error = NULL;
+	char byte;
+
+	g_assert_false(drive(link, LINK_OPEN, &error));
+	assert_failure(g_steal_pointer(&error), code, glob);
+
+	g_assert_cmpint(link_state(link), ==, LINK_DEAD);
+	g_assert_cmpint(link_fd(link), ==, -1);
+	g_assert_cmpint(link_events(link, true), ==, 0);
+	g_assert_cmpint(link_deadline_ms(link), ==, INT64_MAX);
+	g_assert_false(link_pending(link));
+	g_assert_false(link_step(link, clock_mono_ms(), &error));
+	assert_failure(g_steal_pointer(&error), code, glob);
+	g_assert_false(link_start_tls(link, clock_mono_ms(), &error));
+	assert_failure(g_steal_pointer(&error), code, glob);
+	g_assert_cmpint(link_read(link, &byte, 1, &error), ==, -1);
+	assert_failure(g_steal_pointer(&error), code, glob);
+	g_assert_cmpint(link_write(link, "x", 1, &error), ==, -1);
+	assert_failure(g_steal_pointer(&error), code, glob);
+	link_free(&link);
+	g_assert_null(link);
+}
+
+static struct server tls_server(const struct pki *pki, enum script script)
+{
+	return (struct server){.script = script, .certificate = pki->good, .key = pki->key};
+}
+
+static void stop(struct link *link, struct server *server)
+{
+	link_free(&link);
+	server_stop(server);
+	g_free(server->server_name);
+}
+
+/* --- What works --- */
+
+static void test_plain_echo(void)
+{
+	struct server server = {.script = SCRIPT_ECHO};
+	struct link *link;
+	char byte;
+
+	server_start(&server);
+	link = new_link("127.0.0.1", server.port, NULL);
+	g_assert_cmpint(link_state(link), ==, LINK_RESOLVING);
+	g_assert_cmpint(link_deadline_ms(link), <=, clock_mono_ms());
+	g_assert_cmpint(link_read(link, &byte, 1, NULL), ==, 0);
+	g_assert_cmpint(link_write(link, "x", 1, NULL), ==, 0);
+	drive_open(link);
+	g_assert_cmpint(link_deadline_ms(link), ==, INT64_MAX);
+	g_assert_cmpint(link_events(link, false), ==, POLLIN);
+	g_assert_cmpint(link_events(link, true), ==, POLLIN | POLLOUT);
+	g_assert_true(link_step(link, FAR_MS, NULL));
+	assert_echo(link, "abc");
+
+	g_autofree char *peer = link_describe_peer(link);
+	g_autofree char *tls = link_describe_tls(link);
+	g_autofree char *expected = g_strdup_printf("127.0.0.1:%u", server.port);
+	g_assert_cmpstr(peer, ==, expected);
+	g_assert_cmpstr(tls, ==, "cleartext");
+	stop(link, &server);
+}
+
+static void echo_over_tls(const struct pki *pki, const char *host, int family, int version,
+			  const char *glob)
+{
+	struct server server = tls_server(pki, SCRIPT_ECHO);
+	bool numeric = strcmp(host, "localhost") != 0;
+	struct link *link;
+
+	server.family = family;
+	server.max_version = version;
+	server_start(&server);
+	link = new_link(host, server.port, pki->ca_file);
+	drive_open(link);
+	assert_echo(link, "abc");
+
+	g_autofree char *peer = link_describe_peer(link);
+	g_autofree char *tls = link_describe_tls(link);
+	g_assert_true(g_str_has_prefix(peer, family == AF_INET6 ? "[::1]:" : "127.0.0.1:"));
+	g_assert_true(g_pattern_match_simple(glob, tls));
+	link_free(&link);
+	server_stop(&server);
+	g_assert_cmpstr(server.server_name, ==, numeric ? NULL : "localhost");
+	g_free(server.server_name);
+}
+
+static void test_tls_echo(const void *pki)
+{
+	echo_over_tls(pki, "127.0.0.1", AF_INET, 0, "TLSv1.3 *");
+	echo_over_tls(pki, "localhost", AF_INET, 0, "TLSv1.3 *");
+	echo_over_tls(pki, "127.0.0.1", AF_INET, TLS1_2_VERSION, "TLSv1.2 *");
+}
+
+static void test_ipv6(const void *pki)
+{
+	uint16_t port;
+	int fd = listen_loopback(AF_INET6, 1, &port);
+
+	if (fd < 0) {
+		g_test_skip("no ::1 here");
+		return;
+	}
+	close(fd);
+	echo_over_tls(pki, "::1", AF_INET6, 0, "TLSv1.3 *");
+	assert_never_opens(new_link("::1", port, NULL), ERROR_UNREACHABLE,
+			   "cannot connect to [::1]:*: Connection refused");
+}
+
+static void test_starttls(const void *data)
+{
+	const struct pki *pki = data;
+	const struct link_config config = {
+		.host = "localhost",
+		.ca_file = pki->ca_file,
+	};
+	struct link_config with_port = config;
+	struct server server = tls_server(pki, SCRIPT_STARTTLS);
+	struct link *link;
+	GError *error = NULL;
+
+	server_start(&server);
+	with_port.port = server.port;
+	link = link_new(&with_port, clock_mono_ms());
+	drive_open(link);
+	g_assert_cmpint(link_write(link, "STARTTLS\n", 9, NULL), ==, 9);
+	assert_reads(link, "OK\n");
+	g_assert_true(link_start_tls(link, clock_mono_ms(), &error));
+	g_assert_cmpint(link_state(link), ==, LINK_HANDSHAKE);
+	g_assert_cmpint(link_write(link, "x", 1, NULL), ==, 0);
+	drive_open(link);
+	assert_echo(link, "secret");
+	g_assert_false(link_start_tls(link, clock_mono_ms(), &error));
+	assert_failure(error, ERROR_TLS, "TLS with localhost:* cannot start now");
+	stop(link, &server);
+}
+
+/* Writes and reads at once; a small socket buffer makes most writes partial, and what is left is
+ * offered again from another place. */
+static void transfer_big(struct link *link)
+{
+	g_autofree uint8_t *out = g_malloc(BIG_BYTES), *in = g_malloc(BIG_BYTES);
+	g_autofree uint8_t *moved = NULL;
+	const int small = 32 * 1024;
+	size_t written = 0, got = 0, turn = 0;
+	GError *error = NULL;
+	ssize_t n;
+
+	for (size_t i = 0; i < BIG_BYTES; i++)
+		out[i] = (uint8_t)(i * 2654435761u >> 13);
+	moved = g_memdup2(out, BIG_BYTES);
+	drive_open(link);
+	setsockopt(link_fd(link), SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	while (got < BIG_BYTES) {
+		await(link, written < BIG_BYTES);
+		n = link_read(link, in + got, BIG_BYTES - got, &error);
+		g_assert_no_error(error);
+		got += (size_t)n;
+		do {
+			const uint8_t *from = turn++ % 2 ? moved : out;
+
+			n = link_write(link, from + written, BIG_BYTES - written, &error);
+			g_assert_no_error(error);
+			written += (size_t)n;
+		} while (n > 0);
+	}
+	g_assert_true(memcmp(in, out, BIG_BYTES) == 0);
+}
+
+static void test_big(const void *data)
+{
+	const struct pki *pki = data;
+	struct server plain = {.script = SCRIPT_ECHO};
+	struct server tls = tls_server(pki, SCRIPT_ECHO);
+	struct link *link;
+
+	server_start(&plain);
+	link = new_link("127.0.0.1", plain.port, NULL);
+	transfer_big(link);
+	stop(link, &plain);
+
+	server_start(&tls);
+	link = new_link("127.0.0.1", tls.port, pki->ca_file);
+	transfer_big(link);
+	stop(link, &tls);
+}
+
+static void test_pending(const void *data)
+{
+	const struct pki *pki = data;
+	struct server server = tls_server(pki, SCRIPT_ECHO);
+	struct link *link;
+
+	server_start(&server);
+	link = new_link("127.0.0.1", server.port, pki->ca_file);
+	drive_open(link);
+	g_assert_false(link_pending(link));
+	g_assert_cmpint(link_write(link, "0123456789", 10, NULL), ==, 10);
+	assert_reads(link, "0123");
+	g_assert_true(link_pending(link));
+	assert_reads(link, "456789");
+	g_assert_false(link_pending(link));
+	stop(link, &server);
+}
+
+/* --- Certificates --- */
+
+/* `glob` NULL: accepted. */
+static void check_certificate(const struct pki *pki, X509 *certificate, const char *host,
+			      const char *ca_file, const char *glob)
+{
+	struct server server = {.certificate = certificate, .key = pki->key};
+	const struct link_config config = {.host = host, .tls = true, .ca_file = ca_file};
+	struct link_config with_port = config;
+	g_autofree char *list = NULL;
+	struct link *link;
+
+	server_start(&server);
+	list = g_strdup_printf("127.0.0.1 %u", server.port);
+	fake_set_list(list);
+	with_port.port = server.port;
+	link = link_new(&with_port, clock_mono_ms());
+	if (glob) {
+		assert_never_opens(g_steal_pointer(&link), ERROR_TLS, glob);
+	} else {
+		drive_open(link);
+		assert_echo(link, "abc");
+	}
+	stop(link, &server);
+	fake_set_list(NULL);
+}
+
+static void test_names(const void *data)
+{
+	static const struct {
+		struct recipe recipe;
+		const char *host;
+		const char *glob;
+	} cases[] = {
+		{{"x", "DNS:other.example", 10},
+		 "localhost",
+		 "certificate is for other.example, not localhost"},
+		{{"x", "DNS:a,DNS:b,IP:::2,DNS:d", 10},
+		 "127.0.0.1",
+		 "certificate is for a, b, ::2, ..., not 127.0.0.1"},
+		{{"x", "DNS:127.0.0.1", 10}, "127.0.0.1", "certificate is for *"},
+		{{"localhost", NULL, 10}, "localhost", NULL},
+		{{"other.example", NULL, 10},
+		 "localhost",
+		 "certificate is for other.example, not localhost"},
+		{{"localhost", "DNS:other.example", 10}, "localhost", "certificate is for *"},
+		{{"x", "DNS:local*", 10}, "localhost", "certificate is for *"},
+		{{"x", "DNS:*", 10}, "localhost", "certificate is for *"},
+		{{"x", "DNS:*.fake.invalid", 10}, "mail.fake.invalid", NULL},
+		{{"x", "DNS:*.fake.invalid", 10}, "mail.fake.invalid.", NULL},
+		{{"x", "DNS:m*.fake.invalid", 10}, "mail.fake.invalid", "certificate is for *"},
+		{{"x", "DNS:*.fake.invalid", 10}, "a.b.fake.invalid", "certificate is for *"},
+		{{"x", "DNS:LOCALHOST", 10}, "localhost", NULL},
+		/* "localhost\0.evil" */
+		{{"x", "DER:30:11:82:0f:6c:6f:63:61:6c:68:6f:73:74:00:2e:65:76:69:6c", 10},
+		 "localhost",
+		 "certificate is for localhost\\x00.evil, not localhost"},
+	};
+	const struct pki *pki = data;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		X509 *certificate =
+			certificate_new(&cases[i].recipe, pki->key, pki->ca, pki->ca_key);
+
+		check_certificate(pki, certificate, cases[i].host, pki->ca_file, cases[i].glob);
+		X509_free(certificate);
+	}
+}
+
+static void test_trust(const void *data)
+{
+	static const struct recipe local = {"localhost", "DNS:localhost", 10};
+	static const struct recipe expired = {"localhost", "DNS:localhost", -1};
+	const struct pki *pki = data;
+	X509 *self = certificate_new(&local, pki->key, NULL, pki->key);
+	X509 *old = certificate_new(&expired, pki->key, pki->ca, pki->ca_key);
+	g_autofree char *self_file = certificate_save(pki, "self.pem", self);
+	g_autofree char *good_file = certificate_save(pki, "good.pem", pki->good);
+
+	check_certificate(pki, self, "localhost", pki->ca_file,
+			  "certificate of localhost: self-signed certificate; give the CA with "
+			  "tls_ca=FILE or*tls_fingerprint=SHA256:*");
+	check_certificate(pki, pki->good, "localhost", pki->other_ca_file,
+			  "certificate of localhost: unable to *; give the CA *");
+	check_certificate(pki, pki->good, "localhost", NULL,
+			  "certificate of localhost: unable to *; give the CA *");
+	check_certificate(pki, old, "localhost", pki->ca_file,
+			  "certificate of localhost: certificate has expired");
+	check_certificate(pki, self, "localhost", self_file, NULL);
+	check_certificate(pki, pki->good, "localhost", good_file, NULL);
+
+	g_unlink(self_file);
+	g_unlink(good_file);
+	X509_free(old);
+	X509_free(self);
+}
+
+static char *fingerprint_of(const X509 *certificate)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned int len;
+	GString *text = g_string_new("SHA256:");
+
+	X509_digest(certificate, EVP_sha256(), digest, &len);
+	for (unsigned int i = 0; i < len; i++)
+		g_string_append_printf(text, "%02x", digest[i]);
+	return g_string_free(text, FALSE);
+}
+
+static void test_fingerprint(const void *data)
+{
+	/* All that a CA would refuse: the user has vouched for this one. */
+	static const struct recipe odd = {"x", "DNS:other.example", -1};
+	const struct pki *pki = data;
+	X509 *certificate = certificate_new(&odd, pki->key, NULL, pki->key);
+	g_autofree char *right = fingerprint_of(certificate);
+	g_autofree char *wrong = fingerprint_of(pki->good);
+	g_autofree char *glob = g_strdup_printf("certificate of localhost has the fingerprint %s, "
+						"not that of tls_fingerprint",
+						right);
+	const char *refused[] = {wrong, "", "SHA256:"};
+	struct server server = {.certificate = certificate, .key = pki->key};
+	struct link *link;
+
+	server_start(&server);
+	link = new_pinned(server.port, right);
+	drive_open(link);
+	assert_echo(link, "abc");
+	stop(link, &server);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(refused); i++) {
+		server = (struct server){.certificate = certificate, .key = pki->key};
+		server_start(&server);
+		assert_never_opens(new_pinned(server.port, refused[i]), ERROR_TLS, glob);
+		stop(NULL, &server);
+	}
+	X509_free(certificate);
+}
+
+static void test_ca_file(const void *data)
+{
+	const struct pki *pki = data;
+	struct server server = tls_server(pki, SCRIPT_SILENT);
+
+	server_start(&server);
+	assert_never_opens(new_link("localhost", server.port, "/nonexistent/ca.pem"), ERROR_CONFIG,
+			   "cannot read certificates from tls_ca=/nonexistent/ca.pem: No such *");
+	stop(NULL, &server);
+}
+
+/* --- What fails --- */
+
+static void test_not_tls(const void *data)
+{
+	const struct pki *pki = data;
+	struct server plain = {.script = SCRIPT_GREET};
+	struct server old = tls_server(pki, SCRIPT_ECHO);
+
+	server_start(&plain);
+	assert_never_opens(new_link("localhost", plain.port, pki->ca_file), ERROR_TLS,
+			   "localhost:* does not speak TLS");
+	stop(NULL, &plain);
+
+	old.max_version = TLS1_1_VERSION;
+	server_start(&old);
+	assert_never_opens(new_link("localhost", old.port, pki->ca_file), ERROR_TLS,
+			   "localhost:* does not speak TLS 1.2 or newer");
+	stop(NULL, &old);
+}
+
+static void test_refused(void)
+{
+	assert_never_opens(new_link("localhost", closed_port(), NULL), ERROR_UNREACHABLE,
+			   "cannot connect to localhost:*: Connection refused");
+}
+
+static void test_unknown_name(void)
+{
+	assert_never_opens(new_link("unknown.invalid", 993, NULL), ERROR_NO_HOST,
+			   "no address for unknown.invalid: ?*");
+}
+
+static void check_ending(const struct pki *pki, enum script script, const char *glob)
+{
+	struct server server = {.script = script, .key = pki ? pki->key : NULL};
+	struct link *link;
+	char bytes[16];
+	GError *error = NULL;
+
+	server.certificate = pki ? pki->good : NULL;
+	server_start(&server);
+	link = new_link("127.0.0.1", server.port, pki ? pki->ca_file : NULL);
+	drive_open(link);
+	assert_reads(link, "hello");
+	if (script == SCRIPT_HELLO_RESET)
+		g_assert_cmpint(link_write(link, "x", 1, &error), ==, 1);
+	g_assert_cmpint(read_some(link, bytes, sizeof(bytes), &error), ==, -1);
+	assert_failure(g_steal_pointer(&error), ERROR_UNREACHABLE, glob);
+	g_assert_cmpint(link_write(link, "x", 1, &error), ==, -1);
+	assert_failure(error, ERROR_UNREACHABLE, glob);
+	g_assert_cmpint(link_state(link), ==, LINK_DEAD);
+	stop(link, &server);
+}
+
+static void test_endings(const void *pki)
+{
+	check_ending(NULL, SCRIPT_HELLO_CLOSE, "127.0.0.1:* closed the connection");
+	check_ending(NULL, SCRIPT_HELLO_RESET, "connection to 127.0.0.1:* lost: Connection reset*");
+	check_ending(pki, SCRIPT_HELLO_CLOSE, "127.0.0.1:* closed the connection");
+	check_ending(pki, SCRIPT_HELLO_CUT, "connection to 127.0.0.1:* lost");
+	check_ending(pki, SCRIPT_HELLO_RESET, "connection to 127.0.0.1:* lost: Connection reset*");
+}
+
+/* A SIGPIPE would end the test here: the peer has closed, and its answer to the first bytes is that
+ * nobody takes them. */
+static void check_write_to_nobody(const struct pki *pki)
+{
+	struct server server = {.script = SCRIPT_HELLO_CUT, .key = pki ? pki->key : NULL};
+	struct pollfd closed = {.events = POLLRDHUP};
+	struct link *link;
+	GError *error = NULL;
+
+	server.certificate = pki ? pki->good : NULL;
+	server_start(&server);
+	link = new_link("127.0.0.1", server.port, pki ? pki->ca_file : NULL);
+	drive_open(link);
+	assert_reads(link, "hello");
+	closed.fd = link_fd(link);
+	g_assert_cmpint(poll(&closed, 1, PATIENCE_MS), ==, 1);
+	while (link_write(link, "x", 1, &error) >= 0)
+		await(link, true);
+	assert_failure(error, ERROR_UNREACHABLE, "connection to 127.0.0.1:* lost: Broken pipe");
+	stop(link, &server);
+}
+
+static void test_write_to_nobody(const void *pki)
+{
+	check_write_to_nobody(NULL);
+	check_write_to_nobody(pki);
+}
+
+static void test_handshake_cut(const void *data)
+{
+	const struct pki *pki = data;
+	struct server server = tls_server(pki, SCRIPT_HANDSHAKE_CUT);
+
+	server_start(&server);
+	assert_never_opens(new_link("127.0.0.1", server.port, pki->ca_file), ERROR_UNREACHABLE,
+			   "connection to 127.0.0.1:* lost during the TLS handshake*");
+	stop(NULL, &server);
+}
+
+/* --- Deadlines --- */
+
+static void assert_times_out(struct link *link, int64_t now_ms, const char *glob)
+{
+	GError *error = NULL;
+
+	g_assert_false(link_step(link, now_ms, &error));
+	assert_failure(error, ERROR_TIMEOUT, glob);
+	g_assert_cmpint(link_state(link), ==, LINK_DEAD);
+}
+
+static void test_handshake_stall(const void *data)
+{
+	const struct pki *pki = data;
+	struct server server = {.script = SCRIPT_SILENT};
+	struct link *link;
+	int64_t deadline_ms;
+
+	server_start(&server);
+	link = new_link("127.0.0.1", server.port, pki->ca_file);
+	g_assert_true(drive(link, LINK_HANDSHAKE, NULL));
+	deadline_ms = link_deadline_ms(link);
+	g_assert_cmpint(deadline_ms, <=, clock_mono_ms() + LIMIT_CONNECT_MS);
+	g_assert_true(link_step(link, deadline_ms - 1, NULL));
+	assert_times_out(link, deadline_ms,
+			 "no answer from 127.0.0.1:* to the TLS handshake in 30 s");
+	stop(link, &server);
+}
+
+static void test_connect_stall(void)
+{
+	struct black_hole hole;
+	struct link *link;
+	int64_t deadline_ms;
+
+	black_hole_open(&hole);
+	link = new_link("127.0.0.1", hole.port, NULL);
+	g_assert_true(drive(link, LINK_CONNECTING, NULL));
+	deadline_ms = link_deadline_ms(link);
+	g_assert_cmpint(deadline_ms, >, clock_mono_ms() + LIMIT_CONNECT_SHARE_MS);
+	g_assert_true(link_step(link, deadline_ms - 1, NULL));
+	g_assert_cmpint(link_state(link), ==, LINK_CONNECTING);
+	assert_times_out(link, deadline_ms, "no answer from 127.0.0.1:* in 30 s");
+	link_free(&link);
+	black_hole_close(&hole);
+}
+
+static void test_lookup_hangs(void)
+{
+	struct link *link, *abandoned;
+
+	fake_release(false);
+	link = new_link("hang.invalid", 993, NULL);
+	abandoned = new_link("hang.invalid", 993, NULL);
+	g_assert_true(link_step(link, clock_mono_ms(), NULL));
+	g_assert_true(link_step(abandoned, clock_mono_ms(), NULL));
+	fake_await_hanging(2);
+	g_assert_cmpint(link_events(link, false), ==, POLLIN);
+	g_assert_cmpint(link_fd(link), >=, 0);
+	link_free(&abandoned);
+
+	g_assert_true(link_step(link, link_deadline_ms(link) - 1, NULL));
+	assert_times_out(link, link_deadline_ms(link),
+			 "no answer to the look-up of hang.invalid in 30 s");
+	link_free(&link);
+	fake_release(true);
+	fake_await_hanging(0);
+}
+
+/* --- Several addresses --- */
+
+static void test_next_address(void)
+{
+	struct server server = {.script = SCRIPT_ECHO};
+	struct link *link;
+	g_autofree char *list = NULL;
+
+	server_start(&server);
+	list = g_strdup_printf("127.0.0.1 %u;127.0.0.1 %u", closed_port(), server.port);
+	fake_set_list(list);
+	link = new_link("fake.invalid", 1, NULL);
+	drive_open(link);
+	assert_echo(link, "abc");
+	stop(link, &server);
+	fake_set_list(NULL);
+}
+
+static void test_black_hole_first(void)
+{
+	struct server server = {.script = SCRIPT_ECHO};
+	struct black_hole hole;
+	struct link *link;
+	int64_t deadline_ms;
+	g_autofree char *list = NULL;
+
+	black_hole_open(&hole);
+	server_start(&server);
+	list = g_strdup_printf("127.0.0.1 %u;127.0.0.1 %u", hole.port, server.port);
+	fake_set_list(list);
+	link = new_link("fake.invalid", 1, NULL);
+	g_assert_true(drive(link, LINK_CONNECTING, NULL));
+	deadline_ms = link_deadline_ms(link);
+	g_assert_cmpint(deadline_ms, <=, clock_mono_ms() + LIMIT_CONNECT_SHARE_MS);
+	g_assert_true(link_step(link, deadline_ms, NULL));
+	drive_open(link);
+	assert_echo(link, "abc");
+	stop(link, &server);
+	black_hole_close(&hole);
+	fake_set_list(NULL);
+}
+
+/* A refusal says more than the silence of the others. */
+static void test_best_explanation(void)
+{
+	struct black_hole hole;
+	struct link *link;
+	GError *error = NULL;
+	g_autofree char *list = NULL;
+
+	black_hole_open(&hole);
+	list = g_strdup_printf("127.0.0.1 %u;127.0.0.1 %u", closed_port(), hole.port);
+	fake_set_list(list);
+	link = new_link("fake.invalid", 1, NULL);
+	g_assert_true(drive(link, LINK_CONNECTING, NULL));
+	while (link_step(link, clock_mono_ms(), &error) &&
+	       link_deadline_ms(link) <= clock_mono_ms() + LIMIT_CONNECT_SHARE_MS)
+		await(link, false);
+	g_assert_no_error(error);
+	g_assert_false(link_step(link, link_deadline_ms(link), &error));
+	assert_failure(error, ERROR_UNREACHABLE,
+		       "cannot connect to fake.invalid:1: Connection refused");
+	link_free(&link);
+	black_hole_close(&hole);
+	fake_set_list(NULL);
+}
+
+/* --- The end --- */
+
+static void test_free_in_every_state(const void *data)
+{
+	static const enum link_state states[] = {LINK_RESOLVING, LINK_CONNECTING, LINK_HANDSHAKE,
+						 LINK_OPEN};
+	const struct pki *pki = data;
+	struct link *link = NULL;
+
+	link_free(&link);
+	link = new_link("localhost", 1, NULL);
+	link_free(&link);
+	for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
+		struct server server = tls_server(pki, SCRIPT_ECHO);
+		struct black_hole hole;
+		bool connecting = states[i] == LINK_CONNECTING;
+
+		if (states[i] == LINK_HANDSHAKE)
+			server = (struct server){.script = SCRIPT_SILENT};
+		black_hole_open(&hole);
+		server_start(&server);
+		link = new_link("127.0.0.1", connecting ? hole.port : server.port, pki->ca_file);
+		g_assert_true(drive(link, states[i], NULL));
+		stop(link, &server);
+		black_hole_close(&hole);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct pki pki;
+	int result;
+
+	g_test_init(&argc, &argv, NULL);
+	pki_init(&pki);
+	g_test_add_func("/link/plain-echo", test_plain_echo);
+	g_test_add_data_func("/link/tls-echo", &pki, test_tls_echo);
+	g_test_add_data_func("/link/ipv6", &pki, test_ipv6);
+	g_test_add_data_func("/link/starttls", &pki, test_starttls);
+	g_test_add_data_func("/link/big", &pki, test_big);
+	g_test_add_data_func("/link/pending", &pki, test_pending);
+	g_test_add_data_func("/link/certificate/names", &pki, test_names);
+	g_test_add_data_func("/link/certificate/trust", &pki, test_trust);
+	g_test_add_data_func("/link/certificate/fingerprint", &pki, test_fingerprint);
+	g_test_add_data_func("/link/certificate/ca-file", &pki, test_ca_file);
+	g_test_add_data_func("/link/not-tls", &pki, test_not_tls);
+	g_test_add_func("/link/refused", test_refused);
+	g_test_add_func("/link/unknown-name", test_unknown_name);
+	g_test_add_data_func("/link/endings", &pki, test_endings);
+	g_test_add_data_func("/link/write-to-nobody", &pki, test_write_to_nobody);
+	g_test_add_data_func("/link/handshake-cut", &pki, test_handshake_cut);
+	g_test_add_data_func("/link/handshake-stall", &pki, test_handshake_stall);
+	g_test_add_func("/link/connect-stall", test_connect_stall);
+	g_test_add_func("/link/lookup-hangs", test_lookup_hangs);
+	g_test_add_func("/link/address/next", test_next_address);
+	g_test_add_func("/link/address/black-hole-first", test_black_hole_first);
+	g_test_add_func("/link/address/best-explanation", test_best_explanation);
+	g_test_add_data_func("/link/free-in-every-state", &pki, test_free_in_every_state);
+	result = g_test_run();
+	pki_clear(&pki);
+	return result;
+}
