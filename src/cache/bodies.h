@@ -38,18 +38,21 @@ uint64_t bodies_total(struct bodies *bodies);
 /* Begins a part, or finds the one under way, and gives its received length. ERROR_IO. */
 bool bodies_part_begin(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t *ret_received,
 		       GError **error);
-/* Writes behind what was received; not yet readable. ERROR_IO. */
+/* Writes behind what was received; not yet readable. May be written again until it is published,
+ * but leaves no hole. ERROR_IO; ERROR_LIMIT over LIMIT_MESSAGE_SIZE. */
 bool bodies_part_write(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t offset,
 		       const void *bytes, gsize len, GError **error);
 /* The first `received` bytes are verified to be this message's: they may be read. */
 void bodies_part_publish(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t received);
-/* It is complete with `size` bytes, all verified: truncates to that, renames. ERROR_IO. */
+/* It is complete with `size` bytes, all verified: truncates to that, renames. ERROR_IO: the
+ * part is as it was. */
 bool bodies_part_commit(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t size,
 			GError **error);
 void bodies_part_discard(struct bodies *bodies, uint32_t epoch, uint32_t uid);
 
+/* Both also discard parts. */
 void bodies_drop(struct bodies *bodies, uint32_t epoch, uint32_t uid);
 void bodies_drop_epoch(struct bodies *bodies, uint32_t epoch);
 /* Removes the least recently used files until 90 % of the maximum is left, if it is exceeded; no
- * part under way. */
+ * part under way, and never the file used last: whoever fetched it must get to read it. */
 void bodies_evict(struct bodies *bodies);

@@ -4,14 +4,20 @@
  *
  * One writer, the engine thread, which calls the index_*() functions; changes are seen by
  * readers after index_commit(). Readers are struct index_view: one thread at a time each, any
- * number of them. Errors of a view (a damaged page) are logged and read as "not there".
+ * number of them, all freed before index_close(). Errors of a view (a damaged page) are logged and
+ * read as "not there". A callback may use its own view (or writer) for anything but the function
+ * that called it.
  *
- * Names are the bytes that the server spelt. `leaf` is the last component of the name.
+ * Names are the bytes that the server spelt. `leaf` is the last component of the name, never empty:
+ * a separator that has nothing before or behind it belongs to its neighbour ("a//b" is "a/" and
+ * "b"). Of two names that claim the same leaf of the same parent (by different separators) the
+ * later one is top-level with its whole name. INBOX is one folder in any case of letters.
  *
  * Identity (architecture: "identity is arithmetic"): a folder's id is 28 bits of a hash of account
  * and name; its epoch 28 bits of a hash of account, name and UIDVALIDITY. Taken values are stepped
  * over, so they are unique in the database, and the same after it was deleted but for such
- * collisions. Both are >= 16. A rename keeps them. INDEX_ROOT is the parent of top-level folders.
+ * collisions. Both are >= 16. A rename keeps them. INDEX_ROOT is the parent of top-level folders;
+ * it has a row too, for its mtime, with an empty name.
  */
 #pragma once
 
@@ -60,6 +66,9 @@ void folder_row_clear(struct folder_row *row);
 /* Opens or makes DIR/index.sqlite. ERROR_IO. */
 struct index *index_open(const char *dir, const char *account, GError **error);
 void index_close(struct index **index);
+/* Any thread. True once damage was met: from then on nothing is there, nothing can be written,
+ * and the next index_open() begins anew. */
+bool index_is_damaged(const struct index *index);
 
 /* --- the writer (engine thread) --- */
 
@@ -70,8 +79,9 @@ bool index_commit(struct index *index, GError **error);
 /* Listing of folders: index_folder_seen() for each, then index_folders_sweep(), which removes those
  * not seen since the sweep before (with their messages) and calls `gone` for each. A missing parent
  * is made, marked STORE_ATTR_NOSELECT | STORE_ATTR_NONEXISTENT. Parents' mtimes rise when a child
- * comes or goes. False if nothing changed or the name is refused (empty, over LIMIT_MAILBOX_NAME,
- * deeper than LIMIT_FOLDER_DEPTH). */
+ * comes or goes. A folder that is not listed but has children that are stays, with its messages,
+ * marked like a missing one. False if nothing changed or the name is refused (empty, over
+ * LIMIT_MAILBOX_NAME, deeper than LIMIT_FOLDER_DEPTH, more than LIMIT_FOLDERS). */
 typedef void (*index_folder_fn)(void *data, const struct folder_row *row);
 bool index_folder_seen(struct index *index, const char *name, char separator, unsigned attributes,
 		       int64_t now_ns);
@@ -102,7 +112,8 @@ enum index_change index_message_put(struct index *index, uint32_t epoch,
 /* Flags alone; INDEX_SAME if the UID is unknown. */
 enum index_change index_message_flags(struct index *index, uint32_t epoch, uint32_t uid,
 				      unsigned flags, const char *keywords, int64_t now_ns);
-/* The exact size, for ever. True if it differs from what readers were told so far. */
+/* The exact size; a later one replaces it. True if it differs from what readers were told so far.
+ */
 bool index_message_size(struct index *index, uint32_t epoch, uint32_t uid, uint64_t size);
 bool index_message_write_has(struct index *index, uint32_t epoch, uint32_t uid);
 
