@@ -1,0 +1,51 @@
+# bash completion for mailfs
+
+_mailfs() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local keys='tls=off tls_ca= tls_fingerprint= password_command= password_file= names=label
+		names=uid poll= timeout= cache_size= delay_connect nonempty allow_other allow_root
+		auto_unmount default_permissions ro noatime'
+
+	# "--key=value" comes as three words.
+	[[ $cur == = ]] && cur=
+	[[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD - 2]}
+
+	case $prev in
+	--tls)
+		COMPREPLY=($(compgen -W 'off' -- "$cur"))
+		return
+		;;
+	--names)
+		COMPREPLY=($(compgen -W 'label uid' -- "$cur"))
+		return
+		;;
+	--tls-ca | --password-file)
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--tls-fingerprint | --password-command | --poll | --timeout | --cache-size)
+		return
+		;;
+	-o)
+		compopt -o nospace
+		local done=
+		[[ $cur == *,* ]] && done=${cur%,*},
+		COMPREPLY=($(compgen -P "$done" -W "$keys" -- "${cur##*,}"))
+		return
+		;;
+	esac
+
+	if [[ $cur == -* ]]; then
+		COMPREPLY=($(compgen -W '-f -d -s -o --tls= --tls-ca= --tls-fingerprint=
+			--password-command= --password-file= --names= --poll= --timeout=
+			--cache-size= --delay-connect --nonempty --allow-other -h --help
+			-V --version' -- "$cur"))
+		[[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+	else
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+	fi
+}
+
+complete -F _mailfs mailfs
