@@ -1,0 +1,136 @@
+/* `.mailfs`: what the program says about itself. Nothing here waits. */
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "tree/attr.h"
+#include "tree/file.h"
+#include "tree/node.h"
+#include "tree/tree_private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define COOKIE_DOT 1
+#define COOKIE_DOT_DOT 2
+
+enum control { CONTROL_DIR, CONTROL_STATUS, CONTROL_LOG, CONTROL_COUNT };
+
+static const char *const names[] = {
+	[CONTROL_DIR] = ".mailfs",
+	[CONTROL_STATUS] = "status",
+	[CONTROL_LOG] = "log",
+};
+
+char *control_text(struct tree *tree, uint32_t number, gsize *ret_len)
+{
+	char *text;
+
+	if (number == CONTROL_LOG)
+		return log_ring_copy(ret_len);
+	text = engine_status(tree->config.engine);
+	*ret_len = strlen(text);
+	return text;
+}
+
+bool control_grows(uint32_t number)
+{
+	return number == CONTROL_LOG;
+}
+
+static void control_entry(struct tree *tree, uint32_t number, struct tree_entry *ret)
+{
+	uint64_t node = node_pack(NODE_CONTROL, 0, number);
+	g_autofree char *text = NULL;
+	gsize len = 0;
+
+	if (number == CONTROL_DIR) {
+		attr_dir(ret, node, tree->born_ns);
+		return;
+	}
+	text = control_text(tree, number, &len);
+	attr_file(ret, node, len, true);
+	ret->attr.st_mtim = attr_time(clock_wall_ns());
+	ret->attr.st_ctim = ret->attr.st_mtim;
+	ret->attr.st_atim = ret->attr.st_mtim;
+}
+
+int control_lookup_dir(const struct visit *visit, const char *name, struct tree_entry *ret)
+{
+	if (strcmp(name, names[CONTROL_DIR]) != 0)
+		return ENOENT;
+	control_entry(visit->tree, CONTROL_DIR, ret);
+	return 0;
+}
+
+static int control_lookup(const struct visit *visit, uint64_t parent, const char *name,
+			  struct tree_entry *ret)
+{
+	if (node_low(parent) != CONTROL_DIR)
+		return ENOTDIR;
+	for (uint32_t number = CONTROL_STATUS; number < CONTROL_COUNT; number++) {
+		if (strcmp(name, names[number]) != 0)
+			continue;
+		control_entry(visit->tree, number, ret);
+		return 0;
+	}
+	return ENOENT;
+}
+
+static int control_getattr(const struct visit *visit, uint64_t node, struct tree_entry *ret)
+{
+	if (node_low(node) >= CONTROL_COUNT)
+		return ESTALE;
+	control_entry(visit->tree, node_low(node), ret);
+	return 0;
+}
+
+static int control_opendir(const struct visit *visit, uint64_t node, int64_t *ret_generation,
+			   uint32_t *ret_entries)
+{
+	if (node_low(node) != CONTROL_DIR)
+		return ENOTDIR;
+	*ret_generation = 0;
+	*ret_entries = COOKIE_DOT_DOT + CONTROL_COUNT - CONTROL_STATUS;
+	return 0;
+}
+
+static int control_readdir(const struct visit *visit, uint64_t node, uint64_t cookie,
+			   tree_entry_fn each, void *data)
+{
+	struct tree_entry entry;
+
+	if (node_low(node) != CONTROL_DIR)
+		return ENOTDIR;
+	control_entry(visit->tree, CONTROL_DIR, &entry);
+	if (cookie < COOKIE_DOT && !each(data, ".", &entry, COOKIE_DOT))
+		return 0;
+	folder_root_entry(visit, &entry);
+	if (cookie < COOKIE_DOT_DOT && !each(data, "..", &entry, COOKIE_DOT_DOT))
+		return 0;
+	for (uint32_t number = CONTROL_STATUS; number < CONTROL_COUNT; number++) {
+		if (cookie >= COOKIE_DOT_DOT + number)
+			continue;
+		control_entry(visit->tree, number, &entry);
+		if (!each(data, names[number], &entry, COOKIE_DOT_DOT + number))
+			return 0;
+	}
+	return 0;
+}
+
+static int control_open(const struct visit *visit, uint64_t node, struct tree_file **ret)
+{
+	if (node_low(node) >= CONTROL_COUNT)
+		return ESTALE;
+	if (node_low(node) == CONTROL_DIR)
+		return EISDIR;
+	*ret = tree_file_new_control(visit->tree, node_low(node));
+	return 0;
+}
+
+const struct node_ops control_ops = {
+	.lookup = control_lookup,
+	.getattr = control_getattr,
+	.opendir = control_opendir,
+	.readdir = control_readdir,
+	.open = control_open,
+};

@@ -1,0 +1,11 @@
+/* Node ids are arithmetic: kind in bits 60-63, folder or epoch in 32-59, UID (or number) in 0-31.
+ * No table of live nodes, the same ids in every mount. Any thread. */
+#pragma once
+
+#include "tree/tree.h"
+
+#define NODE_ROOT 1u
+
+uint64_t node_pack(enum node_kind kind, uint32_t epoch, uint32_t low);
+/* The low 32 bits: of a message its UID, of a control node its number. */
+uint32_t node_low(uint64_t node);
