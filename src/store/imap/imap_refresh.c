@@ -15,6 +15,8 @@
 
 #include "base/error.h"
 
+#include <string.h>
+
 #define SEARCH_MAX 50000 /* UIDs that fit one line of a SEARCH answer */
 
 #define ITEMS "(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (SUBJECT)])"
@@ -156,6 +158,38 @@ void imap_refresh_search(struct imap_job *job, const struct imap_response *respo
 
 /* --- what is new --- */
 
+static const char *line_end(const char *at, const char *end)
+{
+	const char *newline = memchr(at, '\n', (size_t)(end - at));
+
+	return newline ? newline + 1 : end;
+}
+
+/* The value of the first Subject field with its folds, or NULL (RFC 5322 section 2.2). */
+static char *subject_of(GBytes *header)
+{
+	gsize len;
+	const char *at = g_bytes_get_data(header, &len);
+	const char *end = at + len;
+	const size_t name_len = strlen("Subject");
+
+	for (; at && at < end; at = line_end(at, end)) {
+		const char *value = at + name_len;
+
+		if ((size_t)(end - at) <= name_len || g_ascii_strncasecmp(at, "Subject", name_len))
+			continue;
+		while (value < end && (*value == ' ' || *value == '\t'))
+			value++;
+		if (value == end || *value++ != ':')
+			continue;
+		at = line_end(value, end);
+		while (at < end && (*at == ' ' || *at == '\t'))
+			at = line_end(at, end);
+		return g_strndup(value, (gsize)(at - value));
+	}
+	return NULL;
+}
+
 void imap_refresh_fetch(struct imap_job *job, const struct imap_fetch *fetch)
 {
 	struct store *store = job->store;
@@ -172,12 +206,7 @@ void imap_refresh_fetch(struct imap_job *job, const struct imap_fetch *fetch)
 	if (fetch->uid < job->job->known.uidnext)
 		return;
 	job->highest = MAX(job->highest, fetch->uid);
-	if (fetch->header) {
-		gsize len;
-		const char *bytes = g_bytes_get_data(fetch->header, &len);
-
-		subject = g_strndup(bytes ? bytes : "", len);
-	}
+	subject = fetch->header ? subject_of(fetch->header) : NULL;
 	store->sink->message(store->data, job->job->folder,
 			     &(struct store_message){.uid = fetch->uid,
 						     .size = fetch->size,
