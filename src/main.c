@@ -168,12 +168,14 @@ int main(int argc, char **argv)
 {
 	struct app app = {.parent_fd = -1, .claim_fd = -1};
 	g_autoptr(GError) error = NULL;
+	g_autofree char *help = NULL;
 
 	harden_process();
 	log_open("mailfs", LOG_LEVEL_INFO);
 	switch (options_parse(&app.options, argc, argv, &error)) {
 	case OPTIONS_HELP:
-		fputs(options_help(), stdout);
+		help = options_help();
+		fputs(help, stdout);
 		break;
 	case OPTIONS_VERSION:
 		print_version();

@@ -164,7 +164,7 @@ struct secret *secret_from_command(const char *command, int timeout_ms, GError *
 {
 	char *bytes = g_malloc(LIMIT_SECRET + 1);
 	struct secret *secret = NULL;
-	size_t len;
+	size_t len = 0;
 
 	if (command_run(command, timeout_ms, bytes, &len, error))
 		secret = secret_from_line(bytes, len, "the output of password_command", error);
