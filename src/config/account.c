@@ -105,7 +105,7 @@ static bool url_split(const char *url, struct url_parts *parts, GError **error)
 	rest = colon + 3;
 	at = strrchr(rest, '@');
 	if (at && memchr(rest, ':', (size_t)(at - rest)))
-		return usage(error, "a password does not belong into SOURCE: use password_command, "
+		return usage(error, "a password does not belong in SOURCE: use password_command, "
 				    "password_file or ~/.netrc");
 	if (!scheme_parse(url, (size_t)(colon - url), &parts->scheme, error))
 		return false;
