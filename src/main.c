@@ -6,6 +6,7 @@
 #include "cache/claim.h"
 #include "config/options.h"
 #include "config/secret.h"
+#include "engine/label.h"
 #include "fuse/mount.h"
 #include "fuse/mountpoint.h"
 #include "store/store.h"
@@ -132,7 +133,9 @@ static int run(struct app *app)
 	g_autoptr(GError) error = NULL;
 	int code = EX_OK;
 
+	label_init();
 	if (!app->options.foreground) {
+		log_quiet_stderr();
 		app->parent_fd = daemon_fork();
 		if (app->parent_fd < 0) {
 			log_error("cannot start a process: %s", g_strerror(errno));

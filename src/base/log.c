@@ -24,6 +24,7 @@ static const struct {
 
 /* Set before any thread starts. */
 static enum log_level threshold = LOG_LEVEL_INFO;
+static enum log_level stderr_threshold = LOG_LEVEL_DEBUG;
 static char *log_ident;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -36,6 +37,11 @@ void log_open(const char *ident, enum log_level level)
 	g_free(log_ident);
 	log_ident = g_strdup(ident);
 	threshold = level;
+}
+
+void log_quiet_stderr(void)
+{
+	stderr_threshold = LOG_LEVEL_WARNING;
 }
 
 void log_to_syslog(void)
@@ -117,7 +123,7 @@ static void log_line(enum log_level level, const char *format, va_list args)
 
 	if (syslogged)
 		syslog(levels[level].priority, "%s", text);
-	else
+	else if (level <= stderr_threshold)
 		log_to_stderr(text);
 	errno = saved;
 }

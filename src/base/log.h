@@ -10,6 +10,9 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 
 /* `ident` for syslog. Called once from main, before any thread. */
 void log_open(const char *ident, enum log_level level);
+/* Only warnings and errors to stderr, for who is on the way to the background. From main, before any
+ * thread. */
+void log_quiet_stderr(void);
 /* From now on to syslog instead of stderr. */
 void log_to_syslog(void);
 enum log_level log_level_get(void);
