@@ -39,25 +39,12 @@ static unsigned word_to_bit(const char *word)
 	return 0;
 }
 
-static unsigned words_len(const GPtrArray *words)
-{
-	return words ? MIN(words->len, LIMIT_CAPABILITIES) : 0;
-}
-
 unsigned imap_caps_parse(const GPtrArray *words)
 {
 	unsigned caps = 0;
-	const char *before = "";
 
-	for (unsigned i = 0; i < words_len(words); i++) {
-		const char *word = g_ptr_array_index(words, i);
-
-		caps |= word_to_bit(word);
-		/* Seen in the wild: a space inside the word. */
-		if (g_str_equal(word, "+") && g_ascii_strcasecmp(before, "LITERAL") == 0)
-			caps |= IMAP_CAP_LITERAL_PLUS;
-		before = word;
-	}
+	for (unsigned i = 0; words && i < words->len; i++)
+		caps |= word_to_bit(g_ptr_array_index(words, i));
 	return caps;
 }
 
@@ -65,7 +52,7 @@ char *imap_caps_text(const GPtrArray *words)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
 
-	for (unsigned i = 0; i < words_len(words); i++) {
+	for (unsigned i = 0; words && i < words->len; i++) {
 		if (i > 0)
 			g_string_append_c(text, ' ');
 		g_string_append(text, g_ptr_array_index(words, i));

@@ -3,9 +3,8 @@
 
 #include <glib.h>
 
-/* Bits of enum imap_cap. Case does not matter, unknown words are skipped, "LITERAL +" counts as
- * LITERAL+, and words beyond LIMIT_CAPABILITIES are not looked at. `words` (of char *) may be NULL.
- */
+/* Bits of enum imap_cap. Case does not matter, unknown words are skipped. `words` (of char *) may
+ * be NULL. */
 unsigned imap_caps_parse(const GPtrArray *words);
 /* The same words on one line, cleaned. Free with g_free(). */
 char *imap_caps_text(const GPtrArray *words);

@@ -1,4 +1,3 @@
-#include "base/limits.h"
 #include "protocol/imap_caps.h"
 #include "protocol/imap_session.h"
 
@@ -35,9 +34,6 @@ static void test_tolerance(void)
 {
 	g_assert_cmpuint(parse("starttls Auth=Plain"), ==, IMAP_CAP_STARTTLS | IMAP_CAP_AUTH_PLAIN);
 	g_assert_cmpuint(parse(" IDLE   IDLE "), ==, IMAP_CAP_IDLE);
-	g_assert_cmpuint(parse("LITERAL +"), ==, IMAP_CAP_LITERAL_PLUS);
-	g_assert_cmpuint(parse("LITERAL IDLE +"), ==, IMAP_CAP_IDLE);
-	g_assert_cmpuint(parse("+"), ==, 0);
 }
 
 /* What only looks like a word that matters. */
@@ -58,23 +54,6 @@ static void test_nothing(void)
 	g_assert_cmpstr(text, ==, "");
 }
 
-static unsigned parse_behind(unsigned before)
-{
-	g_autoptr(GPtrArray) words = g_ptr_array_new();
-
-	for (unsigned i = 0; i < before; i++)
-		g_ptr_array_add(words, (char *)"X");
-	g_ptr_array_add(words, (char *)"IDLE");
-	return imap_caps_parse(words);
-}
-
-static void test_limit(void)
-{
-	g_assert_cmpuint(parse_behind(LIMIT_CAPABILITIES - 2), ==, IMAP_CAP_IDLE);
-	g_assert_cmpuint(parse_behind(LIMIT_CAPABILITIES - 1), ==, IMAP_CAP_IDLE);
-	g_assert_cmpuint(parse_behind(LIMIT_CAPABILITIES), ==, 0);
-}
-
 static void test_text(void)
 {
 	g_autoptr(GPtrArray) words = g_ptr_array_new();
@@ -93,7 +72,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/imap-caps/tolerance", test_tolerance);
 	g_test_add_func("/imap-caps/near-misses", test_near_misses);
 	g_test_add_func("/imap-caps/nothing", test_nothing);
-	g_test_add_func("/imap-caps/limit", test_limit);
 	g_test_add_func("/imap-caps/text", test_text);
 	return g_test_run();
 }

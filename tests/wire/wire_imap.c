@@ -288,6 +288,9 @@ static void expect(struct subject *subject, const char *text)
 			g_strdup_printf("%u", imap_session_in_flight(subject->session));
 
 		expect_text(subject, got, rest);
+	} else if (after(text, "qresync")) {
+		if (!imap_session_qresync_enabled(subject->session))
+			wire_fail(subject->play, "QRESYNC is expected to be enabled");
 	} else if ((rest = after(text, "trace"))) {
 		expect_trace(subject, rest);
 	} else {

@@ -12,7 +12,7 @@
  *   ! expect error AUTH login refused: no     the whole message
  *   ! expect untagged FETCH uid=5             in the order of arrival; all must be expected
  *   ! expect done 1 OK                        first command sent: OK, NO, BAD or gone
- *   ! expect cap QRESYNC   ! expect no cap QRESYNC   ! expect caps the words as listed
+ *   ! expect cap QRESYNC   ! expect no cap QRESYNC   ! expect caps WORDS   ! expect qresync
  *   ! expect in flight 2
  *   ! expect trace C: a1 LOGIN "alice" ...    some line of the trace
  *

@@ -1,0 +1,212 @@
+/* Arbitrary bytes of a server into a session. Input: one byte of settings, then pieces: a byte of
+ * length (0 to 127; with the high bit our output stays unwritten meanwhile) and that many bytes.
+ * Whatever comes, only the lines below are sent, nothing behind STARTTLS but TLS, no login before
+ * it, and every command of the caller is done once. */
+#include "fuzz.h"
+
+#include "protocol/imap_session.h"
+
+#define COMMANDS 4
+
+/* What may follow a tag, and, without a tag, a "+". A command whose literal is refused ends with
+ * its first line. */
+static const char *const lines_tagged[] = {
+	"CAPABILITY\r\n",
+	"STARTTLS\r\n",
+	"AUTHENTICATE PLAIN\r\n",
+	"AUTHENTICATE PLAIN AGFsaWNlAHMzc2FtZQ==\r\n",
+	"AUTHENTICATE PLAIN AGFsaWNlAP8=\r\n",
+	"LOGIN \"alice\" \"s3same\"\r\n",
+	"LOGIN \"alice\" {1}\r\n",
+	"LOGIN \"alice\" {1+}\r\n",
+	"ENABLE QRESYNC\r\n",
+	"ID (\"name\" \"mailfs\" \"version\" \"" MAILFS_VERSION "\")\r\n",
+	"NOOP\r\n",
+	"SELECT \"x\"\r\n",
+	"CREATE {1}\r\n",
+	"CREATE {1+}\r\n",
+	"LOGOUT\r\n",
+};
+static const char *const lines_continued[] = {
+	"AGFsaWNlAHMzc2FtZQ==\r\n",
+	"AGFsaWNlAP8=\r\n",
+	"\xff\r\n",
+};
+
+struct run {
+	struct imap_session *session;
+	GString *sent;
+	size_t checked;
+	unsigned tags;
+	unsigned done;
+	bool tls_required;
+	bool tls_active;
+	uint64_t body_left;
+};
+
+/* The length of the line that `text` begins with; 0 if it is none. */
+static size_t match(const char *text, size_t len, const char *const *lines, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t line_len = strlen(lines[i]);
+
+		if (len >= line_len && memcmp(text, lines[i], line_len) == 0)
+			return line_len;
+	}
+	return 0;
+}
+
+static size_t match_tagged(struct run *run, const char *text, size_t len)
+{
+	g_autofree char *tag = g_strdup_printf("z%u ", run->tags + 1);
+	size_t tag_len = strlen(tag);
+	size_t line_len;
+
+	if (len <= tag_len || memcmp(text, tag, tag_len) != 0)
+		return 0;
+	text += tag_len;
+	g_assert_false(run->tls_required && !run->tls_active &&
+		       (g_str_has_prefix(text, "AUTH") || g_str_has_prefix(text, "LOGIN")));
+	line_len = match(text, len - tag_len, lines_tagged, G_N_ELEMENTS(lines_tagged));
+	if (line_len == 0)
+		return 0;
+	run->tags++;
+	return tag_len + line_len;
+}
+
+static void check_sent(struct run *run)
+{
+	while (run->checked < run->sent->len) {
+		const char *text = run->sent->str + run->checked;
+		size_t len = run->sent->len - run->checked;
+		size_t line_len = match_tagged(run, text, len);
+
+		if (line_len == 0)
+			line_len = match(text, len, lines_continued, G_N_ELEMENTS(lines_continued));
+		g_assert_cmpuint(line_len, >, 0);
+		run->checked += line_len;
+	}
+}
+
+static void write_all(struct run *run)
+{
+	struct buf *output = imap_session_output(run->session);
+
+	g_string_append_len(run->sent, (const char *)buf_data(output), (gssize)buf_len(output));
+	buf_consume(output, buf_len(output));
+	check_sent(run);
+}
+
+static void on_done(void *data, const struct imap_response *tagged)
+{
+	((struct run *)data)->done++;
+}
+
+static void on_untagged(void *data, const struct imap_response *response)
+{
+	g_assert_cmpint(response->kind, ==, IMAP_UNTAGGED);
+}
+
+static void on_body_begin(void *data, uint32_t uid, uint64_t size)
+{
+	((struct run *)data)->body_left = size;
+}
+
+static void on_body_data(void *data, const uint8_t *bytes, size_t len)
+{
+	struct run *run = data;
+
+	g_assert_cmpuint(len, <=, run->body_left);
+	run->body_left -= len;
+}
+
+static void on_trace(void *data, char direction, const char *line)
+{
+	g_assert_cmpuint(strlen(line), <=, 200);
+	g_assert_null(strpbrk(line, "\r\n"));
+	if (direction == 'C')
+		g_assert_null(strstr(line, "s3same"));
+}
+
+static void send_commands(struct run *run)
+{
+	struct imap_command *command = imap_command_new("NOOP");
+
+	imap_session_send(run->session, &command, false, on_done, run);
+	command = imap_command_new("CREATE ");
+	imap_command_string(command, "\xff", 1);
+	imap_session_send(run->session, &command, false, on_done, run);
+	command = imap_command_new("SELECT ");
+	imap_command_string(command, "x", 1);
+	imap_session_send(run->session, &command, true, on_done, run);
+	command = imap_command_new("NOOP");
+	imap_session_send(run->session, &command, false, on_done, run);
+}
+
+/* False when the session is over. */
+static bool feed_piece(struct run *run, const uint8_t *bytes, size_t len, bool hold)
+{
+	g_autofree char *copy = fuzz_copy(bytes, len);
+	g_autoptr(GError) error = NULL;
+	bool more;
+
+	if (!hold)
+		write_all(run);
+	more = imap_session_feed(run->session, (const uint8_t *)copy, len, &error);
+	if (!more) {
+		g_assert_nonnull(error);
+		g_assert_cmpuint(buf_len(imap_session_output(run->session)), ==, 0);
+		g_assert_cmpint(imap_session_state(run->session), ==, IMAP_SESSION_CLOSED);
+		return false;
+	}
+	if (imap_session_state(run->session) == IMAP_SESSION_WANT_TLS) {
+		g_assert_cmpuint(buf_len(imap_session_output(run->session)), ==, 0);
+		run->tls_active = true;
+		imap_session_tls_done(run->session);
+	}
+	return true;
+}
+
+static void feed_all(struct run *run, const uint8_t *bytes, size_t len, bool logout)
+{
+	bool more = true;
+
+	while (len > 0 && more) {
+		size_t piece = MIN((size_t)(bytes[0] & 0x7f), len - 1);
+
+		more = feed_piece(run, bytes + 1, piece, bytes[0] & 0x80);
+		bytes += piece + 1;
+		len -= piece + 1;
+	}
+	if (logout)
+		imap_session_logout(run->session);
+	write_all(run);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+	static const struct imap_session_events events = {on_untagged, on_body_begin, on_body_data};
+	struct run run = {0};
+
+	if (len == 0)
+		return 0;
+	run.tls_active = bytes[0] & 1;
+	run.tls_required = bytes[0] & 2;
+	run.sent = g_string_new(NULL);
+	run.session = imap_session_new(
+		&(struct imap_session_config){
+			.user = "alice",
+			.password = bytes[0] & 4 ? "\xff" : "s3same",
+			.tls_active = run.tls_active,
+			.tls_required = run.tls_required,
+			.tag_prefix = "z",
+		},
+		&events, &run);
+	imap_session_set_trace(run.session, on_trace, &run);
+	send_commands(&run);
+	feed_all(&run, bytes + 1, len - 1, bytes[0] & 8);
+	imap_session_free(&run.session);
+	g_assert_cmpuint(run.done, ==, COMMANDS);
+	g_string_free(run.sent, TRUE);
+	return 0;
+}
