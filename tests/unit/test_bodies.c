@@ -1,0 +1,403 @@
+#include "cache/bodies.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/limits.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define EPOCH 0xabcdefu
+
+struct fixture {
+	char *dir;
+	struct bodies *bodies;
+};
+
+static void reopen(struct fixture *f, uint64_t max_bytes)
+{
+	GError *error = NULL;
+
+	bodies_close(&f->bodies);
+	f->bodies = bodies_open(f->dir, max_bytes, &error);
+	g_assert_no_error(error);
+}
+
+static void setup(struct fixture *f, const void *data)
+{
+	f->dir = g_dir_make_tmp("bodies-XXXXXX", NULL);
+	g_assert_nonnull(f->dir);
+	reopen(f, 1000);
+}
+
+static void teardown(struct fixture *f, const void *data)
+{
+	bodies_close(&f->bodies);
+	g_assert_true(file_remove_tree(f->dir, NULL));
+	g_free(f->dir);
+}
+
+static char *path_of(struct fixture *f, const char *name)
+{
+	return g_build_filename(f->dir, "bodies", "abcdef", name, NULL);
+}
+
+static bool exists(struct fixture *f, const char *name)
+{
+	g_autofree char *path = path_of(f, name);
+
+	return access(path, F_OK) == 0;
+}
+
+static void write_part(struct fixture *f, uint32_t uid, uint64_t offset, const char *text)
+{
+	GError *error = NULL;
+
+	g_assert_true(bodies_part_write(f->bodies, EPOCH, uid, offset, text, strlen(text), &error));
+	g_assert_no_error(error);
+}
+
+static void begin(struct fixture *f, uint32_t uid)
+{
+	uint64_t received = 99;
+
+	g_assert_true(bodies_part_begin(f->bodies, EPOCH, uid, &received, NULL));
+	g_assert_cmpuint(received, ==, 0);
+}
+
+static void put(struct fixture *f, uint32_t uid, size_t size)
+{
+	g_autofree char *text = g_strnfill(size, 'x');
+
+	begin(f, uid);
+	write_part(f, uid, 0, text);
+	g_assert_true(bodies_part_commit(f->bodies, EPOCH, uid, size, NULL));
+}
+
+static bool has(struct fixture *f, uint32_t uid)
+{
+	uint64_t size;
+	int fd = bodies_get(f->bodies, EPOCH, uid, UINT64_MAX, &size);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static void assert_reads(int fd, const char *text)
+{
+	char bytes[256] = "";
+
+	g_assert_cmpint(fd, >=, 0);
+	g_assert_cmpint(pread(fd, bytes, sizeof(bytes) - 1, 0), >=, (ssize_t)strlen(text));
+	bytes[strlen(text)] = '\0';
+	g_assert_cmpstr(bytes, ==, text);
+}
+
+static void test_part(struct fixture *f, const void *data)
+{
+	uint64_t received = 99;
+	uint64_t size = 99;
+
+	g_assert_cmpint(bodies_get_part(f->bodies, EPOCH, 7, &received), ==, -1);
+	begin(f, 7);
+	write_part(f, 7, 0, "Hello, ");
+	g_assert_cmpuint(bodies_received(f->bodies, EPOCH, 7), ==, 0);
+	bodies_part_publish(f->bodies, EPOCH, 7, 5);
+	g_assert_cmpuint(bodies_received(f->bodies, EPOCH, 7), ==, 5);
+	bodies_part_publish(f->bodies, EPOCH, 7, 3); /* never less */
+	bodies_part_publish(f->bodies, EPOCH, 7, 7);
+	g_assert_false(has(f, 7));
+	int fd = bodies_get_part(f->bodies, EPOCH, 7, &received);
+
+	g_assert_cmpuint(received, ==, 7);
+	assert_reads(fd, "Hello, ");
+	g_assert_true(bodies_part_begin(f->bodies, EPOCH, 7, &received, NULL));
+	g_assert_cmpuint(received, ==, 7);
+	write_part(f, 7, 7, "world???");
+	g_assert_true(bodies_part_commit(f->bodies, EPOCH, 7, 12, NULL));
+	assert_reads(fd, "Hello, world");
+	close(fd);
+	g_assert_cmpuint(bodies_received(f->bodies, EPOCH, 7), ==, 0);
+	g_assert_cmpint(bodies_get_part(f->bodies, EPOCH, 7, &received), ==, -1);
+	fd = bodies_get(f->bodies, EPOCH, 7, 12, &size);
+	assert_reads(fd, "Hello, world");
+	g_assert_cmpuint(size, ==, 12);
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 12);
+	close(fd);
+}
+
+static void assert_refused(bool done, GError *error, int code)
+{
+	g_assert_false(done);
+	g_assert_error(error, MAILFS_ERROR, code);
+	g_error_free(error);
+}
+
+static void test_refused(struct fixture *f, const void *data)
+{
+	struct bodies *b = f->bodies;
+	GError *error = NULL;
+	bool done = bodies_part_write(b, EPOCH, 7, 0, "x", 1, &error);
+
+	assert_refused(done, g_steal_pointer(&error), ERROR_IO);
+	done = bodies_part_commit(b, EPOCH, 7, 0, &error);
+	assert_refused(done, g_steal_pointer(&error), ERROR_IO);
+	begin(f, 7);
+	write_part(f, 7, 0, "abcd");
+	write_part(f, 7, 0, "ABCD"); /* not published: may be tried again */
+	bodies_part_publish(b, EPOCH, 7, 1000);
+	g_assert_cmpuint(bodies_received(b, EPOCH, 7), ==, 4);
+	done = bodies_part_write(b, EPOCH, 7, 3, "x", 1, &error);
+	assert_refused(done, g_steal_pointer(&error), ERROR_IO);
+	done = bodies_part_write(b, EPOCH, 7, 5, "x", 1, &error);
+	assert_refused(done, g_steal_pointer(&error), ERROR_IO);
+	done = bodies_part_write(b, EPOCH, 7, 4, "", LIMIT_MESSAGE_SIZE - 3, &error);
+	assert_refused(done, g_steal_pointer(&error), ERROR_LIMIT);
+	done = bodies_part_commit(b, EPOCH, 7, 5, &error);
+	assert_refused(done, g_steal_pointer(&error), ERROR_IO);
+	done = bodies_part_commit(b, EPOCH, 7, 3, &error);
+	assert_refused(done, g_steal_pointer(&error), ERROR_IO);
+	g_assert_true(bodies_part_commit(b, EPOCH, 7, 4, NULL));
+}
+
+static void test_discard(struct fixture *f, const void *data)
+{
+	uint64_t received;
+
+	begin(f, 7);
+	write_part(f, 7, 0, "abc");
+	bodies_part_publish(f->bodies, EPOCH, 7, 3);
+	int fd = bodies_get_part(f->bodies, EPOCH, 7, &received);
+
+	bodies_part_discard(f->bodies, EPOCH, 7);
+	bodies_part_discard(f->bodies, EPOCH, 7);
+	assert_reads(fd, "abc");
+	close(fd);
+	g_assert_false(exists(f, "7.part"));
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 0);
+	begin(f, 7);
+}
+
+static void test_wrong_size(struct fixture *f, const void *data)
+{
+	uint64_t size = 99;
+
+	put(f, 7, 100);
+	g_assert_cmpint(bodies_get(f->bodies, EPOCH, 7, 101, &size), ==, -1);
+	g_assert_cmpuint(size, ==, 99);
+	g_assert_false(exists(f, "7"));
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 0);
+	g_assert_false(has(f, 7));
+}
+
+static void test_replaced(struct fixture *f, const void *data)
+{
+	put(f, 7, 100);
+	put(f, 7, 30);
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 30);
+}
+
+static void set_use(struct fixture *f, const char *name, time_t age_s)
+{
+	g_autofree char *path = path_of(f, name);
+	struct timespec times[] = {{.tv_sec = time(NULL) - age_s}, {.tv_nsec = UTIME_OMIT}};
+
+	g_assert_cmpint(utimensat(AT_FDCWD, path, times, 0), ==, 0);
+}
+
+static void test_evict(struct fixture *f, const void *data)
+{
+	for (uint32_t uid = 1; uid <= 10; uid++)
+		put(f, uid, 100);
+	bodies_evict(f->bodies);
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 1000); /* not over the maximum */
+	begin(f, 12);
+	write_part(f, 12, 0, "part");
+	set_use(f, "12.part", 9000);
+	set_use(f, "4", 5000);
+	set_use(f, "2", 4000);
+	set_use(f, "9", 3000);
+	g_assert_true(has(f, 4)); /* used again: the youngest but for the new one */
+	put(f, 11, 100);
+	bodies_evict(f->bodies);
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 900);
+	g_assert_false(has(f, 2));
+	g_assert_false(has(f, 9));
+	g_assert_true(has(f, 4));
+	g_assert_true(has(f, 11));
+	g_assert_true(exists(f, "12.part"));
+}
+
+static void test_evict_keeps_last(struct fixture *f, const void *data)
+{
+	put(f, 1, 400);
+	set_use(f, "1", 100);
+	put(f, 2, 2000);
+	bodies_evict(f->bodies);
+	g_assert_false(has(f, 1));
+	g_assert_true(has(f, 2));
+}
+
+static void test_use_is_remembered(struct fixture *f, const void *data)
+{
+	g_autofree char *path = path_of(f, "1");
+	struct stat stat;
+	time_t now = time(NULL);
+
+	put(f, 1, 10);
+	set_use(f, "1", 30);
+	g_assert_true(has(f, 1));
+	g_assert_cmpint(lstat(path, &stat), ==, 0);
+	g_assert_cmpint(stat.st_atime, <, now - 20); /* too young to be written again */
+	set_use(f, "1", 90);
+	g_assert_true(has(f, 1));
+	g_assert_cmpint(lstat(path, &stat), ==, 0);
+	g_assert_cmpint(stat.st_atime, >=, now);
+}
+
+static void test_descriptor_survives(struct fixture *f, const void *data)
+{
+	uint64_t size;
+
+	begin(f, 1);
+	write_part(f, 1, 0, "kept");
+	g_assert_true(bodies_part_commit(f->bodies, EPOCH, 1, 4, NULL));
+	int fd = bodies_get(f->bodies, EPOCH, 1, UINT64_MAX, &size);
+
+	bodies_drop(f->bodies, EPOCH, 1);
+	g_assert_false(exists(f, "1"));
+	assert_reads(fd, "kept");
+	close(fd);
+}
+
+static void test_drop_epoch(struct fixture *f, const void *data)
+{
+	put(f, 1, 10);
+	put(f, 2, 10);
+	begin(f, 3);
+	bodies_drop_epoch(f->bodies, EPOCH);
+	bodies_drop_epoch(f->bodies, EPOCH + 1);
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 0);
+	g_assert_false(exists(f, "."));
+	begin(f, 3); /* it was forgotten */
+}
+
+static void test_reopen(struct fixture *f, const void *data)
+{
+	g_autofree char *stray = path_of(f, "notes.txt");
+
+	put(f, 1, 10);
+	put(f, 4294967295u, 20);
+	begin(f, 3);
+	write_part(f, 3, 0, "abc");
+	g_assert_true(g_file_set_contents(stray, "x", 1, NULL));
+	reopen(f, 1000);
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 30);
+	g_assert_false(exists(f, "3.part"));
+	g_assert_true(exists(f, "notes.txt"));
+	g_assert_cmpuint(bodies_received(f->bodies, EPOCH, 3), ==, 0);
+	g_assert_true(has(f, 4294967295u));
+}
+
+static void test_deleted_under_us(struct fixture *f, const void *data)
+{
+	g_autofree char *dir = g_build_filename(f->dir, "bodies", NULL);
+	GError *error = NULL;
+
+	put(f, 1, 10);
+	begin(f, 2);
+	write_part(f, 2, 0, "abc");
+	g_assert_true(file_remove_tree(dir, NULL));
+	g_assert_false(has(f, 1));
+	bool done = bodies_part_commit(f->bodies, EPOCH, 2, 3, &error);
+
+	assert_refused(done, g_steal_pointer(&error), ERROR_IO);
+	bodies_part_discard(f->bodies, EPOCH, 2);
+	bodies_evict(f->bodies);
+	put(f, 2, 5);
+	g_assert_true(has(f, 2));
+}
+
+static void test_links_are_not_followed(struct fixture *f, const void *data)
+{
+	g_autofree char *complete = path_of(f, "7");
+	g_autofree char *part = path_of(f, "8.part");
+	g_autofree char *target = g_build_filename(f->dir, "target", NULL);
+	uint64_t received;
+
+	put(f, 1, 1);
+	g_assert_true(g_file_set_contents(target, "secret", 6, NULL));
+	g_assert_cmpint(symlink(target, complete), ==, 0);
+	g_assert_cmpint(symlink(target, part), ==, 0);
+	g_assert_false(has(f, 7));
+	g_assert_false(bodies_part_begin(f->bodies, EPOCH, 8, &received, NULL));
+}
+
+static void *read_along(void *data)
+{
+	struct fixture *f = data;
+	uint64_t seen = 0;
+	uint64_t size = 0;
+	int fd = -1;
+
+	while ((fd = bodies_get(f->bodies, EPOCH, 5, UINT64_MAX, &size)) < 0) {
+		uint64_t received = 0;
+		char bytes[1000];
+		int part = bodies_get_part(f->bodies, EPOCH, 5, &received);
+
+		if (part < 0)
+			continue;
+		g_assert_cmpuint(received, >=, seen);
+		g_assert_cmpint(pread(part, bytes, received, 0), ==, (ssize_t)received);
+		for (uint64_t i = 0; i < received; i++)
+			g_assert_cmpint(bytes[i], ==, 'x');
+		seen = received;
+		close(part);
+	}
+	g_assert_cmpuint(size, ==, 1000);
+	close(fd);
+	return NULL;
+}
+
+static void test_threads(struct fixture *f, const void *data)
+{
+	pthread_t readers[2];
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(readers); i++)
+		g_assert_cmpint(pthread_create(&readers[i], NULL, read_along, f), ==, 0);
+	begin(f, 5);
+	for (uint64_t at = 0; at < 1000; at += 10) {
+		write_part(f, 5, at, "xxxxxxxxxx");
+		bodies_part_publish(f->bodies, EPOCH, 5, at + 10);
+		bodies_evict(f->bodies);
+	}
+	g_assert_true(bodies_part_commit(f->bodies, EPOCH, 5, 1000, NULL));
+	for (unsigned i = 0; i < G_N_ELEMENTS(readers); i++)
+		pthread_join(readers[i], NULL);
+}
+
+#define ADD(name, function) g_test_add(name, struct fixture, NULL, setup, function, teardown)
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	ADD("/bodies/part", test_part);
+	ADD("/bodies/refused", test_refused);
+	ADD("/bodies/discard", test_discard);
+	ADD("/bodies/wrong-size", test_wrong_size);
+	ADD("/bodies/replaced", test_replaced);
+	ADD("/bodies/evict", test_evict);
+	ADD("/bodies/evict-keeps-last", test_evict_keeps_last);
+	ADD("/bodies/use-is-remembered", test_use_is_remembered);
+	ADD("/bodies/descriptor-survives", test_descriptor_survives);
+	ADD("/bodies/drop-epoch", test_drop_epoch);
+	ADD("/bodies/reopen", test_reopen);
+	ADD("/bodies/deleted-under-us", test_deleted_under_us);
+	ADD("/bodies/links-are-not-followed", test_links_are_not_followed);
+	ADD("/bodies/threads", test_threads);
+	return g_test_run();
+}
