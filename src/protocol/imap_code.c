@@ -43,6 +43,9 @@ static const struct code_row {
 	{"SERVERBUG", IMAP_CODE_SERVERBUG, CODE_PLAIN, ERROR_SERVER},
 	{"CLIENTBUG", IMAP_CODE_CLIENTBUG, CODE_PLAIN, ERROR_SERVER},
 	{"EXPUNGEISSUED", IMAP_CODE_EXPUNGEISSUED, CODE_PLAIN, ERROR_GONE},
+	{"TRYCREATE", IMAP_CODE_OTHER, CODE_PLAIN, ERROR_GONE},
+	{"TOOBIG", IMAP_CODE_OTHER, CODE_PLAIN, ERROR_LIMIT},
+	{"THROTTLED", IMAP_CODE_OTHER, CODE_PLAIN, ERROR_TEMPORARY},
 };
 
 static bool word_is_printable(const char *text, size_t len)
@@ -190,9 +193,11 @@ void imap_code_parse(struct imap_cursor *cursor, struct imap_response *response)
 
 static enum mailfs_error code_error(const struct imap_response *response)
 {
-	for (size_t i = 0; i < G_N_ELEMENTS(code_rows); i++)
-		if (code_rows[i].code == response->code)
-			return code_rows[i].error;
+	const char *name = response->code_name;
+	const struct code_row *row = name ? code_find(name, strlen(name)) : NULL;
+
+	if (row)
+		return row->error;
 	return response->status == IMAP_BYE ? ERROR_TEMPORARY : ERROR_SERVER;
 }
 

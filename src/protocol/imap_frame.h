@@ -7,7 +7,8 @@
  * line, outside a quoted string, and never in the text of a status response ("* OK ... {5}" is
  * text).
  *
- * Any error is fatal to the connection: after it no byte can be trusted.
+ * A NUL outside of a literal is an error. Any error is fatal to the connection: after it no byte
+ * can be trusted.
  */
 #pragma once
 

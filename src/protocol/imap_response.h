@@ -29,7 +29,8 @@ enum imap_data {
 	IMAP_DATA_OTHER,
 };
 
-/* Response codes that change what is done. */
+/* Response codes that change what is done. One without the number or words that it needs is
+ * IMAP_CODE_OTHER. */
 enum imap_code {
 	IMAP_CODE_NONE,
 	IMAP_CODE_CAPABILITY,	 /* in response->words */
@@ -150,7 +151,9 @@ struct imap_response {
 	/* SEARCH, VANISHED */
 	struct seqset set;
 	bool earlier; /* VANISHED (EARLIER) */
-	bool has_all; /* SEARCH, or ESEARCH with ALL */
+	/* SEARCH, or ESEARCH with UID and ALL. False too if one number of the answer makes no
+	 * sense: then it tells nothing about what exists. */
+	bool has_all;
 
 	struct imap_fetch fetch;
 };

@@ -292,6 +292,22 @@ static void test_limit_response(void)
 	run_clear(&run);
 }
 
+/* Each literal costs the same, wherever it stands. */
+static void test_many_literals(void)
+{
+	struct run run;
+	gint64 start = g_get_monotonic_time();
+
+	run_init(&run, LIMIT_LINE);
+	g_assert_true(run_feed(&run, "* 1 FETCH (X (", 14));
+	for (int i = 0; i < 100000; i++)
+		g_assert_true(run_feed(&run, "\"a\" {0}\r\n", 9));
+	g_assert_true(run_feed(&run, "))\r\n", 4));
+	g_assert_true(g_str_has_suffix(run.log->str, "))>"));
+	g_assert_cmpint(g_get_monotonic_time() - start, <, 10 * G_USEC_PER_SEC);
+	run_clear(&run);
+}
+
 /* After an error nothing is read any more. */
 static void test_failed(void)
 {
@@ -348,6 +364,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/imap-frame/limit-literal", test_limit_literal);
 	g_test_add_func("/imap-frame/limit-message", test_limit_message);
 	g_test_add_func("/imap-frame/limit-response", test_limit_response);
+	g_test_add_func("/imap-frame/many-literals", test_many_literals);
 	g_test_add_func("/imap-frame/failed", test_failed);
 	g_test_add_func("/imap-frame/empty", test_empty);
 	g_test_add_func("/imap-frame/used", test_used);
