@@ -8,6 +8,8 @@
 
 void imap_cursor_init(struct imap_cursor *cursor, const char *text, size_t len)
 {
+	if (len == 0) /* an empty buffer has no memory */
+		text = "";
 	*cursor = (struct imap_cursor){.at = text, .end = text + len, .line = text};
 }
 

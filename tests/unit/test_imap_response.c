@@ -488,8 +488,8 @@ static void test_token_limit(void)
 static void test_cut(void)
 {
 	static const char *const lines[] = {
-		"* 12 FETCH (UID 5 FLAGS (\\Seen \"a\\\"b\") INTERNALDATE \"17-Jul-1996 02:44:25 "
-		"-0700\" MODSEQ (624) BODY[HEADER.FIELDS (\"A\")]<0.5> {5}\r\nhello BODY[] NIL)",
+		("* 12 FETCH (UID 5 FLAGS (\\Seen \"a\\\"b\") INTERNALDATE \"17-Jul-1996 02:44:25 "
+		 "-0700\" MODSEQ (624) BODY[HEADER.FIELDS (\"A\")]<0.5> {5}\r\nhello BODY[] NIL)"),
 		"* OK [PERMANENTFLAGS (\\Seen \\*)] text",
 		"* LIST (\\Sent) \"\\\\\" {3}\r\nabc (X (\"y\"))",
 		"* STATUS \"a\" (MESSAGES 1 UIDNEXT 2)",
