@@ -76,6 +76,7 @@ static void test_fetch_items(void)
 		{"(XAOL.SPAM.REASON x X-GM-LABELS (\"a b\" (c)) ENVELOPE ((\"a)\" NIL)) UID 5)",
 		 IMAP_FETCH_UID, 5, 0, 0, 0, ""},
 		{"(X {5}\r\n) \"( UID 5)", IMAP_FETCH_UID, 5, 0, 0, 0, ""},
+		{"(X y]{5}\r\nab)cd UID 5)", IMAP_FETCH_UID, 5, 0, 0, 0, ""},
 		{"(BODY[1.MIME] {2}\r\nab BINARY[1]<0> ~{2}\r\n\001\002 UID 5)", IMAP_FETCH_UID, 5,
 		 0, 0, 0, ""},
 		{"(BODY[HEADER.FIELDS.NOT (A)] \"x\" BODY[HEADER] \"x\" UID 5)", IMAP_FETCH_UID, 5,
