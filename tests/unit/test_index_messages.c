@@ -1,0 +1,365 @@
+#include "index_fixture.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+static void assert_totals(struct fixture *f, uint64_t bytes, uint64_t messages)
+{
+	uint64_t now_bytes;
+	uint64_t now_messages;
+
+	commit(f);
+	index_totals(f->view, &now_bytes, &now_messages);
+	g_assert_cmpuint(now_bytes, ==, bytes);
+	g_assert_cmpuint(now_messages, ==, messages);
+}
+
+static void test_open(struct fixture *f, const void *data)
+{
+	struct folder_row row;
+	uint32_t old = 99;
+
+	seen(f, "a");
+	commit(f);
+	uint32_t id = id_of(f, "a");
+
+	g_assert_true(index_folder_get(f->view, id, &row));
+	g_assert_cmpuint(row.epoch, ==, 0);
+	g_assert_cmpuint(row.uidnext, ==, 1);
+	g_assert_false(row.synced);
+	g_assert_cmpstr(row.token, ==, "");
+	g_assert_cmpuint(strlen(row.name), ==, 1);
+	folder_row_clear(&row);
+	g_assert_cmpuint(index_folder_open(f->index, id + 1, 1, NOW, &old), ==, 0);
+	g_assert_cmpuint(old, ==, 99);
+	uint32_t epoch = index_folder_open(f->index, id, UINT64_MAX, NOW, &old);
+
+	g_assert_cmpuint(epoch, >=, 16);
+	g_assert_cmpuint(old, ==, 0);
+	index_folder_refreshed(f->index, id, 10, UINT64_MAX);
+	index_folder_refreshed(f->index, id, 5, 7);
+	commit(f);
+	g_assert_true(index_folder_by_epoch(f->view, epoch, &row));
+	g_assert_cmpuint(row.id, ==, id);
+	g_assert_cmpuint(row.uidvalidity, ==, UINT64_MAX);
+	g_assert_cmpuint(row.uidnext, ==, 10); /* never lower */
+	g_assert_cmpuint(row.modseq, ==, 7);
+	g_assert_true(row.synced);
+	g_assert_cmpuint(strlen(row.token), ==, 4);
+	folder_row_clear(&row);
+	g_assert_false(index_folder_by_epoch(f->view, 0, &row));
+}
+
+static void test_uidvalidity_changes(struct fixture *f, const void *data)
+{
+	uint32_t epoch = open_folder(f, "a", 5);
+	uint32_t other = open_folder(f, "b", 5);
+	uint32_t id = id_of(f, "a");
+	uint32_t old = 99;
+	struct folder_row row;
+
+	put(f, epoch, 1, 0);
+	put(f, other, 1, 0);
+	index_folder_refreshed(f->index, id, 2, 3);
+	commit(f);
+	int64_t before = mtime_of(f, id);
+
+	g_assert_cmpuint(index_folder_open(f->index, id, 5, NOW, &old), ==, epoch);
+	g_assert_cmpuint(old, ==, 0);
+	uint32_t next = index_folder_open(f->index, id, 6, NOW, &old);
+
+	g_assert_cmpuint(next, !=, epoch);
+	g_assert_cmpuint(old, ==, epoch);
+	commit(f);
+	g_assert_true(index_folder_get(f->view, id, &row));
+	g_assert_cmpuint(row.epoch, ==, next);
+	g_assert_cmpuint(row.uidnext, ==, 1);
+	g_assert_cmpuint(row.modseq, ==, 0);
+	g_assert_cmpuint(row.messages, ==, 0);
+	g_assert_cmpint(row.mtime_ns, >, before);
+	g_assert_false(row.synced);
+	folder_row_clear(&row);
+	g_assert_false(get(f, epoch, 1, &(struct message_row){0}));
+	assert_uids(f, other, "1 ");
+	assert_totals(f, 100, 1);
+}
+
+static void test_put(struct fixture *f, const void *data)
+{
+	uint32_t epoch = open_folder(f, "a", 5);
+	struct message_row row;
+
+	g_assert_cmpint(put(f, epoch, 3, 1), ==, INDEX_NEW);
+	g_assert_cmpint(put(f, epoch, UINT32_MAX, 1), ==, INDEX_NEW);
+	g_assert_cmpint(put(f, epoch, 3, 1), ==, INDEX_SAME);
+	g_assert_cmpint(put(f, epoch, 0, 1), ==, INDEX_SAME);
+	g_assert_cmpint(put(f, 0, 3, 1), ==, INDEX_SAME);
+	commit(f);
+	g_assert_true(get(f, epoch, 3, &row));
+	g_assert_cmpint(row.ctime_ns, ==, INT64_C(1003000000000));
+	g_assert_cmpuint(row.size, ==, 100);
+	g_assert_false(row.exact);
+	g_assert_cmpint(put(f, epoch, 3, 2), ==, INDEX_CHANGED);
+	g_assert_cmpint(index_message_flags(f->index, epoch, 3, 2, "", NOW + 1), ==, INDEX_SAME);
+	g_assert_cmpint(index_message_flags(f->index, epoch, 3, 2, "a b", NOW + 2), ==,
+			INDEX_CHANGED);
+	g_assert_cmpint(index_message_flags(f->index, epoch, 4, 2, "", NOW), ==, INDEX_SAME);
+	commit(f);
+	g_assert_true(get(f, epoch, 3, &row));
+	g_assert_cmpuint(row.flags, ==, 2);
+	g_assert_cmpint(row.ctime_ns, ==, NOW + 2);
+	g_assert_cmpint(row.date_s, ==, 1003);
+	g_assert_false(get(f, epoch, 4, &row));
+	g_assert_true(index_message_write_has(f->index, epoch, 3));
+	g_assert_false(index_message_write_has(f->index, epoch, 4));
+	assert_uids(f, epoch, "3 4294967295 ");
+}
+
+static bool check_strings(void *data, const struct message_row *row)
+{
+	g_assert_cmpstr(row->keywords, ==, "$Junk \xff");
+	g_assert_cmpstr(row->label, ==, "Gr\xc3\xbc\xc3\x9f");
+	(*(unsigned *)data)++;
+	return false;
+}
+
+static void test_strings(struct fixture *f, const void *data)
+{
+	uint32_t epoch = open_folder(f, "a", 5);
+	struct message_row row = {
+		.uid = 1,
+		.size_hint = UINT64_MAX,
+		.date_s = INT64_MAX,
+		.keywords = "$Junk \xff",
+		.label = "Gr\xc3\xbc\xc3\x9f",
+	};
+	unsigned calls = 0;
+
+	index_message_put(f->index, epoch, &row, NOW);
+	row.uid = 2;
+	row.date_s = INT64_MIN;
+	index_message_put(f->index, epoch, &row, NOW);
+	commit(f);
+	g_assert_true(index_message_get(f->view, epoch, 1, check_strings, &calls));
+	index_messages_each(f->view, epoch, 1, check_strings, &calls);
+	g_assert_cmpuint(calls, ==, 2);
+	g_assert_true(get(f, epoch, 1, &row));
+	g_assert_cmpuint(row.size, ==, UINT64_C(1) << 40); /* nothing overflows */
+	g_assert_cmpint(row.ctime_ns, >, 0);
+	assert_totals(f, UINT64_C(2) << 40, 2);
+}
+
+static void test_size(struct fixture *f, const void *data)
+{
+	uint32_t epoch = open_folder(f, "a", 5);
+	struct message_row row;
+
+	put(f, epoch, 1, 0);
+	g_assert_false(index_message_size(f->index, epoch, 2, 100));
+	g_assert_false(index_message_size(f->index, epoch, 1, 100)); /* as the hint said */
+	commit(f);
+	g_assert_true(get(f, epoch, 1, &row));
+	g_assert_true(row.exact);
+	g_assert_true(index_message_size(f->index, epoch, 1, 0));
+	g_assert_false(index_message_size(f->index, epoch, 1, 0));
+	assert_totals(f, 0, 1);
+	g_assert_true(get(f, epoch, 1, &row));
+	g_assert_cmpuint(row.size, ==, 0);
+	g_assert_cmpuint(row.size_hint, ==, 100);
+	put(f, epoch, 1, 3);
+	assert_totals(f, 0, 1);
+}
+
+static void note_uid(void *data, uint32_t uid, const char *label)
+{
+	g_assert_cmpstr(label, ==, "Lunch");
+	g_string_append_printf(data, "%" PRIu32 " ", uid);
+}
+
+static void test_remove(struct fixture *f, const void *data)
+{
+	uint32_t epoch = open_folder(f, "a", 5);
+	g_autoptr(GString) gone = g_string_new(NULL);
+	struct seqset set = {0};
+	uint32_t highest = 99;
+
+	g_assert_cmpuint(index_messages_count(f->index, epoch, &highest), ==, 0);
+	g_assert_cmpuint(highest, ==, 0);
+	for (uint32_t uid = 1; uid <= 6; uid++)
+		put(f, epoch, uid, 0);
+	g_assert_cmpuint(index_messages_count(f->index, epoch, &highest), ==, 6);
+	g_assert_cmpuint(highest, ==, 6);
+	g_assert_cmpuint(index_messages_remove(f->index, epoch, &set, note_uid, gone), ==, 0);
+	seqset_add(&set, 2, 3);
+	seqset_add(&set, 5, 5);
+	seqset_add(&set, 8, UINT32_MAX);
+	g_assert_cmpuint(index_messages_remove(f->index, epoch, &set, note_uid, gone), ==, 3);
+	g_assert_cmpuint(index_messages_remove(f->index, epoch, &set, note_uid, gone), ==, 0);
+	g_assert_cmpstr(gone->str, ==, "2 3 5 ");
+	assert_uids(f, epoch, "1 4 6 ");
+	assert_totals(f, 300, 3);
+	seqset_clear(&set);
+}
+
+static void test_keep(struct fixture *f, const void *data)
+{
+	uint32_t epoch = open_folder(f, "a", 5);
+	g_autoptr(GString) gone = g_string_new(NULL);
+	struct seqset set = {0};
+	struct seqset none = {0};
+
+	for (uint32_t uid = 2; uid <= 20; uid += 2)
+		put(f, epoch, uid, 0);
+	seqset_add(&set, 1, 1);
+	seqset_add(&set, 3, 5);
+	seqset_add(&set, 10, 11);
+	seqset_add(&set, 19, 19);
+	g_assert_cmpuint(index_messages_keep(f->index, epoch, &set, 16, note_uid, gone), ==, 6);
+	g_assert_cmpstr(gone->str, ==, "2 6 8 12 14 16 ");
+	assert_uids(f, epoch, "4 10 18 20 ");
+	g_assert_cmpuint(index_messages_keep(f->index, epoch, &set, 18, NULL, NULL), ==, 1);
+	g_assert_cmpuint(index_messages_keep(f->index, epoch, &none, 0, NULL, NULL), ==, 0);
+	assert_totals(f, 300, 3);
+	g_assert_cmpuint(index_messages_keep(f->index, epoch, &none, UINT32_MAX, NULL, NULL), ==,
+			 3);
+	assert_uids(f, epoch, "");
+	seqset_clear(&set);
+}
+
+static void test_resume(struct fixture *f, const void *data)
+{
+	uint32_t epoch = open_folder(f, "a", 5);
+	g_autoptr(GString) uids = g_string_new(NULL);
+
+	for (uint32_t uid = 5; uid <= 10; uid++)
+		put(f, epoch, uid, 0);
+	commit(f);
+	index_messages_each(f->view, epoch, 5, add_uid, uids); /* stops at 7 */
+	index_messages_each(f->view, epoch, 8, add_uid, uids);
+	index_messages_each(f->view, epoch, UINT32_MAX, add_uid, uids);
+	index_messages_each(f->view, epoch + 1, 0, add_uid, uids);
+	g_assert_cmpstr(uids->str, ==, "6 7 9 10 ");
+}
+
+static bool nest(void *data, const struct message_row *row)
+{
+	struct fixture *f = data;
+	struct message_row same;
+	struct folder_row folder;
+	uint32_t uid = row->uid;
+
+	g_assert_true(get(f, 0, 0, &same) == false);
+	g_assert_true(index_inbox(f->view, &folder));
+	g_assert_true(get(f, folder.epoch, uid, &same));
+	g_assert_cmpuint(row->uid, ==, uid);
+	folder_row_clear(&folder);
+	return true;
+}
+
+static void test_nested(struct fixture *f, const void *data)
+{
+	uint32_t epoch = open_folder(f, "INBOX", 5);
+
+	put(f, epoch, 1, 0);
+	put(f, epoch, 2, 0);
+	commit(f);
+	index_messages_each(f->view, epoch, 0, nest, f);
+}
+
+static void test_only_committed(struct fixture *f, const void *data)
+{
+	uint32_t epoch = open_folder(f, "a", 5);
+	struct message_row row;
+	uint64_t bytes;
+	uint64_t messages;
+
+	commit(f);
+	put(f, epoch, 1, 0);
+	seen(f, "new");
+	g_assert_true(index_message_write_has(f->index, epoch, 1));
+	g_assert_false(get(f, epoch, 1, &row));
+	g_assert_cmpuint(index_folders_count(f->view, INDEX_ROOT), ==, 1);
+	index_totals(f->view, &bytes, &messages);
+	g_assert_cmpuint(messages, ==, 0);
+	commit(f);
+	g_assert_true(get(f, epoch, 1, &row));
+	g_assert_cmpuint(index_folders_count(f->view, INDEX_ROOT), ==, 2);
+	put(f, epoch, 2, 0);
+	fixture_close(f); /* not committed: lost */
+	fixture_open(f, "test");
+	assert_uids(f, epoch, "1 ");
+}
+
+struct reader {
+	pthread_t thread;
+	struct index_view *view;
+	uint32_t epoch;
+	atomic_bool *stop;
+	unsigned rounds;
+};
+
+/* Batches of ten are seen whole, and never fewer than before. */
+static void *read_on(void *data)
+{
+	struct reader *reader = data;
+	unsigned last = 0;
+
+	while (!atomic_load(reader->stop)) {
+		struct message_row row;
+		unsigned n = 0;
+
+		index_messages_each(reader->view, reader->epoch, 0, count_messages, &n);
+		g_assert_cmpuint(n % 10, ==, 0);
+		g_assert_cmpuint(n, >=, last);
+		if (n > 0)
+			g_assert_true(index_message_get(reader->view, reader->epoch, n,
+							copy_message, &row));
+		last = n;
+		reader->rounds++;
+	}
+	return NULL;
+}
+
+static void test_threads(struct fixture *f, const void *data)
+{
+	uint32_t epoch = open_folder(f, "a", 5);
+	atomic_bool stop = false;
+	struct reader readers[2];
+
+	commit(f);
+	for (unsigned i = 0; i < G_N_ELEMENTS(readers); i++) {
+		readers[i] = (struct reader){.epoch = epoch, .stop = &stop};
+		readers[i].view = index_view_new(f->index, NULL);
+		g_assert_nonnull(readers[i].view);
+		g_assert_cmpint(pthread_create(&readers[i].thread, NULL, read_on, &readers[i]), ==,
+				0);
+	}
+	for (uint32_t uid = 1; uid <= 3000; uid++) {
+		put(f, epoch, uid, 0);
+		if (uid % 10 == 0)
+			commit(f);
+	}
+	atomic_store(&stop, true);
+	for (unsigned i = 0; i < G_N_ELEMENTS(readers); i++) {
+		pthread_join(readers[i].thread, NULL);
+		index_view_free(&readers[i].view);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	ADD("/index-messages/open", test_open);
+	ADD("/index-messages/uidvalidity-changes", test_uidvalidity_changes);
+	ADD("/index-messages/put", test_put);
+	ADD("/index-messages/strings", test_strings);
+	ADD("/index-messages/size", test_size);
+	ADD("/index-messages/remove", test_remove);
+	ADD("/index-messages/keep", test_keep);
+	ADD("/index-messages/resume", test_resume);
+	ADD("/index-messages/nested", test_nested);
+	ADD("/index-messages/only-committed", test_only_committed);
+	ADD("/index-messages/threads", test_threads);
+	return g_test_run();
+}
