@@ -201,6 +201,37 @@ struct imap_pending *imap_send_answered(struct imap_session *session,
 	return pending;
 }
 
+static bool part_is_in(const struct imap_part *part, const char *text, size_t len)
+{
+	const char *bytes = part->bytes->str;
+	size_t n = part->bytes->len;
+
+	/* Between the quotes. */
+	if (part->kind == IMAP_PART_TEXT && n >= 2 && bytes[0] == '"') {
+		bytes++;
+		n -= 2;
+	}
+	return part->secret && n > 0 && memmem(text, len, bytes, n);
+}
+
+bool imap_send_is_echo(const struct imap_session *session, const char *text, size_t len)
+{
+	size_t password_len = strlen(session->password);
+
+	if (session->state == IMAP_SESSION_LOGIN && password_len > 0 &&
+	    memmem(text, len, session->password, password_len))
+		return true;
+	for (const GList *link = session->flight.head; link; link = link->next) {
+		const struct imap_pending *pending = link->data;
+
+		for (unsigned i = 0; i < imap_command_parts(pending->command); i++) {
+			if (part_is_in(imap_command_part(pending->command, i), text, len))
+				return true;
+		}
+	}
+	return false;
+}
+
 void imap_send_drop(struct imap_session *session, GQueue *queue)
 {
 	struct imap_pending *pending;

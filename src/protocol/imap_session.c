@@ -3,7 +3,6 @@
 #include "base/text.h"
 #include "protocol/imap_caps.h"
 #include "protocol/imap_trace.h"
-#include "protocol/sasl.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -40,28 +39,13 @@ void imap_session_fail(struct imap_session *session, enum mailfs_error code, con
 	va_end(args);
 }
 
-bool imap_session_repeats_secret(const struct imap_session *session, const char *text)
-{
-	char *message;
-	bool found;
-
-	if (!*session->password)
-		return false;
-	if (strstr(text, session->password))
-		return true;
-	message = sasl_plain(session->user, session->password);
-	found = strstr(text, message);
-	sasl_free(&message);
-	return found;
-}
-
 char *imap_session_server_text(const struct imap_session *session, const char *text)
 {
 	g_autofree char *clean = NULL;
 
 	if (!*text)
 		return g_strdup("");
-	if (imap_session_repeats_secret(session, text))
+	if (session->echo)
 		return g_strdup(" (its reason repeats the password and is not shown)");
 	clean = text_clean(text, -1, SERVER_TEXT_MAX);
 	if (session->tls_required && !session->tls_active)
@@ -92,7 +76,7 @@ static void trace_response(const struct imap_session *session)
 	if (!session->trace)
 		return;
 	line = imap_trace_response((const char *)buf_data(text), buf_len(text));
-	if (session->state == IMAP_SESSION_LOGIN && imap_session_repeats_secret(session, line))
+	if (session->echo)
 		session->trace(session->trace_data, 'S', "...");
 	else
 		session->trace(session->trace_data, 'S', line);
@@ -143,13 +127,8 @@ static void take_untagged(struct imap_session *session, const struct imap_respon
 
 static void take_tagged(struct imap_session *session, const struct imap_response *response)
 {
-	struct imap_pending *pending;
+	struct imap_pending *pending = imap_send_answered(session, response);
 
-	if (response->data != IMAP_DATA_STATUS || response->status > IMAP_BAD) {
-		imap_session_fail(session, ERROR_PROTOCOL, "a tagged reply that is no verdict");
-		return;
-	}
-	pending = imap_send_answered(session, response);
 	if (!pending)
 		return;
 	pending->done(pending->data, response);
@@ -184,6 +163,7 @@ static void frame_response(struct imap_session *session)
 	GError *error = NULL;
 
 	session->body_size = 0;
+	session->echo = imap_send_is_echo(session, (const char *)buf_data(text), buf_len(text));
 	trace_response(session);
 	if (!imap_response_parse((const char *)buf_data(text), buf_len(text), body_size, &response,
 				 &error)) {

@@ -39,6 +39,8 @@ struct imap_session {
 	struct imap_frame frame;
 	uint64_t body_size; /* of the literal that was streamed out of the present response */
 
+	bool echo; /* the present response repeats a secret: its words are shown to nobody */
+
 	struct buf output;
 	uint64_t
 		appended; /* bytes ever put into `output`: what is not in it any more was written */
@@ -63,7 +65,6 @@ void imap_session_fail_with(struct imap_session *session, GError *error);
 /* The server's words for an error message: marked if nobody vouches for them, and withheld if they
  * repeat the password. Free with g_free(). */
 char *imap_session_server_text(const struct imap_session *session, const char *text);
-bool imap_session_repeats_secret(const struct imap_session *session, const char *text);
 void imap_session_set_caps(struct imap_session *session, const GPtrArray *words);
 
 /* imap_send.c */
@@ -74,6 +75,8 @@ void imap_send_plus(struct imap_session *session);
 /* The command that this tagged response answers, out of flight; NULL after a fatal error. */
 struct imap_pending *imap_send_answered(struct imap_session *session,
 					const struct imap_response *response);
+/* The text holds a secret of a command in flight, as it was sent or as it is. */
+bool imap_send_is_echo(const struct imap_session *session, const char *text, size_t len);
 /* All of the queue is done with NULL. */
 void imap_send_drop(struct imap_session *session, GQueue *queue);
 void imap_pending_free(struct imap_pending *pending);
