@@ -165,6 +165,15 @@ def is_mounted(path):
         return any(line.split()[1] == name for line in mounts)
 
 
+def is_served(path):
+    """Mounted, and its daemon lives: the kernel answers stat by itself, but not statvfs."""
+    try:
+        os.statvfs(path)
+    except OSError:
+        return False
+    return is_mounted(path)
+
+
 def is_message(name):
     return name.endswith(".eml")
 
@@ -233,7 +242,7 @@ class Mount:
             self.process = subprocess.Popen(self.command, env=self.home.environment,
                                             stdin=subprocess.DEVNULL, stdout=errors,
                                             stderr=errors, start_new_session=True)
-        wait_until(lambda: is_mounted(self.path) or self.process.poll() is not None, self.ready,
+        wait_until(lambda: is_served(self.path) or self.process.poll() is not None, self.ready,
                    "mounting")
         if self.process.poll() is not None:
             raise AssertionError(f"mailfs ended with {self.process.returncode}: {self.errors()}")

@@ -1,0 +1,153 @@
+"""The measurements of tests/bench/run: pairs in alternation, medians, ratios."""
+
+import os
+import pathlib
+import shutil
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "mount"))
+
+import corpus  # noqa: E402
+from harness import PASSWORD, Dovecot, Home, Mount, mail, ok  # noqa: E402
+
+FOLDER_SIZE = int(os.environ.get("MAILFS_BENCH_MESSAGES", "100000"))
+
+
+def timed(function, *args):
+    started = time.perf_counter()
+    function(*args)
+    return time.perf_counter() - started
+
+
+def pairs(count, ours, theirs):
+    """Medians of both, taken in turn so that a slow moment hits both."""
+    results = [], []
+    for n in range(count):
+        for which in ((0, 1) if n % 2 == 0 else (1, 0)):
+            results[which].append((ours, theirs)[which]())
+    return [statistics.median(r) for r in results]
+
+
+def shell(command, directory):
+    subprocess.run(["sh", "-c", command], cwd=directory, check=True, stdout=subprocess.DEVNULL,
+                   env={**os.environ, "LC_ALL": "C"})
+
+
+def mounted(server, command, folder):
+    """Seconds from the start of mailfs without a cache to the end of the command."""
+    mount = Mount(server, options=["poll=3600"])
+    started = time.perf_counter()
+    with mount:
+        shell(command, mount / folder)
+        return time.perf_counter() - started
+
+
+MBSYNC = """
+FSync no
+
+IMAPAccount bench
+Host localhost
+Port {port}
+User alice
+Pass {password}
+SSLType IMAPS
+CertificateFile {ca}
+
+IMAPStore far
+Account bench
+
+MaildirStore near
+Path {directory}/
+Inbox {directory}/INBOX
+
+Channel bench
+Far :far:INBOX
+Near :near:INBOX
+Create Near
+Sync Pull New
+SyncState *
+"""
+
+
+def mbsync(server):
+    """Seconds of the synchroniser for the same folder into an empty Maildir."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="mailfs-bench-"))
+    config = directory / "config"
+    config.write_text(MBSYNC.format(port=server.tls_port, password=PASSWORD, ca=server.ca,
+                                    directory=directory))
+    seconds = timed(lambda: subprocess.run(["mbsync", "-q", "-c", config, "bench"], check=True))
+    assert len(list((directory / "INBOX").glob("*/*"))) >= len(corpus.files())
+    shutil.rmtree(directory)
+    return seconds
+
+
+def raw_fetch(server, folder):
+    """Seconds of a client that asks the one question and throws the answer away."""
+    context = ssl.create_default_context(cafile=str(server.ca))
+    started = time.perf_counter()
+    plain = socket.create_connection(("localhost", server.tls_port))
+    with context.wrap_socket(plain, server_hostname="localhost") as s:
+        s.recv(4096)
+        for tag, command in (("a", f"LOGIN alice {PASSWORD}"), ("b", f"EXAMINE {folder}"),
+                             ("c", "UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE "
+                                   "BODY.PEEK[HEADER.FIELDS (SUBJECT)])")):
+            s.sendall(f"{tag} {command}\r\n".encode())
+            end, last = f"\r\n{tag} OK".encode(), b"\r\n"
+            while end not in last:
+                data = s.recv(1 << 20)
+                last = last[-4096:] + data[-4096:] if len(data) >= 4096 else last[-4096:] + data
+    return time.perf_counter() - started
+
+
+def read_corpus(count):
+    with Dovecot() as server:
+        server.deliver(corpus.mails())
+        client = server.imap(folder="INBOX")
+        ok(client.uid("FETCH", "1:*", "(RFC822.SIZE BODY.PEEK[])"))
+        client.logout()
+        raw_fetch(server, "INBOX")
+        return pairs(count, lambda: mounted(server, "cat *.eml", "INBOX"),
+                     lambda: mbsync(server))
+
+
+def list_folder(count):
+    """First listing, warm `ls -l`, memory."""
+    mails = ((mail(f"Message number {n} of many"), 1600000000 + n) for n in range(FOLDER_SIZE))
+    with Dovecot() as server, tempfile.TemporaryDirectory() as local:
+        server.deliver(mails, folder="bulk")
+        for _ in range(2):
+            raw_fetch(server, "bulk")
+        first = pairs(count, lambda: mounted(server, "ls -U", "bulk"),
+                      lambda: raw_fetch(server, "bulk"))
+        with Mount(server, options=["poll=3600"]) as mount:
+            for name in mount.messages("bulk", timeout=600):
+                pathlib.Path(local, name).touch()
+            listing = [lambda d=d: timed(shell, "ls -l", d) for d in (mount / "bulk", local)]
+            for warm_up in listing:
+                warm_up()
+            warm = pairs(count, *listing)
+            return first, warm, mount.memory_kib()
+
+
+def row(name, ours, theirs):
+    print(f"| {name} | {ours:.3f} s | {theirs:.3f} s | {ours / theirs:.2f} |", flush=True)
+
+
+def main(count):
+    print(f"| median of {count} pairs | mailfs | other | ratio |\n|---|---|---|---|")
+    row("`cat INBOX/*.eml`, nothing cached : `mbsync` into an empty Maildir", *read_corpus(count))
+    first, warm, memory = list_folder(count)
+    row(f"first `ls` of {FOLDER_SIZE:,} messages : bare FETCH", *first)
+    row(f"warm `ls -l` of {FOLDER_SIZE:,} messages : local file system", *warm)
+    print(f"| daemon's memory after that | {memory / 1024:.1f} MiB | | |")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,47 @@
+# What the test command, the benchmark and the demo share. Sourced by bash.
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# install_packages PACKAGE...: those that are not there yet.
+install_packages() {
+	local missing=() package
+	command -v dpkg >/dev/null || {
+		echo "No dpkg here, these must be there already: $*" >&2
+		return 0
+	}
+	for package; do
+		dpkg -s "$package" 2>/dev/null | grep -q '^Status: install ok installed' ||
+			missing+=("$package")
+	done
+	[ ${#missing[@]} = 0 ] && return 0
+	echo "Installing ${missing[*]}"
+	as_root apt-get update -qq &&
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends "${missing[@]}" >/dev/null || return 1
+	# The package starts a mail server for the whole machine, which nobody asked for.
+	case " ${missing[*]} " in *" dovecot-imapd "*)
+		as_root systemctl disable --now dovecot >/dev/null 2>&1 || true ;;
+	esac
+}
+
+BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config libfuse3-dev libssl-dev libglib2.0-dev
+	libsqlite3-dev libgmime-3.0-dev)
+SERVER_PACKAGES=(fuse3 openssl python3 dovecot-core dovecot-imapd)
+
+# Real mail: sets MAILFS_CORPUS to its directory, which is kept outside of the tree.
+fetch_corpus() {
+	local name=datasets-spam-assassin version=0.2.3
+	local cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mailfs-tests
+	local data=$cache/$name-$version
+
+	export MAILFS_CORPUS=$data/package/data
+	[ -d "$MAILFS_CORPUS" ] && return 0
+	echo "Fetching the mail corpus"
+	command -v npm >/dev/null || install_packages npm || return 1
+	rm -rf "$data.part" && mkdir -p "$data.part" &&
+		(cd "$data.part" && npm pack --silent "@stdlib/$name@$version" >/dev/null &&
+			tar -xzf ./*.tgz && rm ./*.tgz) &&
+		mv "$data.part" "$data"
+}
