@@ -30,6 +30,7 @@ static void event_folder_gone(void *data, uint32_t folder, uint32_t parent, cons
 	notify_attr(mount->notify, node);
 }
 
+/* Its attributes stay: who has it open reads on. */
 static void event_message_gone(void *data, uint32_t folder, uint32_t epoch, uint32_t uid,
 			       const char *label, const char *token)
 {
@@ -41,7 +42,6 @@ static void event_message_gone(void *data, uint32_t folder, uint32_t epoch, uint
 		return;
 	notify_name(mount->notify, parent, tree_message_name(mount->tree, uid, label, token));
 	notify_name(mount->notify, parent, tree_message_alias(uid));
-	notify_attr(mount->notify, node);
 }
 
 static void event_message_changed(void *data, uint32_t epoch, uint32_t uid)

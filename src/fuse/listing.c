@@ -11,10 +11,13 @@ static int opendir_work(struct request *request, struct tree_call *call)
 			    &request->entries);
 }
 
+#define DOTS 2 /* entries that are never looked up */
+
 static void opendir_reply(struct request *request)
 {
-	enum known_listing listing = known_listing(request->mount->known, request->node,
-						   request->generation, request->entries);
+	uint32_t children = request->entries - MIN(request->entries, DOTS);
+	enum known_listing listing =
+		known_listing(request->mount->known, request->node, request->generation, children);
 
 	request->info.cache_readdir = listing != KNOWN_LISTING_NONE;
 	request->info.keep_cache = listing == KNOWN_LISTING_KEEP;

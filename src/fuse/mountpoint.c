@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -110,7 +111,7 @@ static bool clear_stale(const char *path, GError **error)
 {
 	for (int i = 0; i < MAX_STALE_LAYERS; i++) {
 		g_autofree char *type = mounted_type(path);
-		struct stat attr;
+		struct statvfs space;
 
 		if (!type || !g_str_has_prefix(type, "fuse"))
 			return true;
@@ -120,7 +121,8 @@ static bool clear_stale(const char *path, GError **error)
 				    "%s: a file system (%s) is mounted there already", path, type);
 			return false;
 		}
-		if (stat(path, &attr) == 0 || errno != ENOTCONN) {
+		/* A stat() may be answered by what the kernel has kept of the dead. */
+		if (statvfs(path, &space) == 0 || errno != ENOTCONN) {
 			g_set_error(error, MAILFS_ERROR, ERROR_MOUNT,
 				    "%s: mailfs is mounted there already", path);
 			return false;

@@ -70,7 +70,11 @@ const struct request_kind request_lookup = {"lookup", lookup_work, lookup_reply}
 
 static int getattr_work(struct request *request, struct tree_call *call)
 {
-	return tree_getattr(request->mount->tree, call, request->node, &request->entry);
+	struct tree *tree = request->mount->tree;
+
+	if (request->opened != NULL)
+		return tree_file_getattr(tree, call, request->opened->file, &request->entry);
+	return tree_getattr(tree, call, request->node, &request->entry);
 }
 
 static void getattr_reply(struct request *request)

@@ -55,8 +55,8 @@ int tree_lookup(struct tree *tree, struct tree_call *call, uint64_t parent, cons
 		struct tree_entry *ret);
 int tree_getattr(struct tree *tree, struct tree_call *call, uint64_t node, struct tree_entry *ret);
 
-/* `*ret_generation` changes whenever the listing does. A folder that was never listed is waited for
- * here, so that tree_readdir() never waits. */
+/* `*ret_generation` changes whenever the listing does; `*ret_entries` counts "." and "..". A folder
+ * that was never listed is waited for here, so that tree_readdir() never waits. */
 int tree_opendir(struct tree *tree, struct tree_call *call, uint64_t node, int64_t *ret_generation,
 		 uint32_t *ret_entries);
 /* Entries behind `cookie` (0: from the start) until `each` returns false. Cookies rise. */
@@ -68,6 +68,9 @@ int tree_readdir(struct tree *tree, uint64_t node, uint64_t cookie, tree_entry_f
 int tree_open(struct tree *tree, struct tree_call *call, uint64_t node, int flags,
 	      struct tree_file **ret);
 void tree_close(struct tree_file **file);
+/* As tree_getattr() of its node, but what is open outlives its removal: nlink is 0 then. */
+int tree_file_getattr(struct tree *tree, struct tree_call *call, struct tree_file *file,
+		      struct tree_entry *ret);
 /* Control files: their size is that of the moment, so the kernel must not cache. */
 bool tree_file_is_control(const struct tree_file *file);
 /* Once after the exact size turned out to differ from what getattr said before: 1 if it is larger
