@@ -212,8 +212,9 @@ static bool on_body_end(void *data, const struct store_job *job, uint64_t len, b
 		log_error("%s: %s", engine->account->name, error->message);
 		return false;
 	}
-	if (index_message_size(engine->index, job->epoch, job->uid, size))
-		report_message_changed(engine, job->epoch, job->uid);
+	/* Not an event: a reader under way must be answered before the kernel hears of another
+	 * size. */
+	index_message_size(engine->index, job->epoch, job->uid, size);
 	bodies_evict(engine->bodies);
 	return true;
 }

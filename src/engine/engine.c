@@ -10,7 +10,7 @@
 
 /* --- the other threads' side --- */
 
-static void wake(struct engine *engine)
+void engine_wake(struct engine *engine)
 {
 	uint64_t one = 1;
 
@@ -23,7 +23,7 @@ void engine_need(struct engine *engine, const struct need *need)
 	pthread_mutex_lock(&engine->lock);
 	g_array_append_vals(engine->shared.needs, need, 1);
 	pthread_mutex_unlock(&engine->lock);
-	wake(engine);
+	engine_wake(engine);
 }
 
 void engine_reconnect(struct engine *engine)
@@ -31,7 +31,7 @@ void engine_reconnect(struct engine *engine)
 	pthread_mutex_lock(&engine->lock);
 	engine->shared.reconnect = true;
 	pthread_mutex_unlock(&engine->lock);
-	wake(engine);
+	engine_wake(engine);
 }
 
 bool engine_is_stalled(struct engine *engine)
@@ -253,7 +253,7 @@ void engine_stop(struct engine *engine)
 	pthread_mutex_lock(&engine->lock);
 	engine->shared.stop = true;
 	pthread_mutex_unlock(&engine->lock);
-	wake(engine);
+	engine_wake(engine);
 	pthread_join(engine->thread, NULL);
 	engine->started = false;
 }

@@ -26,7 +26,7 @@ struct engine_events {
 	/* `token`: the folder's, for the name (semantics: "Names"). */
 	void (*message_gone)(void *data, uint32_t folder, uint32_t epoch, uint32_t uid,
 			     const char *label, const char *token);
-	/* Flags (ctime) or the exact size. */
+	/* Flags (ctime). */
 	void (*message_changed)(void *data, uint32_t epoch, uint32_t uid);
 	/* The UIDVALIDITY changed: every node of the epoch is stale. */
 	void (*epoch_gone)(void *data, uint32_t folder, uint32_t epoch);

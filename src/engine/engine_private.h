@@ -122,6 +122,9 @@ struct engine {
 	GHashTable *touched; /* set of folder ids whose entries changed */
 };
 
+/* Any thread. */
+void engine_wake(struct engine *engine);
+
 /* lane.c */
 void lanes_init(struct engine *engine);
 void lanes_clear(struct engine *engine);

@@ -50,9 +50,12 @@ bool engine_folder_is_fresh(struct engine *engine, uint32_t folder)
 
 	pthread_mutex_lock(&engine->lock);
 	struct folder_age *age = age_locked(engine, folder);
+	bool unused = now_ms - age->used_ms > ENGINE_IN_USE_MS;
 	age->used_ms = now_ms;
 	fresh_ms = age->fresh_ms;
 	pthread_mutex_unlock(&engine->lock);
+	if (unused)
+		engine_wake(engine); /* it is to be polled from now on */
 	return fresh_ms > 0 && now_ms - fresh_ms < engine->account->poll_s * 1000ll;
 }
 
@@ -244,6 +247,7 @@ static GArray *due_folders(struct engine *engine, int64_t *ret_next_ms)
 	return due;
 }
 
+/* STATUS tells all where there is a HIGHESTMODSEQ; else only a refresh sees flags. */
 static void add_folder(struct engine *engine, struct store_job *job, uint32_t id)
 {
 	struct folder_row row;
@@ -251,7 +255,9 @@ static void add_folder(struct engine *engine, struct store_job *job, uint32_t id
 	if (folder_state(engine, id)->refreshing ||
 	    !index_folder_write_get(engine->index, id, &row))
 		return;
-	if (!(row.attributes & STORE_ATTR_NOSELECT)) {
+	if (row.modseq == 0) {
+		folder_refresh(engine, id);
+	} else if (!(row.attributes & STORE_ATTR_NOSELECT)) {
 		g_ptr_array_add(job->names, g_strdup(row.name));
 		g_array_append_val(job->folders, id);
 	}

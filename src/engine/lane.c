@@ -66,6 +66,7 @@ static void share_busy(struct engine *engine)
 	pthread_mutex_unlock(&engine->lock);
 }
 
+/* The server answered something: its time begins anew. */
 static void set_busy(struct engine *engine, struct lane *lane)
 {
 	lane->busy_ms = lane->running > 0 ? engine->now_ms : 0;
@@ -129,6 +130,8 @@ static void submit_from(struct engine *engine, struct lane *lane, GQueue *queue)
 		engine->lane = lane;
 		engine->ops->submit(lane->store, job, engine->now_ms);
 	}
+	if (lane->running == 0)
+		lane->busy_ms = 0; /* some jobs end without a command */
 }
 
 void lanes_submit(struct engine *engine)

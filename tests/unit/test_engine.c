@@ -358,7 +358,6 @@ static void test_lying_size(void)
 	row = folder(&fix, "INBOX");
 	g_assert_cmpint(ask(&fix, NEED_BODY, row.epoch, 5, UINT64_MAX), ==, 0);
 	assert_body(&fix, row.epoch, 5, "longer than told");
-	g_assert_cmpuint(fix.messages_changed, ==, 1);
 	folder_row_clear(&row);
 	fixture_close(&fix);
 }

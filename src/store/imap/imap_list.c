@@ -69,6 +69,16 @@ void imap_list_untagged(struct store *store, const struct imap_response *respons
 
 /* --- STATUS --- */
 
+/* STATUS of the open mailbox is asking for trouble (RFC 9051 section 6.3.11). It was opened by
+ * EXAMINE, so that CLOSE expunges nothing. */
+static void leave_mailbox(struct imap_job *job, imap_done_fn done)
+{
+	struct imap_command *command = imap_command_new("CLOSE");
+
+	job->store->selected = 0;
+	imap_store_send(job, &command, true, done);
+}
+
 static void status_done(void *data, const struct imap_response *tagged)
 {
 	struct imap_job *job = data;
@@ -84,26 +94,21 @@ void imap_status_start(struct imap_job *job)
 	struct store *store = job->store;
 	bool modseq = imap_session_caps(store->session) & IMAP_CAP_CONDSTORE;
 
-	job->commands++;
 	for (unsigned i = 0; i < job->job->names->len; i++) {
 		const char *name = g_ptr_array_index(job->job->names, i);
 		struct imap_command *command;
 
-		/* STATUS of the open mailbox is asking for trouble (RFC 9051 section 6.3.11). */
-		if (g_array_index(job->job->folders, uint32_t, i) == store->selected) {
-			command = imap_command_new("NOOP");
-		} else {
-			command = imap_command_new("STATUS ");
-			if (!imap_command_string(command, name, strlen(name))) {
-				imap_command_free(&command);
-				continue;
-			}
-			imap_command_text(command, " (MESSAGES UIDNEXT UIDVALIDITY%s)",
-					  modseq ? " HIGHESTMODSEQ" : "");
+		if (g_array_index(job->job->folders, uint32_t, i) == store->selected)
+			leave_mailbox(job, status_done);
+		command = imap_command_new("STATUS ");
+		if (!imap_command_string(command, name, strlen(name))) {
+			imap_command_free(&command);
+			continue;
 		}
+		imap_command_text(command, " (MESSAGES UIDNEXT UIDVALIDITY%s)",
+				  modseq ? " HIGHESTMODSEQ" : "");
 		imap_store_send(job, &command, false, status_done);
 	}
-	job->commands--;
 	imap_store_finish(job);
 }
 

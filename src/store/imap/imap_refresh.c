@@ -1,15 +1,15 @@
 /* Bringing the index up to date with one mailbox, in as few round trips as the server allows:
  *
- *   open already and untouched   NOOP
  *   QRESYNC                      EXAMINE (QRESYNC ...) tells flags and expunges; UID FETCH what is
  * new CONDSTORE                    EXAMINE (CONDSTORE); UID FETCH what is new and flags
  * CHANGEDSINCE neither                      EXAMINE; UID FETCH what is new and, now and then, all
  * flags
  *
- * New messages and changed flags are asked for together. Whether something was expunged shows in
- * the number of messages; the engine compares and asks again with `verify`, which finds the UIDs
- * that exist. An answer that does not agree with the server's own count is never taken for an
- * absence.
+ * A mailbox that is open already is opened again: it costs no more than NOOP, and a mailbox that
+ * was deleted and made anew does not pass for the old one. New messages and changed flags are asked
+ * for together. Whether something was expunged shows in the number of messages; the engine compares
+ * and asks again with `verify`, which finds the UIDs that exist. An answer that does not agree with
+ * the server's own count is never taken for an absence.
  */
 #include "store/imap/imap_store.h"
 
@@ -34,7 +34,6 @@ static void report(struct imap_job *job)
 
 	uidnext = MAX(uidnext, store->box.uidnext);
 	store->clean = !store->dirty;
-	store->clean_next = uidnext;
 	store->sink->refreshed(store->data, job->job->folder, uidnext, store->box.modseq,
 			       store->dirty ? UINT64_MAX : store->box.messages);
 	if (store->dirty)
@@ -308,36 +307,16 @@ static void reopen(struct imap_job *job)
 	imap_select(job, parameters ? parameters : "", refresh_opened);
 }
 
-static void nooped(void *data, const struct imap_response *tagged)
-{
-	struct imap_job *job = data;
-
-	if (!imap_store_answered(job, tagged, "cannot ask for news")) {
-		imap_store_finish(job);
-		return;
-	}
-	if (job->store->dirty)
-		reopen(job);
-	else
-		finish(job);
-}
-
 void imap_refresh_start(struct imap_job *job)
 {
 	struct store *store = job->store;
 	const struct store_known *known = &job->job->known;
-	bool same = store->selected == job->job->folder && store->clean &&
-		    known->uidvalidity == store->box.uidvalidity &&
-		    known->uidnext == store->clean_next;
+	bool same = store->selected == job->job->folder && store->clean && !store->dirty &&
+		    known->uidvalidity == store->box.uidvalidity;
 
 	store->clean = false;
-	if (same && known->verify && !store->dirty) {
+	if (known->verify && same)
 		verify(job);
-	} else if (same && !store->dirty) {
-		struct imap_command *noop = imap_command_new("NOOP");
-
-		imap_store_send(job, &noop, false, nooped);
-	} else {
+	else
 		reopen(job);
-	}
 }

@@ -51,9 +51,8 @@ struct store {
 	/* The selected mailbox: 0 for none. */
 	uint32_t selected;
 	struct store_mailbox box;
-	bool dirty; /* something happened that only a refresh can tell */
-	bool clean; /* a refresh ended in this selection with `clean_next` */
-	uint32_t clean_next;
+	bool dirty;	      /* something happened that only a refresh can tell */
+	bool clean;	      /* a refresh ended in this selection */
 	unsigned expunges;    /* seen, of the kind that names no UID */
 	GHashTable *flags_ms; /* folder -> when all its flags were fetched last */
 
