@@ -1,5 +1,6 @@
 #include "tree/file.h"
 
+#include "tree/attr.h"
 #include "tree/node.h"
 #include "tree/tree_private.h"
 
@@ -20,6 +21,7 @@ struct tree_file {
 	uint32_t control;
 
 	enum file_state state;
+	struct tree_entry entry; /* of a message, when it was last seen */
 	int fd;
 	uint64_t size;	   /* COMPLETE: of the file; else what the index says */
 	uint64_t received; /* PART: bytes that `fd` holds */
@@ -88,6 +90,8 @@ static void replace_fd_locked(struct tree_file *file, int fd)
 static void set_size_locked(struct tree_file *file, const struct message_facts *facts,
 			    uint64_t size, bool exact)
 {
+	file->entry = facts->entry;
+	attr_set_size(&file->entry, size);
 	file->size = size;
 	file->exact = exact;
 	file->resized = exact ? (size > facts->size_hint) - (size < facts->size_hint) : 0;
@@ -291,6 +295,26 @@ static int read_message(struct tree *tree, struct tree_call *call, struct tree_f
 	if (state == FILE_COMPLETE)
 		return read_fd(fd, range->offset, range->len, range->buffer, range->ret_len);
 	return read_covered(tree, file, range);
+}
+
+static uint64_t file_node(const struct tree_file *file)
+{
+	return file->control != 0 ? node_pack(NODE_CONTROL, 0, file->control)
+				  : tree_message_node(file->epoch, file->uid);
+}
+
+int tree_file_getattr(struct tree *tree, struct tree_call *call, struct tree_file *file,
+		      struct tree_entry *ret)
+{
+	int result = tree_getattr(tree, call, file_node(file), ret);
+
+	if (result != ESTALE || file->control != 0)
+		return result;
+	pthread_mutex_lock(&file->lock);
+	*ret = file->entry;
+	pthread_mutex_unlock(&file->lock);
+	ret->attr.st_nlink = 0;
+	return 0;
 }
 
 /* --- control files --- */

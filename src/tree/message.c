@@ -94,10 +94,17 @@ static int message_getattr(const struct visit *visit, uint64_t node, struct tree
 	return 0;
 }
 
+struct wanted {
+	uint32_t epoch;
+	struct message_facts *facts;
+};
+
 static bool copy_facts(void *data, const struct message_row *row)
 {
-	struct message_facts *facts = data;
+	const struct wanted *wanted = data;
+	struct message_facts *facts = wanted->facts;
 
+	message_entry(&facts->entry, wanted->epoch, row);
 	facts->size = row->size;
 	facts->size_hint = row->size_hint;
 	facts->exact = row->exact;
@@ -107,7 +114,9 @@ static bool copy_facts(void *data, const struct message_row *row)
 bool message_get_facts(struct index_view *view, uint32_t epoch, uint32_t uid,
 		       struct message_facts *ret)
 {
-	return index_message_get(view, epoch, uid, copy_facts, ret);
+	struct wanted wanted = {.epoch = epoch, .facts = ret};
+
+	return index_message_get(view, epoch, uid, copy_facts, &wanted);
 }
 
 const struct node_ops message_ops = {

@@ -60,6 +60,7 @@ void folder_root_entry(const struct visit *visit, struct tree_entry *ret);
 
 /* What reading needs to know of a message. */
 struct message_facts {
+	struct tree_entry entry;
 	uint64_t size; /* exact, if `exact`; else the hint */
 	uint64_t size_hint;
 	bool exact;

@@ -132,11 +132,19 @@ static void test_open_gone(struct fixture *f, gconstpointer data)
 {
 	uint32_t epoch = one_message(f, 10);
 	struct tree_file *file, *other;
+	struct tree_entry entry;
 
 	complete(f, epoch, 1, 10);
 	file = must_open(f, epoch);
+	g_assert_cmpint(tree_file_getattr(f->tree, &f->call, file, &entry), ==, 0);
+	g_assert_cmpuint(entry.attr.st_nlink, ==, 1);
 	expunge(f, epoch);
 	g_assert_cmpint(try_open(f, epoch, &other), ==, ESTALE);
+	g_assert_cmpint(tree_getattr(f->tree, &f->call, entry.node, &entry), ==, ESTALE);
+	g_assert_cmpint(tree_file_getattr(f->tree, &f->call, file, &entry), ==, 0);
+	g_assert_cmpuint(entry.node, ==, tree_message_node(epoch, 1));
+	g_assert_cmpuint(entry.attr.st_nlink, ==, 0);
+	g_assert_cmpint(entry.attr.st_size, ==, 10);
 	/* What is open stays whole. */
 	must_read(f, file, 0, 100, 10);
 	tree_close(&file);
