@@ -82,19 +82,13 @@ static int read_work(struct request *request, struct tree_call *call)
 }
 
 /* If the message is longer than announced, the reader must ask for the size before it takes this
- * answer for the end. If it is shorter, the kernel learns that from this answer, but only while its
- * attributes hold: else it fills up with zeros. */
+ * answer for the end. If it is shorter, the kernel learns that from this answer and must hear
+ * nothing else before it has looked at it: else it fills up with zeros. */
 static void read_reply(struct request *request)
 {
-	const struct mount *mount = request->mount;
-	uint64_t node = request->node;
-	int resized = tree_file_take_resized(request->opened->file);
-
-	if (resized > 0)
-		drop_attr(mount, node);
+	if (tree_file_take_resized(request->opened->file) > 0)
+		drop_attr(request->mount, request->node);
 	fuse_reply_buf(request->req, request->buffer, request->len);
-	if (resized < 0)
-		drop_attr(mount, node);
 }
 
 const struct request_kind request_read = {"read", read_work, read_reply};

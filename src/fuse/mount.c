@@ -167,9 +167,9 @@ bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine,
 {
 	mount->tree = tree;
 	mount->engine = engine;
-	if (access("/dev/fuse", F_OK) < 0) {
-		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT,
-			    "/dev/fuse is missing; try 'modprobe fuse'");
+	if (access("/dev/fuse", R_OK | W_OK) < 0) {
+		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT, "/dev/fuse: %s%s", g_strerror(errno),
+			    errno == ENOENT ? " (try 'modprobe fuse')" : "");
 		return false;
 	}
 	set_state(mount, MOUNT_ATTACHED);
