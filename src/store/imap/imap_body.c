@@ -101,7 +101,11 @@ static void body_opened(struct imap_job *job)
 
 void imap_body_start(struct imap_job *job)
 {
-	if (job->store->selected == job->job->folder)
+	const struct store *store = job->store;
+
+	/* What is open may be a mailbox that was deleted and made anew since. */
+	if (store->selected == job->job->folder &&
+	    store->box.uidvalidity == job->job->known.uidvalidity)
 		body_opened(job);
 	else
 		imap_select(job, "", body_opened);

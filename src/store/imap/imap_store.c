@@ -332,6 +332,7 @@ static bool imap_accepts(const struct store *store, const struct store_job *job)
 		return true;
 	return job->kind == STORE_BODY && first->job->kind == STORE_BODY && !store->uid_late &&
 	       store->selected == job->folder && first->job->folder == job->folder &&
+	       store->box.uidvalidity == job->known.uidvalidity &&
 	       g_queue_get_length((GQueue *)&store->jobs) < IMAP_BODY_DEPTH;
 }
 

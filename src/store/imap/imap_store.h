@@ -23,7 +23,6 @@ struct imap_job {
 	bool counting;
 	/* body */
 	bool got;	  /* the answer with our UID came whole */
-	bool verified;	  /* looked at twice already */
 	bool still_there; /* the second look found the UID */
 	uint64_t len;
 	unsigned expunges; /* store->expunges when it was sent */
