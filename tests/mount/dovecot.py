@@ -5,12 +5,15 @@ Every user has the same password.
 """
 
 import base64
+import contextlib
+import ctypes
 import grp
 import hashlib
 import imaplib
 import os
 import pathlib
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -96,17 +99,14 @@ plugin {
 
 
 def free_ports(count):
-    """Ports that nobody listens on, on any loopback address."""
-    sockets = []
-    try:
-        for _ in range(count):
-            s = socket.socket()
-            s.bind(("127.0.0.1", 0))
-            sockets.append(s)
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
+    """Ports that nobody listens on; not of those that the kernel gives to connections."""
+    found = set()
+    while len(found) < count:
+        port = random.randrange(10000, 32000)
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(("127.0.0.1", port))
+            found.add(port)
+    return list(found)
 
 
 def has_ipv6():
@@ -116,6 +116,12 @@ def has_ipv6():
         return True
     except OSError:
         return False
+
+
+def die_with_parent():
+    """For preexec_fn: SIGTERM when the process that started us is gone, however it ended."""
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def openssl(*args):
@@ -217,11 +223,12 @@ class Dovecot:
             for name in dirs + files:
                 os.chown(os.path.join(parent, name), uid, gid, follow_symlinks=False)
 
-    def start(self):
+    def start(self, outlive=False):
+        """`outlive`: it goes on when this program ends."""
         self.process = subprocess.Popen(
             ["/usr/sbin/dovecot", "-F", "-c", self.config], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=open(self.dir / "stderr", "wb"),
-            start_new_session=True)
+            start_new_session=True, preexec_fn=None if outlive else die_with_parent)
         deadline = time.monotonic() + 20
         while True:
             try:

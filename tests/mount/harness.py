@@ -18,7 +18,8 @@ import traceback
 
 sys.dont_write_bytecode = True
 
-from dovecot import PASSWORD, Dovecot, fingerprint, free_ports, has_ipv6, ok, quote, utf7  # noqa
+from dovecot import (PASSWORD, Dovecot, die_with_parent, fingerprint, free_ports,  # noqa: E402,F401
+                     has_ipv6, ok, quote, utf7)
 
 MAILFS = os.environ.get("MAILFS", "mailfs")
 SANITIZED = bool(os.environ.get("MAILFS_SANITIZED"))
@@ -241,7 +242,8 @@ class Mount:
         with open(self.stderr, "wb") as errors:
             self.process = subprocess.Popen(self.command, env=self.home.environment,
                                             stdin=subprocess.DEVNULL, stdout=errors,
-                                            stderr=errors, start_new_session=True)
+                                            stderr=errors, start_new_session=True,
+                                            preexec_fn=die_with_parent)
         wait_until(lambda: is_served(self.path) or self.process.poll() is not None, self.ready,
                    "mounting")
         if self.process.poll() is not None:
