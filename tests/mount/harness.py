@@ -49,14 +49,31 @@ def main(fixture=contextlib.nullcontext):
     wanted = [c for c in _cases if not sys.argv[1:] or c.__name__ in sys.argv[1:]]
     print(f"1..{len(wanted)}", flush=True)
     failed = 0
-    try:
-        with fixture() as shared:
-            for number, function in enumerate(wanted, 1):
-                failed += not _run_case(number, function, shared)
-    finally:
-        for mount in list(_mounts):
-            mount.abandon()
+    with _temporary_files():
+        try:
+            with fixture() as shared:
+                for number, function in enumerate(wanted, 1):
+                    failed += not _run_case(number, function, shared)
+        finally:
+            for mount in list(_mounts):
+                mount.abandon()
     sys.exit(1 if failed else 0)
+
+
+@contextlib.contextmanager
+def _temporary_files():
+    """All that the cases make is in one directory, which goes in the end."""
+    base = tempfile.tempdir = tempfile.mkdtemp(prefix="mailfs-tests-")
+    os.chmod(base, 0o711)  # mail processes of Dovecot have a user of their own
+    try:
+        yield
+    finally:
+        with open("/proc/self/mounts") as mounts:
+            left = [line for line in mounts if line.split()[1].startswith(base + "/")]
+        if left:
+            print("# still mounted: " + "".join(left))
+            sys.exit(1)
+        shutil.rmtree(base, ignore_errors=True)
 
 
 def _run_case(number, function, shared):
