@@ -268,6 +268,13 @@ int bodies_get(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t exp
 	return -1;
 }
 
+bool bodies_has(struct bodies *bodies, uint32_t epoch, uint32_t uid)
+{
+	g_autofree char *path = path_of(bodies, epoch, uid, "");
+
+	return access(path, F_OK) == 0;
+}
+
 int bodies_get_part(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t *ret_received)
 {
 	g_autofree char *path = path_of(bodies, epoch, uid, PART_SUFFIX);

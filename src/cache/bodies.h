@@ -26,6 +26,8 @@ void bodies_close(struct bodies **bodies);
  * if known, else UINT64_MAX; a file of another size is removed and counts as missing. */
 int bodies_get(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t expected,
 	       uint64_t *ret_size);
+/* A complete file is there; its size is not looked at. */
+bool bodies_has(struct bodies *bodies, uint32_t epoch, uint32_t uid);
 /* The same of one that is being fetched: `*ret_received` bytes from its start may be read. The
  * descriptor stays valid when the part becomes complete. */
 int bodies_get_part(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t *ret_received);

@@ -170,52 +170,61 @@ static void on_quota(void *data, const struct store_quota *quota)
 
 /* --- bodies --- */
 
-static bool on_body_begin(void *data, const struct store_job *job)
+static bool on_body_begin(void *data, const struct store_job *job, uint32_t uid)
 {
 	struct engine *engine = data;
 	g_autoptr(GError) error = NULL;
 	uint64_t received;
 
-	if (bodies_part_begin(engine->bodies, job->epoch, job->uid, &received, &error))
+	if (bodies_part_begin(engine->bodies, job->epoch, uid, &received, &error))
 		return true;
 	log_error("%s: %s", engine->account->name, error->message);
 	return false;
 }
 
-static bool on_body_data(void *data, const struct store_job *job, uint64_t offset,
+static bool on_body_data(void *data, const struct store_job *job, uint32_t uid, uint64_t offset,
 			 const void *bytes, size_t len)
 {
 	struct engine *engine = data;
 	g_autoptr(GError) error = NULL;
 
-	if (bodies_part_write(engine->bodies, job->epoch, job->uid, offset, bytes, len, &error))
+	if (bodies_part_write(engine->bodies, job->epoch, uid, offset, bytes, len, &error))
 		return true;
 	log_error("%s: %s", engine->account->name, error->message);
 	return false;
 }
 
-static bool on_body_end(void *data, const struct store_job *job, uint64_t len, bool complete)
+static bool keep_body(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t size)
 {
-	struct engine *engine = data;
 	g_autoptr(GError) error = NULL;
-	uint64_t size = job->origin + len;
 
-	if (!index_message_write_has(engine->index, job->epoch, job->uid)) {
-		bodies_part_discard(engine->bodies, job->epoch, job->uid);
-		return true;
-	}
-	if (!complete) {
-		bodies_part_publish(engine->bodies, job->epoch, job->uid, size);
-		return true;
-	}
-	if (!bodies_part_commit(engine->bodies, job->epoch, job->uid, size, &error)) {
+	if (!bodies_part_commit(engine->bodies, epoch, uid, size, &error)) {
 		log_error("%s: %s", engine->account->name, error->message);
 		return false;
 	}
 	/* Not an event: a reader under way must be answered before the kernel hears of another
 	 * size. */
-	index_message_size(engine->index, job->epoch, job->uid, size);
+	index_message_size(engine->index, epoch, uid, size);
 	bodies_evict(engine->bodies);
+	return true;
+}
+
+static bool on_body_end(void *data, const struct store_job *job, uint32_t uid, uint64_t len,
+			bool complete)
+{
+	struct engine *engine = data;
+	uint64_t size = job->origin + len;
+
+	if (!index_message_write_has(engine->index, job->epoch, uid)) {
+		bodies_part_discard(engine->bodies, job->epoch, uid);
+	} else if (!complete) {
+		bodies_part_publish(engine->bodies, job->epoch, uid, size);
+	} else if (!keep_body(engine, job->epoch, uid, size)) {
+		return false;
+	}
+	/* Readers of a batch do not wait for its end. */
+	if (job->batch)
+		needs_settle(engine, NEED_BODY, job->epoch, uid, 0);
 	return true;
 }
 

@@ -23,13 +23,13 @@ bool body_is_met(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t u
 	return true;
 }
 
-static bool is_under_way(struct engine *engine, uint32_t epoch, uint32_t uid)
+bool body_is_under_way(struct engine *engine, uint32_t epoch, uint32_t uid)
 {
 	return g_hash_table_contains(engine->fetching,
 				     &(struct need){.kind = NEED_BODY, .id = epoch, .uid = uid});
 }
 
-static void set_under_way(struct engine *engine, uint32_t epoch, uint32_t uid, bool on)
+void body_set_under_way(struct engine *engine, uint32_t epoch, uint32_t uid, bool on)
 {
 	struct need key = {.kind = NEED_BODY, .id = epoch, .uid = uid};
 
@@ -45,7 +45,7 @@ static bool take_hint(void *data, const struct message_row *row)
 	return false;
 }
 
-static struct store_job *body_job(struct engine *engine, uint32_t epoch, uint32_t uid)
+struct store_job *body_job(struct engine *engine, uint32_t epoch, uint32_t uid)
 {
 	struct folder_row row;
 	struct store_job *job;
@@ -73,14 +73,14 @@ void body_fetch(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t up
 {
 	struct store_job *job;
 
-	if (is_under_way(engine, epoch, uid))
+	if (body_is_under_way(engine, epoch, uid))
 		return;
 	job = body_job(engine, epoch, uid);
 	if (!job) {
 		needs_settle(engine, NEED_BODY, epoch, uid, ESTALE);
 		return;
 	}
-	set_under_way(engine, epoch, uid, true);
+	body_set_under_way(engine, epoch, uid, true);
 	lane_queue(engine, LANE_BODY, job);
 }
 
@@ -88,7 +88,11 @@ void body_done(struct engine *engine, struct store_job *job, const GError *error
 {
 	const struct need *need;
 
-	set_under_way(engine, job->epoch, job->uid, false);
+	if (job->batch) {
+		ahead_done(engine, job, error);
+		return;
+	}
+	body_set_under_way(engine, job->epoch, job->uid, false);
 	if (error) {
 		if (job->window == 0 || g_error_matches(error, MAILFS_ERROR, ERROR_GONE) ||
 		    g_error_matches(error, MAILFS_ERROR, ERROR_STALE))

@@ -233,6 +233,8 @@ struct engine *engine_new(const struct engine_config *config, const struct engin
 	engine->touched = g_hash_table_new(NULL, NULL);
 	engine->reports = report_array_new();
 	engine->shared.needs = g_array_new(FALSE, FALSE, sizeof(struct need));
+	engine->shared.opened = g_hash_table_new(NULL, NULL);
+	engine->shared.triggers = g_hash_table_new(NULL, NULL);
 	engine->shared.ages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	engine->shared.state_since_ns = clock_wall_ns();
 	lanes_init(engine);
@@ -273,6 +275,8 @@ void engine_free(struct engine **ret_engine)
 	g_hash_table_unref(engine->pending);
 	g_array_unref(engine->shared.needs);
 	g_hash_table_unref(engine->shared.ages);
+	g_hash_table_unref(engine->shared.opened);
+	g_hash_table_unref(engine->shared.triggers);
 	g_clear_error(&engine->shared.first_error);
 	g_free(engine->shared.description);
 	g_free(engine->shared.last_error);

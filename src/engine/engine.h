@@ -55,6 +55,8 @@ void engine_free(struct engine **engine);
 /* --- any thread --- */
 
 void engine_need(struct engine *engine, const struct need *need);
+/* A reader opened this message: readers in order are read ahead for. */
+void engine_opened(struct engine *engine, uint32_t epoch, uint32_t uid);
 /* At most poll seconds old. Asking counts as use: folders in use are polled. */
 bool engine_folder_is_fresh(struct engine *engine, uint32_t folder);
 bool engine_folders_are_fresh(struct engine *engine);

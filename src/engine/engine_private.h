@@ -16,14 +16,19 @@
 #define ENGINE_DEMAND_MS 5000 /* a need may cut the back-off short this long after the last try */
 #define ENGINE_RETRY_MS 1000  /* the first back-off; doubles to the next */
 #define ENGINE_RETRY_MAX_MS 600000
-#define ENGINE_REFUSED_MS 60000	    /* a refused login is tried once more */
-#define ENGINE_TRIES 2		    /* of a job, over connections */
-#define ENGINE_IN_USE_MS 600000	    /* a folder looked at is polled for so long */
-#define ENGINE_POLLED 20	    /* folders polled at most */
-#define ENGINE_PROBE_MS 540000	    /* an idle connection says NOOP */
-#define ENGINE_CHANGED_MS 1000	    /* a changing folder is refreshed no more often */
-#define ENGINE_STABLE_MS 5000	    /* a connection that lived so long was no failure */
-#define ENGINE_WINDOW (1024 * 1024) /* bytes; messages up to that size are fetched whole */
+#define ENGINE_REFUSED_MS 60000 /* a refused login is tried once more */
+#define ENGINE_TRIES 2		/* of a job, over connections */
+#define ENGINE_IN_USE_MS 600000 /* a folder looked at is polled for so long */
+#define ENGINE_POLLED 20	/* folders polled at most */
+#define ENGINE_PROBE_MS 540000	/* an idle connection says NOOP */
+#define ENGINE_CHANGED_MS 1000	/* a changing folder is refreshed no more often */
+#define ENGINE_STABLE_MS 5000	/* a connection that lived so long was no failure */
+#define ENGINE_AHEAD_MIN 8	/* messages fetched ahead at first; doubles to */
+#define ENGINE_AHEAD_MAX 256
+#define ENGINE_AHEAD_BYTES (4 * 1024 * 1024) /* and no more than that */
+#define ENGINE_AHEAD_SIZE (256 * 1024)	     /* of a message that is fetched ahead */
+#define ENGINE_OPENED 16384		     /* messages remembered as opened */
+#define ENGINE_WINDOW (1024 * 1024)	     /* bytes; messages up to that size are fetched whole */
 
 enum lane_id { LANE_LIST, LANE_BODY, LANES };
 
@@ -68,7 +73,9 @@ struct shared {
 	bool reconnect;
 	bool settled_first; /* the first attempt ended */
 	GError *first_error;
-	GHashTable *ages; /* folder -> struct folder_age; INDEX_ROOT: the folder list */
+	GHashTable *opened;   /* set of messages opened lately (ahead.c) */
+	GHashTable *triggers; /* set of messages whose opening asks for more */
+	GHashTable *ages;     /* folder -> struct folder_age; INDEX_ROOT: the folder list */
 	enum account_state state;
 	int64_t state_since_ns;
 	int64_t busy_ms[LANES];
@@ -103,6 +110,8 @@ struct engine {
 	GHashTable *pending;  /* need -> itself, of struct need */
 	GHashTable *fetching; /* set of body needs with a job */
 	GHashTable *folders;  /* id -> struct folder_state */
+	uint32_t ahead_epoch; /* the folder that is read in order */
+	unsigned ahead;	      /* messages fetched ahead at a time */
 	bool listing;	      /* a LIST is queued or running */
 	bool polling;	      /* a STATUS is */
 	bool start_settled;   /* the first listing came: tell after the commit */
@@ -169,6 +178,18 @@ void folder_set_fresh(struct engine *engine, uint32_t id, int64_t at_ms);
 void body_fetch(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto);
 void body_done(struct engine *engine, struct store_job *job, const GError *error);
 bool body_is_met(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto);
+
+/* A job for this message, or NULL if it is unknown. */
+struct store_job *body_job(struct engine *engine, uint32_t epoch, uint32_t uid);
+/* A job that will bring it is queued or running. */
+void body_set_under_way(struct engine *engine, uint32_t epoch, uint32_t uid, bool on);
+bool body_is_under_way(struct engine *engine, uint32_t epoch, uint32_t uid);
+
+/* ahead.c */
+/* A reader waits for this message. */
+void ahead_missed(struct engine *engine, uint32_t epoch, uint32_t uid);
+void ahead_fetch(struct engine *engine, uint32_t epoch, uint32_t uid);
+void ahead_done(struct engine *engine, struct store_job *job, const GError *error);
 
 /* apply.c */
 extern const struct store_sink engine_sink;

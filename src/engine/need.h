@@ -9,6 +9,7 @@ enum need_kind {
 	NEED_FOLDERS, /* the list of folders, at most poll seconds old */
 	NEED_FOLDER,  /* folder `id`: its messages, at most poll seconds old */
 	NEED_BODY,    /* epoch `id`, message `uid`: its first `upto` bytes, or all */
+	NEED_AHEAD,   /* the messages behind it, soon: a wish, never settled */
 };
 
 struct need {

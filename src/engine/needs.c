@@ -68,12 +68,33 @@ static bool take_folders(struct engine *engine, const struct need *need)
 	return false;
 }
 
+static void start(struct engine *engine, const struct need *need)
+{
+	switch (need->kind) {
+	case NEED_FOLDERS:
+		folders_list(engine);
+		break;
+	case NEED_FOLDER:
+		folder_refresh(engine, need->id);
+		break;
+	default:
+		body_fetch(engine, need->id, need->uid, need->upto);
+		ahead_missed(engine, need->id, need->uid);
+		break;
+	}
+}
+
 void needs_take(struct engine *engine, const struct need *need)
 {
-	bool wanted = need->kind == NEED_FOLDERS  ? take_folders(engine, need)
-		      : need->kind == NEED_FOLDER ? take_folder(engine, need)
-						  : take_body(engine, need);
+	bool wanted;
 
+	if (need->kind == NEED_AHEAD) {
+		ahead_fetch(engine, need->id, need->uid);
+		return;
+	}
+	wanted = need->kind == NEED_FOLDERS  ? take_folders(engine, need)
+		 : need->kind == NEED_FOLDER ? take_folder(engine, need)
+					     : take_body(engine, need);
 	if (!wanted)
 		return;
 	lanes_demand(engine);
@@ -82,12 +103,7 @@ void needs_take(struct engine *engine, const struct need *need)
 		return;
 	}
 	remember(engine, need);
-	if (need->kind == NEED_FOLDERS)
-		folders_list(engine);
-	else if (need->kind == NEED_FOLDER)
-		folder_refresh(engine, need->id);
-	else
-		body_fetch(engine, need->id, need->uid, need->upto);
+	start(engine, need);
 }
 
 void needs_settle(struct engine *engine, enum need_kind kind, uint32_t id, uint32_t uid, int error)

@@ -15,5 +15,6 @@ void store_job_free(struct store_job **job)
 	g_free((*job)->name);
 	g_clear_pointer(&(*job)->names, g_ptr_array_unref);
 	g_clear_pointer(&(*job)->folders, g_array_unref);
+	g_clear_pointer(&(*job)->batch, g_array_unref);
 	g_clear_pointer(job, g_free);
 }

@@ -63,6 +63,11 @@ struct store_known {
 	bool verify; /* the number of messages was wrong: find out which exist */
 };
 
+struct store_item {
+	uint32_t uid;
+	uint64_t size_hint;
+};
+
 struct store_job {
 	enum store_job_kind kind;
 	uint32_t folder;	  /* the engine's number of it, given back in facts */
@@ -70,11 +75,14 @@ struct store_job {
 	struct store_known known; /* REFRESH; BODY: uidvalidity alone, another one is ERROR_STALE */
 	GPtrArray *names;	  /* STATUS: of char * */
 	GArray *folders;	  /* STATUS: of uint32_t, beside `names` */
-	/* BODY */
+	/* BODY of one message */
 	uint32_t uid;
 	uint64_t origin;    /* first byte wanted */
 	uint64_t window;    /* bytes wanted; 0: the whole message, with origin 0 */
 	uint64_t size_hint; /* RFC822.SIZE: a body of another length is looked at twice */
+	/* BODY of many small ones, as far as the server plays along: those that do not come as
+	 * announced are left out. Of struct store_item, by ascending UID; NULL: one message. */
+	GArray *batch;
 	/* the engine's own */
 	unsigned tries;
 	uint32_t epoch;
@@ -129,13 +137,14 @@ struct store_sink {
 	/* Something happened in the open folder that only a refresh can tell. */
 	void (*changed)(void *data, uint32_t folder);
 	void (*quota)(void *data, const struct store_quota *quota);
-	/* Bytes of the message, not yet verified. False fails the job: the disk is full. */
-	bool (*body_begin)(void *data, const struct store_job *job);
-	bool (*body_data)(void *data, const struct store_job *job, uint64_t offset,
+	/* Bytes of message `uid`, not yet verified. False fails it: the disk is full. */
+	bool (*body_begin)(void *data, const struct store_job *job, uint32_t uid);
+	bool (*body_data)(void *data, const struct store_job *job, uint32_t uid, uint64_t offset,
 			  const void *bytes, size_t len);
-	/* [origin, origin + len) is verified; `complete`: the message ends there. Not called on
-	 * failure. */
-	bool (*body_end)(void *data, const struct store_job *job, uint64_t len, bool complete);
+	/* [origin, origin + len) is verified; `complete`: the message ends there. Not called for a
+	 * message that failed. */
+	bool (*body_end)(void *data, const struct store_job *job, uint32_t uid, uint64_t len,
+			 bool complete);
 	/* `error` is NULL on success. The job is the engine's again. */
 	void (*done)(void *data, struct store_job *job, const GError *error);
 };

@@ -131,6 +131,7 @@ int tree_file_open_message(const struct visit *visit, uint64_t node, struct tree
 
 	if (!message_get_facts(visit->view, tree_node_epoch(node), node_low(node), &facts))
 		return ESTALE;
+	engine_opened(visit->tree->config.engine, tree_node_epoch(node), node_low(node));
 	file = file_new(FILE_PART, -1);
 	file->epoch = tree_node_epoch(node);
 	file->uid = node_low(node);

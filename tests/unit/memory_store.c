@@ -18,6 +18,7 @@ void memory_reset(void)
 	pthread_mutex_lock(&memory.lock);
 	memset(memory.folders, 0, sizeof(memory.folders));
 	memory.folder_count = memory.connections = memory.die_after = memory.verifies = 0;
+	memory.batched = 0;
 	memory.refuse = 0;
 	memory.hang = false;
 	memset(memory.jobs, 0, sizeof(memory.jobs));
@@ -166,29 +167,58 @@ static void run_status(struct store *store, const struct store_job *job)
 	}
 }
 
-static void send_body(struct store *store, const struct store_job *job, const char *body)
+static void send_body(struct store *store, const struct store_job *job,
+		      const struct memory_message *message)
 {
-	size_t len = strlen(body);
+	size_t len = strlen(message->body);
 	size_t start = MIN(job->origin, len);
 	size_t count = job->window ? MIN(job->window, len - start) : len;
 
-	store->sink->body_begin(store->data, job);
-	store->sink->body_data(store->data, job, job->origin, body + start, count);
-	store->sink->body_end(store->data, job, count, job->window == 0 || count < job->window);
+	store->sink->body_begin(store->data, job, message->uid);
+	store->sink->body_data(store->data, job, message->uid, job->origin, message->body + start,
+			       count);
+	store->sink->body_end(store->data, job, message->uid, count,
+			      job->window == 0 || count < job->window);
+}
+
+static const struct memory_message *find_message(const struct memory_folder *folder, uint32_t uid)
+{
+	for (unsigned i = 0; i < folder->count; i++) {
+		if (folder->messages[i].uid == uid)
+			return &folder->messages[i];
+	}
+	return NULL;
+}
+
+static void run_batch(struct store *store, const struct store_job *job,
+		      const struct memory_folder *folder)
+{
+	for (unsigned i = 0; i < job->batch->len; i++) {
+		const struct store_item *item = &g_array_index(job->batch, struct store_item, i);
+		const struct memory_message *message = find_message(folder, item->uid);
+
+		memory.batched++;
+		if (message && strlen(message->body) == item->size_hint)
+			send_body(store, job, message);
+	}
 }
 
 static GError *run_body(struct store *store, const struct store_job *job,
 			const struct memory_folder *folder)
 {
+	const struct memory_message *message;
+
 	if (folder->uidvalidity != job->known.uidvalidity)
 		return g_error_new(MAILFS_ERROR, ERROR_STALE, "replaced");
-	for (unsigned i = 0; i < folder->count; i++) {
-		if (folder->messages[i].uid != job->uid)
-			continue;
-		send_body(store, job, folder->messages[i].body);
+	if (job->batch) {
+		run_batch(store, job, folder);
 		return NULL;
 	}
-	return g_error_new(MAILFS_ERROR, ERROR_GONE, "gone");
+	message = find_message(folder, job->uid);
+	if (!message)
+		return g_error_new(MAILFS_ERROR, ERROR_GONE, "gone");
+	send_body(store, job, message);
+	return NULL;
 }
 
 static GError *run_job(struct store *store, const struct store_job *job)

@@ -35,6 +35,7 @@ struct memory_account {
 	unsigned connections;
 	unsigned jobs[STORE_PROBE + 1];
 	unsigned verifies;
+	unsigned batched; /* messages asked for in batches */
 };
 
 /* The account that connections reach; set before the engine starts. */

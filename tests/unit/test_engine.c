@@ -384,6 +384,78 @@ static void test_connection_lost(void)
 	fixture_close(&fix);
 }
 
+/* Opened and waited for, as a reader does. */
+static void read_message(struct fixture *fix, uint32_t epoch, uint32_t uid)
+{
+	engine_opened(fix->engine, epoch, uid);
+	g_assert_cmpint(ask(fix, NEED_BODY, epoch, uid, UINT64_MAX), ==, 0);
+}
+
+static struct folder_row fill_inbox(struct fixture *fix, unsigned count)
+{
+	struct memory_folder *inbox = memory_folder_add("INBOX", 7);
+
+	for (unsigned uid = 1; uid <= count; uid++)
+		memory_message_add(inbox, uid, "a", "body");
+	fixture_start(fix);
+	g_assert_cmpint(ask(fix, NEED_FOLDER, folder_id(fix, "INBOX"), 0, 0), ==, 0);
+	return folder(fix, "INBOX");
+}
+
+static void test_read_in_order(void)
+{
+	struct fixture fix;
+	struct folder_row row;
+	unsigned commands;
+
+	fixture_open(&fix);
+	row = fill_inbox(&fix, 60);
+	for (uint32_t uid = 1; uid <= 60; uid++) {
+		read_message(&fix, row.epoch, uid);
+		assert_body(&fix, row.epoch, uid, "body");
+	}
+	commands = jobs(STORE_BODY);
+	g_assert_cmpuint(commands, <=, 8);
+	g_assert_cmpuint(memory.batched, <=, 60);
+	folder_row_clear(&row);
+	fixture_close(&fix);
+}
+
+static void test_read_at_random(void)
+{
+	static const uint32_t uids[] = {50, 30, 10, 40, 20, 60};
+	struct fixture fix;
+	struct folder_row row;
+
+	fixture_open(&fix);
+	row = fill_inbox(&fix, 60);
+	for (unsigned i = 0; i < G_N_ELEMENTS(uids); i++)
+		read_message(&fix, row.epoch, uids[i]);
+	g_assert_cmpuint(memory.batched, ==, 0);
+	g_assert_cmpuint(jobs(STORE_BODY), ==, G_N_ELEMENTS(uids));
+	folder_row_clear(&row);
+	fixture_close(&fix);
+}
+
+/* What a batch leaves out comes by itself to who waits for it. */
+static void test_read_ahead_left_out(void)
+{
+	struct fixture fix;
+	struct folder_row row;
+	struct memory_folder *inbox = memory.folders;
+
+	fixture_open(&fix);
+	row = fill_inbox(&fix, 12);
+	pthread_mutex_lock(&memory.lock);
+	inbox->messages[5].body = "longer than told";
+	pthread_mutex_unlock(&memory.lock);
+	for (uint32_t uid = 1; uid <= 12; uid++)
+		read_message(&fix, row.epoch, uid);
+	assert_body(&fix, row.epoch, 6, "longer than told");
+	folder_row_clear(&row);
+	fixture_close(&fix);
+}
+
 static void assert_start_fails(int code)
 {
 	struct fixture fix;
@@ -458,6 +530,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine/uidvalidity", test_uidvalidity);
 	g_test_add_func("/engine/lying-size", test_lying_size);
 	g_test_add_func("/engine/connection-lost", test_connection_lost);
+	g_test_add_func("/engine/read-in-order", test_read_in_order);
+	g_test_add_func("/engine/read-at-random", test_read_at_random);
+	g_test_add_func("/engine/read-ahead-left-out", test_read_ahead_left_out);
 	g_test_add_func("/engine/start-fails", test_start_fails);
 	g_test_add_func("/engine/stop-while-hanging", test_stop_while_hanging);
 	g_test_add_func("/engine/folder-vanishes", test_folder_vanishes);

@@ -46,6 +46,10 @@ void engine_need(struct engine *engine, const struct need *need)
 	pthread_mutex_unlock(&engine->lock);
 }
 
+void engine_opened(struct engine *engine, uint32_t epoch, uint32_t uid)
+{
+}
+
 bool engine_folder_is_fresh(struct engine *engine, uint32_t folder)
 {
 	return engine->folder_fresh;

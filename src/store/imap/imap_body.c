@@ -20,7 +20,8 @@ static void complete(struct imap_job *job)
 	bool end = wanted->window == 0 || job->len == 0 ||
 		   (job->len < wanted->window && wanted->origin + job->len == wanted->size_hint);
 
-	if (!job->error && !job->store->sink->body_end(job->store->data, wanted, job->len, end))
+	if (!job->error &&
+	    !job->store->sink->body_end(job->store->data, wanted, wanted->uid, job->len, end))
 		fail(job, ERROR_IO, "the cache cannot hold it");
 	imap_store_finish(job);
 }
@@ -67,8 +68,6 @@ static void fetched(void *data, const struct imap_response *tagged)
 	g_autofree char *what =
 		g_strdup_printf("cannot read message %u of %s", job->job->uid, job->job->name);
 
-	if (job->store->body == job)
-		job->store->body = NULL;
 	if (imap_store_answered(job, tagged, what) && !job->got)
 		fail(job, ERROR_GONE, "the server sent nothing");
 	if (!tagged)
@@ -79,24 +78,61 @@ static void fetched(void *data, const struct imap_response *tagged)
 		complete(job);
 }
 
-static void body_opened(struct imap_job *job)
+static void batch_fetched(void *data, const struct imap_response *tagged)
 {
-	struct store *store = job->store;
-	const struct store_job *wanted = job->job;
-	struct imap_command *command;
+	struct imap_job *job = data;
 
-	if (store->box.uidvalidity != wanted->known.uidvalidity) {
-		fail(job, ERROR_STALE, "its folder was replaced on the server");
+	imap_store_answered(job, tagged, "cannot read messages");
+	if (tagged)
 		imap_store_finish(job);
-		return;
+}
+
+static void send_batch(struct imap_job *job)
+{
+	const GArray *batch = job->job->batch;
+	g_autoptr(GString) uids = g_string_new(NULL);
+	struct imap_command *command;
+	struct seqset set = {0};
+
+	for (unsigned i = 0; i < batch->len; i++) {
+		uint32_t uid = g_array_index(batch, struct store_item, i).uid;
+
+		seqset_add(&set, uid, uid);
 	}
-	command = imap_command_new("UID FETCH %u (UID BODY.PEEK[]", wanted->uid);
+	seqset_format(&set, uids);
+	seqset_clear(&set);
+	command = imap_command_new("UID FETCH %s (UID BODY.PEEK[])", uids->str);
+	imap_store_send(job, &command, false, batch_fetched);
+}
+
+static void send_single(struct imap_job *job)
+{
+	const struct store_job *wanted = job->job;
+	struct imap_command *command =
+		imap_command_new("UID FETCH %u (UID BODY.PEEK[]", wanted->uid);
+
 	if (wanted->window > 0)
 		imap_command_text(command, "<%" G_GUINT64_FORMAT ".%" G_GUINT64_FORMAT ">",
 				  wanted->origin, wanted->window);
 	imap_command_text(command, ")");
-	job->expunges = store->expunges;
 	imap_store_send(job, &command, false, fetched);
+}
+
+static void body_opened(struct imap_job *job)
+{
+	struct store *store = job->store;
+
+	job->expunges = store->expunges;
+	if (store->box.uidvalidity != job->job->known.uidvalidity) {
+		fail(job, ERROR_STALE, "its folder was replaced on the server");
+		imap_store_finish(job);
+	} else if (!job->job->batch) {
+		send_single(job);
+	} else if (!store->uid_late) {
+		send_batch(job);
+	} else {
+		imap_store_finish(job); /* whose bodies they are could not be told */
+	}
 }
 
 void imap_body_start(struct imap_job *job)
@@ -113,16 +149,51 @@ void imap_body_start(struct imap_job *job)
 
 /* --- what arrives --- */
 
+static const struct store_item *batch_item(const struct imap_job *job, uint32_t uid)
+{
+	const GArray *batch = job->job->batch;
+
+	for (unsigned i = 0; batch && i < batch->len; i++) {
+		const struct store_item *item = &g_array_index(batch, struct store_item, i);
+
+		if (item->uid == uid)
+			return item;
+	}
+	return NULL;
+}
+
+static bool is_for(const struct imap_job *job, uint32_t uid)
+{
+	if (job->job->kind != STORE_BODY || job->commands == 0)
+		return false;
+	if (job->job->batch)
+		return batch_item(job, uid) != NULL;
+	return !job->got && (uid == 0 || job->job->uid == uid);
+}
+
 static struct imap_job *body_of_uid(struct store *store, uint32_t uid)
 {
 	for (GList *link = store->jobs.head; link; link = link->next) {
-		struct imap_job *job = link->data;
-
-		if (job->job->kind == STORE_BODY && job->commands > 0 && !job->got &&
-		    (uid == 0 || job->job->uid == uid))
-			return job;
+		if (is_for(link->data, uid))
+			return link->data;
 	}
 	return NULL;
+}
+
+static void begin(struct imap_job *job, uint64_t size)
+{
+	struct store *store = job->store;
+	const struct store_job *wanted = job->job;
+
+	store->body_failed =
+		size > LIMIT_MESSAGE_SIZE || (wanted->window > 0 && size > wanted->window);
+	if (store->body_failed && !wanted->batch)
+		fail(job, ERROR_LIMIT, "the server sends more than was asked for");
+	if (store->body_failed || store->sink->body_begin(store->data, wanted, store->body_uid))
+		return;
+	store->body_failed = true;
+	if (!wanted->batch)
+		fail(job, ERROR_IO, "the cache cannot hold it");
 }
 
 void imap_body_begin(struct store *store, uint32_t uid, uint64_t size)
@@ -132,28 +203,27 @@ void imap_body_begin(struct store *store, uint32_t uid, uint64_t size)
 	if (uid == 0)
 		store->uid_late = true;
 	store->body = job;
-	store->body_offset = job ? job->job->origin : 0;
+	store->body_len = 0;
 	if (!job)
 		return;
-	job->len = 0;
-	if (size > LIMIT_MESSAGE_SIZE || (job->job->window > 0 && size > job->job->window))
-		fail(job, ERROR_LIMIT, "the server sends more than was asked for");
-	else if (!store->sink->body_begin(store->data, job->job))
-		fail(job, ERROR_IO, "the cache cannot hold it");
+	store->body_uid = job->job->batch ? uid : job->job->uid;
+	begin(job, size);
 }
 
 void imap_body_data(struct store *store, const uint8_t *bytes, size_t len)
 {
 	struct imap_job *job = store->body;
 
-	if (!job || job->error)
+	if (!job || store->body_failed)
 		return;
-	if (!store->sink->body_data(store->data, job->job, store->body_offset, bytes, len)) {
-		fail(job, ERROR_IO, "the cache cannot hold it");
+	if (store->sink->body_data(store->data, job->job, store->body_uid,
+				   job->job->origin + store->body_len, bytes, len)) {
+		store->body_len += len;
 		return;
 	}
-	store->body_offset += len;
-	job->len += len;
+	store->body_failed = true;
+	if (!job->job->batch)
+		fail(job, ERROR_IO, "the cache cannot hold it");
 }
 
 static void take_inline(struct store *store, const struct imap_fetch *fetch)
@@ -166,6 +236,16 @@ static void take_inline(struct store *store, const struct imap_fetch *fetch)
 		imap_body_data(store, bytes, len);
 }
 
+static void take_batched(struct imap_job *job, const struct imap_fetch *fetch)
+{
+	struct store *store = job->store;
+	const struct store_item *item = batch_item(job, fetch->uid);
+
+	if (item && !fetch->body_nil && store->body_len == item->size_hint &&
+	    job->expunges == store->expunges)
+		store->sink->body_end(store->data, job->job, item->uid, store->body_len, true);
+}
+
 void imap_body_fetch(struct store *store, const struct imap_fetch *fetch)
 {
 	struct imap_job *job;
@@ -174,14 +254,30 @@ void imap_body_fetch(struct store *store, const struct imap_fetch *fetch)
 		take_inline(store, fetch);
 	job = store->body;
 	store->body = NULL;
-	if (!job || job->job->uid != fetch->uid || !(fetch->items & IMAP_FETCH_UID))
+	if (!job || store->body_failed || !(fetch->items & IMAP_FETCH_UID) ||
+	    store->body_uid != fetch->uid)
 		return;
+	if (job->job->batch) {
+		take_batched(job, fetch);
+		return;
+	}
 	/* NIL for a whole message means that there is none; for a window, that it ended before. */
 	if (fetch->body_nil && job->job->window == 0)
 		return;
 	if (fetch->body_partial && fetch->body_origin != job->job->origin)
 		return;
 	job->got = true;
+	job->len = store->body_len;
+}
+
+void imap_body_seen(struct store *store, uint32_t uid)
+{
+	for (GList *link = store->jobs.head; link; link = link->next) {
+		struct imap_job *job = link->data;
+
+		if (job->job->kind == STORE_BODY && !job->job->batch && job->job->uid == uid)
+			job->still_there = true;
+	}
 }
 
 void imap_body_vanished(struct store *store, const struct seqset *uids)
@@ -189,7 +285,10 @@ void imap_body_vanished(struct store *store, const struct seqset *uids)
 	for (GList *link = store->jobs.head; link; link = link->next) {
 		struct imap_job *job = link->data;
 
-		if (job->job->kind == STORE_BODY && seqset_contains(uids, job->job->uid))
+		if (job->job->kind == STORE_BODY && !job->job->batch &&
+		    seqset_contains(uids, job->job->uid))
 			fail(job, ERROR_GONE, "it was expunged");
 	}
+	if (store->body && seqset_contains(uids, store->body_uid))
+		store->body_failed = true;
 }

@@ -101,9 +101,8 @@ static void fetched(struct store *store, const struct imap_response *response)
 		imap_body_fetch(store, fetch);
 	} else if (job && job->job->kind == STORE_REFRESH && (fetch->items & IMAP_FETCH_UID)) {
 		imap_refresh_fetch(job, fetch);
-	} else if (job && job->job->kind == STORE_BODY && (fetch->items & IMAP_FETCH_UID) &&
-		   fetch->uid == job->job->uid) {
-		job->still_there = true;
+	} else if (fetch->items & IMAP_FETCH_UID) {
+		imap_body_seen(store, fetch->uid);
 	}
 	if (!(fetch->items & IMAP_FETCH_FLAGS))
 		return;

@@ -55,9 +55,12 @@ struct store {
 	unsigned expunges;    /* seen, of the kind that names no UID */
 	GHashTable *flags_ms; /* folder -> when all its flags were fetched last */
 
-	struct imap_job *body; /* whose literal is arriving */
-	uint64_t body_offset;
-	bool uid_late; /* the server sends UID behind the body: one at a time */
+	/* The literal that is arriving. */
+	struct imap_job *body; /* whose it is; NULL: nobody's */
+	uint32_t body_uid;
+	uint64_t body_len; /* so far */
+	bool body_failed;  /* the sink could not take it */
+	bool uid_late;	   /* the server sends UID behind the body: one at a time */
 };
 
 /* Sends for a job; `done` gets the struct imap_job. Counts it as in flight. */
@@ -91,4 +94,6 @@ void imap_body_start(struct imap_job *job);
 void imap_body_begin(struct store *store, uint32_t uid, uint64_t size);
 void imap_body_data(struct store *store, const uint8_t *bytes, size_t len);
 void imap_body_fetch(struct store *store, const struct imap_fetch *fetch);
+/* A FETCH without a body: the answer to a second look. */
+void imap_body_seen(struct store *store, uint32_t uid);
 void imap_body_vanished(struct store *store, const struct seqset *uids);
