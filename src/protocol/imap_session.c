@@ -75,11 +75,9 @@ static void trace_response(const struct imap_session *session)
 
 	if (!session->trace)
 		return;
-	line = imap_trace_response((const char *)buf_data(text), buf_len(text));
-	if (session->echo)
-		session->trace(session->trace_data, 'S', "...");
-	else
-		session->trace(session->trace_data, 'S', line);
+	line = session->echo ? g_strdup("...")
+			     : imap_trace_response((const char *)buf_data(text), buf_len(text));
+	session->trace(session->trace_data, 'S', line);
 }
 
 static void take_bye(struct imap_session *session, const struct imap_response *response)
@@ -155,6 +153,17 @@ static void take_response(struct imap_session *session, const struct imap_respon
 
 /* ---- Frames ---- */
 
+/* Takes `error`, which shows how the response begins. */
+static void fail_response(struct imap_session *session, GError *error)
+{
+	if (session->echo) {
+		g_free(error->message);
+		error->message = g_strdup("the server's answer makes no sense, and repeats the "
+					  "password");
+	}
+	imap_session_fail_with(session, error);
+}
+
 static void frame_response(struct imap_session *session)
 {
 	const struct buf *text = &session->frame.text;
@@ -167,7 +176,7 @@ static void frame_response(struct imap_session *session)
 	trace_response(session);
 	if (!imap_response_parse((const char *)buf_data(text), buf_len(text), body_size, &response,
 				 &error)) {
-		imap_session_fail_with(session, error);
+		fail_response(session, error);
 		return;
 	}
 	take_response(session, &response);
