@@ -1,6 +1,5 @@
 #include "protocol/imap_code.h"
 
-#include "base/error.h"
 #include "base/limits.h"
 #include "base/number.h"
 #include "base/text.h"
@@ -191,7 +190,7 @@ void imap_code_parse(struct imap_cursor *cursor, struct imap_response *response)
 	response->text = text_clean(cursor->at, cursor->end - cursor->at, TEXT_MAX);
 }
 
-static enum mailfs_error code_error(const struct imap_response *response)
+enum mailfs_error imap_code_error(const struct imap_response *response)
 {
 	const char *name = response->code_name;
 	const struct code_row *row = name ? code_find(name, strlen(name)) : NULL;
@@ -207,5 +206,5 @@ GError *imap_response_error(const struct imap_response *response, const char *wh
 
 	if (!text)
 		text = response->code_name ? response->code_name : "refused by the server";
-	return g_error_new(MAILFS_ERROR, (int)code_error(response), "%s: %s", what, text);
+	return g_error_new(MAILFS_ERROR, (int)imap_code_error(response), "%s: %s", what, text);
 }

@@ -1,8 +1,12 @@
 /* The text of a status response: "[CODE arguments] text". */
 #pragma once
 
+#include "base/error.h"
 #include "protocol/imap_response.h"
 #include "protocol/imap_token.h"
+
+/* What a NO with its code means; ERROR_SERVER if that is nothing in particular. */
+enum mailfs_error imap_code_error(const struct imap_response *response);
 
 /* From the cursor to the end. Never fails: a code that makes no sense is IMAP_CODE_OTHER. */
 void imap_code_parse(struct imap_cursor *cursor, struct imap_response *response);

@@ -1,5 +1,6 @@
 /* From the greeting to READY: capabilities, STARTTLS, login, ENABLE and ID. Each step sends one
  * thing, and its answer's function takes the next step. */
+#include "protocol/imap_code.h"
 #include "protocol/imap_session_private.h"
 #include "protocol/sasl.h"
 
@@ -64,9 +65,13 @@ static void logged_in(struct imap_session *session)
 
 /* ---- Login ---- */
 
-static bool code_is_temporary(enum imap_code code)
+/* Nothing is said against the password: it may be tried again. */
+static bool refusal_is_temporary(const struct imap_response *response)
 {
-	return code == IMAP_CODE_UNAVAILABLE || code == IMAP_CODE_INUSE || code == IMAP_CODE_LIMIT;
+	enum mailfs_error error = imap_code_error(response);
+
+	return error == ERROR_TEMPORARY || error == ERROR_BUSY ||
+	       response->code == IMAP_CODE_SERVERBUG;
 }
 
 static void login_done(void *data, const struct imap_response *response)
@@ -82,7 +87,7 @@ static void login_done(void *data, const struct imap_response *response)
 	}
 	g_autofree char *text = imap_session_server_text(session, response->text);
 
-	imap_session_fail(session, code_is_temporary(response->code) ? ERROR_TEMPORARY : ERROR_AUTH,
+	imap_session_fail(session, refusal_is_temporary(response) ? ERROR_TEMPORARY : ERROR_AUTH,
 			  "login refused%s", text);
 }
 
