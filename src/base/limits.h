@@ -14,11 +14,11 @@
 #define LIMIT_MESSAGES 2000000 /* a folder */
 #define LIMIT_MESSAGE_SIZE (256ull * 1024 * 1024)
 #define LIMIT_KEYWORDS 64 /* flags beyond the system ones, a message */
+#define LIMIT_KEYWORD 255 /* the name of one */
 #define LIMIT_CAPABILITIES 512
 #define LIMIT_SECRET (16 * 1024)
 #define LIMIT_LOG_RING (1024 * 1024)
 #define LIMIT_CONNECT_MS 30000	      /* TCP, TLS, greeting: each */
 #define LIMIT_CONNECT_SHARE_MS 10000  /* TCP to one of several addresses */
 #define LIMIT_ADDRESSES 16	      /* of a host */
-#define LIMIT_IDLE_MS 30000	      /* a command in flight and not one byte */
 #define LIMIT_JOB_MS (15 * 60 * 1000) /* a job that drips */

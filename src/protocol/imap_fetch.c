@@ -248,14 +248,26 @@ static unsigned flag_system(const struct imap_token *token)
 	return 0;
 }
 
-/* Keywords beyond the cap, and those that hold NUL, are dropped. */
+/* They are kept in lists that are parted by spaces. */
+static bool flag_is_keyword(const struct imap_token *token)
+{
+	if (token->len == 0 || token->len > LIMIT_KEYWORD || token->text[0] == '\\' ||
+	    imap_token_is_nil(token))
+		return false;
+	for (size_t i = 0; i < token->len; i++) {
+		if (token->text[i] == ' ' || g_ascii_iscntrl(token->text[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Keywords beyond the cap, and those that can be none, are dropped. */
 static void flag_add(struct imap_fetch *fetch, const struct imap_token *token)
 {
 	unsigned flag = flag_system(token);
 
 	fetch->flags |= flag;
-	if (flag || token->len == 0 || token->text[0] == '\\' || imap_token_is_nil(token) ||
-	    memchr(token->text, 0, token->len))
+	if (flag || !flag_is_keyword(token))
 		return;
 	if (!fetch->keywords)
 		fetch->keywords = g_ptr_array_new_with_free_func(g_free);

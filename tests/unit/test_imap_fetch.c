@@ -299,6 +299,30 @@ static void test_keywords_limit(void)
 	}
 }
 
+static void test_keyword_limit(void)
+{
+	for (guint n = LIMIT_KEYWORD - 1; n <= LIMIT_KEYWORD + 1; n++) {
+		g_autofree char *name = g_strnfill(n, 'k');
+		g_autofree char *line = g_strdup_printf("* 1 FETCH (FLAGS (%s $x))", name);
+		struct imap_response response = parse(line);
+
+		g_assert_cmpuint(response.fetch.keywords->len, ==, n <= LIMIT_KEYWORD ? 2 : 1);
+		imap_response_clear(&response);
+	}
+}
+
+/* What would be another list of keywords if it were kept. */
+static void test_keyword_odd(void)
+{
+	struct imap_response response =
+		parse("* 1 FETCH (FLAGS (\"a b\" \"c\td\" {3}\r\ne\nf \"g]\" h\xc3\xa9))");
+
+	g_assert_cmpuint(response.fetch.keywords->len, ==, 2);
+	g_assert_cmpstr(response.fetch.keywords->pdata[0], ==, "g]");
+	g_assert_cmpstr(response.fetch.keywords->pdata[1], ==, "h\xc3\xa9");
+	imap_response_clear(&response);
+}
+
 static void test_nesting_limit(void)
 {
 	for (int n = LIMIT_NESTING - 1; n <= LIMIT_NESTING + 1; n++) {
@@ -329,6 +353,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/imap-fetch/streamed-body", test_fetch_streamed_body);
 	g_test_add_func("/imap-fetch/peek-uid", test_peek_uid);
 	g_test_add_func("/imap-fetch/keywords-limit", test_keywords_limit);
+	g_test_add_func("/imap-fetch/keyword-limit", test_keyword_limit);
+	g_test_add_func("/imap-fetch/keyword-odd", test_keyword_odd);
 	g_test_add_func("/imap-fetch/nesting-limit", test_nesting_limit);
 	return g_test_run();
 }
