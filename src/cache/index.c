@@ -237,6 +237,7 @@ struct index *index_open(const char *dir, const char *account, GError **error)
 	index->listed = g_hash_table_new(NULL, NULL);
 	index->ancestors = g_hash_table_new(NULL, NULL);
 	index->folders = -1;
+	index->messages = -1;
 	if (!index_prepare(index, error))
 		index_close(&index);
 	return index;
@@ -305,9 +306,12 @@ void index_write_add(struct index *index, uint32_t epoch, int64_t messages, int6
 	if (index->pending_epoch != epoch) {
 		index_write_flush(index);
 		index->pending_epoch = epoch;
+		index->messages = -1;
 	}
 	index->pending_messages += messages;
 	index->pending_bytes += bytes;
+	if (index->messages >= 0)
+		index->messages += messages;
 }
 
 /* What is in memory must not outlive what it was derived from. */
@@ -322,6 +326,7 @@ static void index_forget_transaction(struct index *index)
 	g_hash_table_remove_all(index->listed);
 	g_hash_table_remove_all(index->ancestors);
 	index->folders = -1;
+	index->messages = -1;
 	index->pending_messages = index->pending_bytes = 0;
 	index->in_transaction = false;
 }

@@ -1,6 +1,6 @@
 /* The index: what is known of folders and messages, in one SQLite database (WAL) in the account's
  * cache directory. Nothing in it is the only copy of anything: a damaged or foreign database is
- * moved away and begun anew, with a log line.
+ * removed and begun anew, with a log line.
  *
  * One writer, the engine thread, which calls the index_*() functions; changes are seen by
  * readers after index_commit(). Readers are struct index_view: one thread at a time each, any
@@ -106,7 +106,8 @@ enum index_change {
 };
 
 /* Inserts, or updates flags and keywords of a known one (size, date and label never change once
- * known). `row->ctime_ns`, `size` and `exact` are ignored. */
+ * known). `row->ctime_ns`, `size` and `exact` are ignored. INDEX_SAME if it would be one more than
+ * LIMIT_MESSAGES. */
 enum index_change index_message_put(struct index *index, uint32_t epoch,
 				    const struct message_row *row, int64_t now_ns);
 /* Flags alone; INDEX_SAME if the UID is unknown. */

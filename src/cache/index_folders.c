@@ -226,6 +226,7 @@ static bool messages_forget(struct index *index, uint32_t epoch)
 
 	if (!delete)
 		return false;
+	index->messages = -1;
 	INDEX_BIND(delete, epoch);
 	return index_db_run(&index->db, delete);
 }

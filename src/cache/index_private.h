@@ -77,6 +77,7 @@ struct index {
 	uint32_t pending_epoch; /* the folder row that lacks these: */
 	int64_t pending_messages;
 	int64_t pending_bytes;
+	int64_t messages; /* of pending_epoch, these too; -1: to be counted */
 };
 
 struct index_view {

@@ -1,5 +1,17 @@
 /* The writer's messages. */
+#include "base/limits.h"
 #include "cache/index_private.h"
+
+static bool epoch_is_full(struct index *index, uint32_t epoch)
+{
+	uint32_t highest;
+
+	/* Makes it the epoch that is counted. */
+	index_write_add(index, epoch, 0, 0);
+	if (index->messages < 0)
+		index->messages = index_messages_count(index, epoch, &highest);
+	return index->messages >= LIMIT_MESSAGES;
+}
 
 enum index_change index_message_put(struct index *index, uint32_t epoch,
 				    const struct message_row *row, int64_t now_ns)
@@ -8,6 +20,9 @@ enum index_change index_message_put(struct index *index, uint32_t epoch,
 
 	if (epoch == 0 || row->uid == 0)
 		return INDEX_SAME;
+	if (epoch_is_full(index, epoch))
+		return index_message_flags(index, epoch, row->uid, row->flags, row->keywords,
+					   now_ns);
 	sqlite3_stmt *insert = index_write_statement(index, SQL_MESSAGE_INSERT);
 
 	if (!insert)

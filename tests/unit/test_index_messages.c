@@ -1,7 +1,10 @@
 #include "index_fixture.h"
 
+#include "base/limits.h"
+
 #include <inttypes.h>
 #include <pthread.h>
+#include <sqlite3.h>
 #include <stdatomic.h>
 
 static void assert_totals(struct fixture *f, uint64_t bytes, uint64_t messages)
@@ -347,6 +350,58 @@ static void test_threads(struct fixture *f, const void *data)
 	}
 }
 
+/* So that nobody has to make two million. */
+static void set_messages(struct fixture *f, uint32_t epoch, unsigned messages)
+{
+	g_autofree char *path = g_build_filename(f->dir, "index.sqlite", NULL);
+	g_autofree char *sql = g_strdup_printf(
+		"UPDATE folder SET messages = %u WHERE epoch = %" PRIu32, messages, epoch);
+	sqlite3 *db;
+
+	fixture_close(f);
+	g_assert_cmpint(sqlite3_open(path, &db), ==, SQLITE_OK);
+	g_assert_cmpint(sqlite3_exec(db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
+	sqlite3_close(db);
+	fixture_open(f, "test");
+}
+
+static void test_limit(struct fixture *f, const void *data)
+{
+	uint32_t epoch = open_folder(f, "a", 5);
+	uint32_t other = open_folder(f, "b", 5);
+	uint32_t highest;
+
+	commit(f);
+	set_messages(f, epoch, LIMIT_MESSAGES - 2);
+	g_assert_cmpint(put(f, epoch, 1, 0), ==, INDEX_NEW);
+	g_assert_cmpint(put(f, other, 1, 0), ==, INDEX_NEW);
+	g_assert_cmpint(put(f, epoch, 2, 0), ==, INDEX_NEW);
+	g_assert_cmpint(put(f, epoch, 3, 0), ==, INDEX_SAME);
+	g_assert_cmpint(put(f, epoch, 2, 1), ==, INDEX_CHANGED);
+	g_assert_cmpint(put(f, other, 2, 0), ==, INDEX_NEW);
+	g_assert_cmpint(put(f, epoch, 3, 0), ==, INDEX_SAME);
+	commit(f);
+	g_assert_cmpuint(index_messages_count(f->index, epoch, &highest), ==, LIMIT_MESSAGES);
+	g_assert_cmpuint(highest, ==, 2);
+
+	struct seqset gone = {0};
+
+	seqset_add(&gone, 1, 1);
+	g_assert_cmpuint(index_messages_remove(f->index, epoch, &gone, NULL, NULL), ==, 1);
+	seqset_clear(&gone);
+	g_assert_cmpint(put(f, epoch, 3, 0), ==, INDEX_NEW);
+	g_assert_cmpint(put(f, epoch, 4, 0), ==, INDEX_SAME);
+	/* A new epoch begins with none, and the old one too if it comes back. */
+	for (uint64_t uidvalidity = 6; uidvalidity >= 5; uidvalidity--) {
+		uint32_t old;
+		uint32_t next = index_folder_open(f->index, id_of(f, "a"), uidvalidity, NOW, &old);
+
+		if (uidvalidity == 5)
+			g_assert_cmpint(put(f, next, 4, 0), ==, INDEX_NEW);
+	}
+	commit(f);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -357,6 +412,7 @@ int main(int argc, char **argv)
 	ADD("/index-messages/size", test_size);
 	ADD("/index-messages/remove", test_remove);
 	ADD("/index-messages/keep", test_keep);
+	ADD("/index-messages/limit", test_limit);
 	ADD("/index-messages/resume", test_resume);
 	ADD("/index-messages/nested", test_nested);
 	ADD("/index-messages/only-committed", test_only_committed);
