@@ -287,11 +287,17 @@ static bool converse(struct store *store, GError **error)
 
 static bool is_on_time(struct store *store, GError **error)
 {
+	int64_t silent_s = (store->now_ms - store->progress_ms) / 1000;
+
 	if (!is_waiting(store) || store->now_ms < deadline_ms(store))
 		return true;
-	g_set_error(error, MAILFS_ERROR, ERROR_TIMEOUT,
-		    "no answer from %s for %" G_GINT64_FORMAT " s", store->account->host,
-		    (store->now_ms - store->progress_ms) / 1000);
+	if (silent_s >= store->account->timeout_s)
+		g_set_error(error, MAILFS_ERROR, ERROR_TIMEOUT,
+			    "no answer from %s for %" G_GINT64_FORMAT " s", store->account->host,
+			    silent_s);
+	else
+		g_set_error(error, MAILFS_ERROR, ERROR_TIMEOUT, "%s takes too long to answer",
+			    store->account->host);
 	return false;
 }
 
