@@ -1,5 +1,6 @@
 /* Plays every transcript of a directory: whole, byte by byte, and cut at random. */
 #include "wire_imap.h"
+#include "wire_store.h"
 
 #include <string.h>
 
@@ -7,8 +8,17 @@
 
 static const char *mode_names[] = {"whole", "bytes", "random"};
 
+static const struct {
+	const char *name;
+	const struct wire_driver *driver;
+} drivers[] = {
+	{"session", &wire_imap},
+	{"store", &wire_store},
+};
+
 struct job {
 	const char *path;
+	const struct wire_driver *driver;
 	enum wire_cuts cuts;
 };
 
@@ -18,16 +28,17 @@ static void job_run(const void *data)
 	unsigned times = job->cuts == WIRE_RANDOM ? SEEDS : 1;
 
 	for (unsigned seed = 0; seed < times; seed++)
-		wire_play(job->path, &wire_imap, job->cuts, seed);
+		wire_play(job->path, job->driver, job->cuts, seed);
 }
 
-static void job_add(const char *path, enum wire_cuts cuts)
+static void job_add(const char *path, const struct wire_driver *driver, enum wire_cuts cuts)
 {
 	g_autofree char *base = g_path_get_basename(path);
 	g_autofree char *name = g_strdup_printf("/wire/%s/%s", base, mode_names[cuts]);
 	struct job *job = g_new0(struct job, 1);
 
 	job->path = path;
+	job->driver = driver;
 	job->cuts = cuts;
 	g_test_add_data_func_full(name, job, job_run, g_free);
 }
@@ -54,18 +65,29 @@ static GPtrArray *list_transcripts(const char *directory)
 	return paths;
 }
 
+static const struct wire_driver *driver_find(const char *name)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(drivers); i++) {
+		if (g_str_equal(name, drivers[i].name))
+			return drivers[i].driver;
+	}
+	g_error("no such driver: %s", name);
+}
+
 int main(int argc, char **argv)
 {
 	g_autoptr(GPtrArray) paths = NULL;
+	const struct wire_driver *driver;
 
 	g_test_init(&argc, &argv, NULL);
-	if (argc != 2)
-		g_error("usage: wire_run DIRECTORY");
-	paths = list_transcripts(argv[1]);
+	if (argc != 3)
+		g_error("usage: wire_run session|store DIRECTORY");
+	driver = driver_find(argv[1]);
+	paths = list_transcripts(argv[2]);
 	g_assert_cmpuint(paths->len, >, 0);
 	for (unsigned i = 0; i < paths->len; i++) {
 		for (unsigned cuts = WIRE_WHOLE; cuts <= WIRE_RANDOM; cuts++)
-			job_add(g_ptr_array_index(paths, i), cuts);
+			job_add(g_ptr_array_index(paths, i), driver, cuts);
 	}
 	return g_test_run();
 }

@@ -1,0 +1,408 @@
+#include "wire_store.h"
+
+#include "base/number.h"
+#include "config/secret.h"
+#include "wire_facts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Makes the tags "wire1", "wire2"... */
+#define TAG_SEED 563234
+#define CONNECT_MS 10000
+
+struct subject {
+	struct wire_play *play;
+	struct account account;
+	struct secret *secret;
+	struct store *store; /* NULL after its end */
+	int peer;	     /* the server's end */
+	GString *sent;	     /* and not taken yet */
+	int64_t now_ms;
+	unsigned numbered; /* jobs */
+	struct wire_facts facts;
+};
+
+/* --- the connection --- */
+
+static int store_fd(const struct subject *subject)
+{
+	struct pollfd poll_fd;
+	int64_t deadline_ms;
+
+	store_imap.poll(subject->store, &poll_fd, &deadline_ms);
+	return poll_fd.fd;
+}
+
+/* As the engine does after a failed step. */
+static void bury(struct subject *subject, const GError *error)
+{
+	g_autofree char *text = wire_facts_error(&subject->facts, error);
+
+	wire_facts_add(&subject->facts, "dead %s", text);
+	store_imap.close(&subject->store);
+}
+
+static void step(struct subject *subject)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (subject->store && !store_imap.step(subject->store, subject->now_ms, &error))
+		bury(subject, error);
+}
+
+static int listen_on_loopback(struct subject *subject)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, len) < 0 || listen(fd, 1) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+		wire_fail(subject->play, "cannot listen: %s", g_strerror(errno));
+	subject->account.port = ntohs(address.sin_port);
+	subject->facts.server = g_strdup_printf("127.0.0.1:%u", subject->account.port);
+	return fd;
+}
+
+static bool is_connected(int fd)
+{
+	struct sockaddr_in address;
+	socklen_t len = sizeof(address);
+
+	return fd >= 0 && getpeername(fd, (struct sockaddr *)&address, &len) == 0;
+}
+
+static void wait_for_connection(struct subject *subject)
+{
+	struct pollfd poll_fd;
+	int64_t deadline_ms;
+
+	step(subject);
+	if (!subject->store)
+		wire_fail(subject->play, "cannot connect");
+	store_imap.poll(subject->store, &poll_fd, &deadline_ms);
+	if (!is_connected(poll_fd.fd) && poll(&poll_fd, 1, CONNECT_MS) != 1)
+		wire_fail(subject->play, "no connection");
+}
+
+/* Bytes of TCP arrive when they like, even on loopback; those of a socket pair are there at once.
+ * So the store connects, and then finds the pair behind its descriptor. */
+static void connect_store(struct subject *subject)
+{
+	int listener = listen_on_loopback(subject);
+	int pair[2];
+
+	subject->store = store_imap.open(&(struct store_config){.account = &subject->account,
+								.secret = subject->secret,
+								.role = "test"},
+					 &wire_facts_sink, &subject->facts, subject->now_ms);
+	while (!is_connected(store_fd(subject)))
+		wait_for_connection(subject);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0 ||
+	    dup3(pair[0], store_fd(subject), O_CLOEXEC) < 0)
+		wire_fail(subject->play, "no socket pair: %s", g_strerror(errno));
+	close(pair[0]);
+	close(listener);
+	subject->peer = pair[1];
+}
+
+/* Until all is read. */
+static void pump(struct subject *subject)
+{
+	int before = 0;
+	int unread = 0;
+
+	do {
+		before = unread;
+		step(subject);
+		if (!subject->store)
+			return;
+		if (ioctl(store_fd(subject), FIONREAD, &unread) < 0)
+			wire_fail(subject->play, "FIONREAD: %s", g_strerror(errno));
+		if (unread > 0 && unread == before)
+			wire_fail(subject->play, "the store does not read");
+	} while (unread > 0);
+}
+
+/* --- the driver's part --- */
+
+static void *subject_open(struct wire_play *play)
+{
+	struct subject *subject = g_new0(struct subject, 1);
+
+	g_random_set_seed(TAG_SEED);
+	subject->play = play;
+	subject->sent = g_string_new(NULL);
+	subject->secret = secret_new("sesame", 6);
+	subject->account = (struct account){.name = g_strdup("alice@test"),
+					    .user = g_strdup("alice"),
+					    .host = g_strdup("127.0.0.1"),
+					    .tls = TLS_OFF,
+					    .timeout_s = 30};
+	wire_facts_init(&subject->facts, play);
+	connect_store(subject);
+	return subject;
+}
+
+static void subject_close(void *data)
+{
+	struct subject *subject = data;
+
+	store_imap.close(&subject->store);
+	close(subject->peer);
+	wire_facts_clear(&subject->facts);
+	account_clear(&subject->account);
+	secret_free(&subject->secret);
+	g_string_free(subject->sent, TRUE);
+	g_free(subject);
+}
+
+static void subject_feed(void *data, const uint8_t *bytes, size_t len)
+{
+	struct subject *subject = data;
+
+	while (len > 0 && subject->store) {
+		ssize_t n = send(subject->peer, bytes, len, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			wire_fail(subject->play, "cannot send: %s", g_strerror(errno));
+		bytes += n;
+		len -= (size_t)n;
+		pump(subject);
+	}
+}
+
+static const uint8_t *subject_sent(void *data, size_t *ret_len)
+{
+	struct subject *subject = data;
+	char bytes[4096];
+	ssize_t n;
+
+	do {
+		step(subject);
+		n = recv(subject->peer, bytes, sizeof(bytes), 0);
+		if (n > 0)
+			g_string_append_len(subject->sent, bytes, n);
+	} while (n > 0);
+	*ret_len = subject->sent->len;
+	return (const uint8_t *)subject->sent->str;
+}
+
+static void subject_take(void *data, size_t len)
+{
+	struct subject *subject = data;
+
+	g_string_erase(subject->sent, 0, (gssize)len);
+}
+
+/* --- jobs --- */
+
+/* A word, quoted or not; NULL at the end. Free with g_free(). */
+static char *next_word(struct subject *subject, const char **text)
+{
+	g_autoptr(GString) word = g_string_new(NULL);
+	const char *at = *text + strspn(*text, " ");
+	size_t len = strcspn(at, " ");
+
+	if (*at == '\0')
+		return NULL;
+	if (*at != '"') {
+		*text = at + len;
+		return g_strndup(at, len);
+	}
+	*text = wire_unescape(at + 1, true, word);
+	if (!*text)
+		wire_fail(subject->play, "no such string: %s", at);
+	return g_strdup(word->str);
+}
+
+static void job_folder(struct subject *subject, struct store_job *job, const char **text)
+{
+	job->name = next_word(subject, text);
+	if (!job->name)
+		wire_fail(subject->play, "of which folder?");
+	job->folder = wire_facts_folder(&subject->facts, job->name);
+}
+
+static void job_folders(struct subject *subject, struct store_job *job, const char **text)
+{
+	char *name;
+
+	job->names = g_ptr_array_new_with_free_func(g_free);
+	job->folders = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	while ((name = next_word(subject, text))) {
+		uint32_t folder = wire_facts_folder(&subject->facts, name);
+
+		g_ptr_array_add(job->names, name);
+		g_array_append_val(job->folders, folder);
+	}
+}
+
+static bool job_number(struct store_job *job, const char *name, uint64_t value)
+{
+	if (g_str_equal(name, "uidvalidity"))
+		job->known.uidvalidity = value;
+	else if (g_str_equal(name, "uidnext"))
+		job->known.uidnext = (uint32_t)value;
+	else if (g_str_equal(name, "modseq"))
+		job->known.modseq = value;
+	else if (g_str_equal(name, "messages"))
+		job->known.messages = (uint32_t)value;
+	else
+		return false;
+	return true;
+}
+
+static void job_options(struct subject *subject, struct store_job *job, const char **text)
+{
+	char *word;
+
+	while ((word = next_word(subject, text))) {
+		g_autofree char *owned = word;
+		char *sign = strchr(word, '=');
+		uint64_t value;
+
+		if (g_str_equal(word, "verify")) {
+			job->known.verify = true;
+			continue;
+		}
+		if (!sign || !number_parse_u64(sign + 1, strlen(sign + 1), &value))
+			wire_fail(subject->play, "no such option: %s", word);
+		*sign = '\0';
+		if (!job_number(job, word, value))
+			wire_fail(subject->play, "no such option: %s", word);
+	}
+}
+
+/* NULL if `text` is no job. */
+static struct store_job *job_parse(struct subject *subject, const char *text)
+{
+	static const char *const names[] = {
+		[STORE_LIST] = "list", [STORE_STATUS] = "status", [STORE_REFRESH] = "refresh",
+		[STORE_BODY] = "body", [STORE_QUOTA] = "quota",	  [STORE_PROBE] = "probe",
+	};
+	g_autofree char *word = next_word(subject, &text);
+	unsigned kind = 0;
+	struct store_job *job;
+
+	while (kind < G_N_ELEMENTS(names) && g_strcmp0(names[kind], word) != 0)
+		kind++;
+	if (kind == G_N_ELEMENTS(names))
+		return NULL;
+	job = store_job_new((enum store_job_kind)kind);
+	if (kind == STORE_STATUS)
+		job_folders(subject, job, &text);
+	else if (kind == STORE_REFRESH || kind == STORE_BODY)
+		job_folder(subject, job, &text);
+	job_options(subject, job, &text);
+	return job;
+}
+
+static void refuse(struct subject *subject, const char *text)
+{
+	struct store_job *job = job_parse(subject, text);
+
+	if (!job)
+		wire_fail(subject->play, "no such job: %s", text);
+	if (store_imap.accepts(subject->store, job))
+		wire_fail(subject->play, "accepted: %s", text);
+	store_job_free(&job);
+}
+
+static void submit(struct subject *subject, struct store_job *job)
+{
+	if (!subject->store || !store_imap.accepts(subject->store, job))
+		wire_fail(subject->play, "not accepted");
+	job->epoch = ++subject->numbered;
+	subject->facts.jobs++;
+	store_imap.submit(subject->store, job, subject->now_ms);
+	step(subject);
+}
+
+/* --- directives --- */
+
+/* As they could stand in the transcript. */
+static void fail_with_facts(struct subject *subject, const char *what)
+{
+	for (const GList *link = subject->facts.lines.head; link; link = link->next)
+		g_printerr("! expect %s\n", (const char *)link->data);
+	wire_fail(subject->play, "got the above, but not: %s", what);
+}
+
+static void expect(struct subject *subject, const char *expected)
+{
+	bool ready = subject->store && store_imap.ready(subject->store);
+
+	if (g_str_equal(expected, "ready") || g_str_equal(expected, "not ready")) {
+		if (ready != g_str_equal(expected, "ready"))
+			wire_fail(subject->play, "the store is%s ready", ready ? "" : " not");
+		return;
+	}
+	if (g_strcmp0(g_queue_peek_head(&subject->facts.lines), expected) != 0)
+		fail_with_facts(subject, expected);
+	g_free(g_queue_pop_head(&subject->facts.lines));
+}
+
+static void pass_time(struct subject *subject, const char *text)
+{
+	uint64_t ms;
+
+	if (*text != '+' || !number_parse_u64(text + 1, strlen(text + 1), &ms))
+		wire_fail(subject->play, "no such time: %s", text);
+	subject->now_ms += (int64_t)ms;
+	step(subject);
+}
+
+static void hang_up(struct subject *subject)
+{
+	shutdown(subject->peer, SHUT_WR);
+	step(subject);
+}
+
+static void subject_directive(void *data, const char *text)
+{
+	struct subject *subject = data;
+	struct store_job *job;
+
+	if (g_str_has_prefix(text, "expect "))
+		expect(subject, text + strlen("expect "));
+	else if (g_str_has_prefix(text, "not "))
+		refuse(subject, text + strlen("not "));
+	else if (g_str_has_prefix(text, "clock "))
+		pass_time(subject, text + strlen("clock "));
+	else if (g_str_equal(text, "hangup"))
+		hang_up(subject);
+	else if (g_str_equal(text, "close"))
+		store_imap.close(&subject->store);
+	else if ((job = job_parse(subject, text)))
+		submit(subject, job);
+	else
+		wire_fail(subject->play, "no such directive: %s", text);
+}
+
+static void subject_finish(void *data)
+{
+	struct subject *subject = data;
+
+	if (subject->facts.lines.head)
+		fail_with_facts(subject, "the end");
+	if (subject->facts.jobs > 0)
+		wire_fail(subject->play, "%u jobs did not come back", subject->facts.jobs);
+}
+
+const struct wire_driver wire_store = {
+	.open = subject_open,
+	.close = subject_close,
+	.feed = subject_feed,
+	.sent = subject_sent,
+	.take = subject_take,
+	.directive = subject_directive,
+	.finish = subject_finish,
+};

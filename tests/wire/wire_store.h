@@ -1,0 +1,19 @@
+/* Transcripts of an IMAP store (src/store/store.h): what its jobs send, and which facts come out.
+ * Tags are "wire1", "wire2"... Time stands still.
+ *
+ *   ! list   ! quota   ! probe   ! status A "B c"      jobs, numbered from 1; strings are quoted
+ *   ! refresh A uidvalidity=7 uidnext=10 modseq=5 messages=9 verify     what is not known: left out
+ *   ! not list            the store must not accept it now
+ *   ! clock +1000         time goes on by so many ms
+ *   ! hangup              the server closes the connection
+ *   ! close               the engine does
+ *
+ *   ! expect FACT         as in wire_facts.h, in the order of arrival; all must be expected
+ *   ! expect dead TIMEOUT no answer ...        the connection ended; its jobs are done next
+ *   ! expect ready   ! expect not ready
+ */
+#pragma once
+
+#include "wire_play.h"
+
+extern const struct wire_driver wire_store;
