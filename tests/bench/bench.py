@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "mount"))
 
 import corpus  # noqa: E402
-from harness import PASSWORD, Dovecot, Home, Mount, mail, ok  # noqa: E402
+from harness import PASSWORD, Dovecot, Mount, mail, ok  # noqa: E402
 
 FOLDER_SIZE = int(os.environ.get("MAILFS_BENCH_MESSAGES", "100000"))
 

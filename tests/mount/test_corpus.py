@@ -115,7 +115,8 @@ def rsync_copies_once_and_then_nothing(x):
 @needs_corpus
 def tar_packs_every_byte(x):
     with scratch() as directory:
-        run("bash", "-c", f"set -o pipefail; tar -C '{x.inbox}' -cf - . | tar -C '{directory}' -xf -",
+        run("bash", "-c",
+            f"set -o pipefail; tar -C '{x.inbox}' -cf - . | tar -C '{directory}' -xf -",
             timeout=600)
         equal(digest_tree(directory), digests(x))
 

@@ -1,7 +1,6 @@
 """The server hangs, goes away, comes back: local answers come at once, waiting ends."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import time

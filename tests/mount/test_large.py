@@ -5,8 +5,8 @@ import os
 import re
 import time
 
-from harness import (SANITIZED, Dovecot, Home, Mount, Skip, case, equal, mail, main, out, run,
-                     scratch, wait_until, within)
+from harness import (SANITIZED, Dovecot, Home, Mount, case, equal, mail, main, out, run,
+                     scratch, wait_until)
 from scripted import Cut, Folder, Message, Relay, ScriptedServer
 
 MIB = 1024 * 1024

@@ -8,13 +8,12 @@ import re
 import signal
 import socket
 import subprocess
-import time
 
 import harness
-from harness import (MAILFS, PASSWORD, Dovecot, Home, Mount, Skip, case, equal, fingerprint,
+from harness import (MAILFS, PASSWORD, Dovecot, Home, Mount, case, equal, fingerprint,
                      free_ports, has_ipv6, is_mounted, mail, main, out, run, scratch, wait_until,
                      within)
-from scripted import Folder, Message, ScriptedServer
+from scripted import Folder, ScriptedServer
 
 BODY = mail("hello")
 

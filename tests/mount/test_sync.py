@@ -5,7 +5,6 @@ import functools
 import os
 import re
 import shutil
-import time
 
 from harness import (Dovecot, Home, Mount, case, equal, mail, main, ok, quote, run, uids_of,
                      wait_until)
