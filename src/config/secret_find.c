@@ -11,6 +11,7 @@
 
 #define COMMAND_TIMEOUT_MS 60000
 #define NETRC_MAX (1024 * 1024)
+#define CREDENTIAL "mailfs.password"
 
 static void wipe_and_free(char *bytes, gsize len)
 {
@@ -18,20 +19,30 @@ static void wipe_and_free(char *bytes, gsize len)
 	g_free(bytes);
 }
 
-static struct secret *secret_from_file(const char *path, GError **error)
+static struct secret *secret_from_file(const char *path, bool private, const char *what,
+				       GError **error)
 {
 	g_autoptr(GError) why = NULL;
 	struct secret *secret;
 	char *bytes;
 	gsize len;
 
-	if (!file_read(path, LIMIT_SECRET, true, &bytes, &len, &why)) {
-		g_set_error(error, MAILFS_ERROR, ERROR_CONFIG, "password_file: %s", why->message);
+	if (!file_read(path, LIMIT_SECRET, private, &bytes, &len, &why)) {
+		g_set_error(error, MAILFS_ERROR, ERROR_CONFIG, "%s: %s", what, why->message);
 		return NULL;
 	}
-	secret = secret_from_line(bytes, len, "password_file", error);
+	secret = secret_from_line(bytes, len, what, error);
 	wipe_and_free(bytes, len);
 	return secret;
+}
+
+/* What a systemd unit was given with LoadCredential=; NULL if nothing. */
+static char *credential_path(void)
+{
+	const char *dir = g_getenv("CREDENTIALS_DIRECTORY");
+	g_autofree char *path = dir ? g_build_filename(dir, CREDENTIAL, NULL) : NULL;
+
+	return path && g_file_test(path, G_FILE_TEST_EXISTS) ? g_steal_pointer(&path) : NULL;
 }
 
 static bool netrc_lookup(const char *path, bool private, const struct account *account,
@@ -85,12 +96,16 @@ static struct secret *secret_ask(const struct account *account, GError **error)
 
 struct secret *secret_find(const struct account *account, bool may_ask, GError **error)
 {
+	g_autofree char *credential = credential_path();
 	struct secret *secret;
 
 	if (account->password_command)
 		return secret_from_command(account->password_command, COMMAND_TIMEOUT_MS, error);
 	if (account->password_file)
-		return secret_from_file(account->password_file, error);
+		return secret_from_file(account->password_file, true, "password_file", error);
+	/* Its owner and mode are systemd's: others do not get into the directory. */
+	if (credential)
+		return secret_from_file(credential, false, "credential " CREDENTIAL, error);
 	if (!netrc_find(account, &secret, error) || secret)
 		return secret;
 	if (may_ask)

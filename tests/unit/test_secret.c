@@ -295,6 +295,30 @@ static void test_find_order(void)
 	g_unlink(file);
 }
 
+static void test_find_credential(void)
+{
+	g_autofree char *netrc = home_put(".netrc", "machine h login alice password net\n", 0600);
+	g_autofree char *file = home_put("password", "file\n", 0600);
+	struct account account = account_of_alice();
+
+	g_setenv("CREDENTIALS_DIRECTORY", home, TRUE);
+	assert_secret(secret_find(&account, false, NULL), "net");
+	/* With access lists the group's bits say nothing. */
+	g_autofree char *credential = home_put("mailfs.password", "given\n", 0440);
+
+	assert_secret(secret_find(&account, false, NULL), "given");
+	account.password_file = file;
+	assert_secret(secret_find(&account, false, NULL), "file");
+	account.password_file = NULL;
+	g_assert_true(g_file_set_contents(credential, "\nhunter2", -1, NULL));
+	assert_not_found(&account, "no password in credential mailfs.password");
+	g_unsetenv("CREDENTIALS_DIRECTORY");
+	assert_secret(secret_find(&account, false, NULL), "net");
+	g_unlink(credential);
+	g_unlink(netrc);
+	g_unlink(file);
+}
+
 static void test_find_file(void)
 {
 	g_autofree char *file = home_put("password", "hunter2\n", 0640);
@@ -439,6 +463,7 @@ int main(int argc, char **argv)
 	home = g_dir_make_tmp("mailfs-test-XXXXXX", NULL);
 	g_assert_nonnull(home);
 	g_setenv("HOME", home, TRUE);
+	g_unsetenv("CREDENTIALS_DIRECTORY");
 	g_test_add_func("/secret/memory", test_memory);
 	g_test_add_func("/secret/line", test_line);
 	g_test_add_func("/secret/command", test_command);
@@ -449,6 +474,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/secret/netrc", test_netrc);
 	g_test_add_func("/secret/netrc-random", test_netrc_random);
 	g_test_add_func("/secret/find-order", test_find_order);
+	g_test_add_func("/secret/find-credential", test_find_credential);
 	g_test_add_func("/secret/find-file", test_find_file);
 	g_test_add_func("/secret/find-netrc", test_find_netrc);
 	g_test_add_func("/secret/terminal", test_terminal);
