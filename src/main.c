@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -154,8 +155,9 @@ static void harden_process(void)
 
 	daemon_open_stdio();
 	umask(077);
-	/* The password is in memory. */
+	/* The password is in memory: no core, also not for a collector, and no looking in. */
 	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0);
 	signal(SIGPIPE, SIG_IGN);
 	/* Who ignores it would never hear of its helpers' ends. */
 	signal(SIGCHLD, SIG_DFL);
