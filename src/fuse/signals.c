@@ -101,7 +101,6 @@ static void *signals_main(void *data)
 	int number;
 
 	waited_set(&set, true);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	for (;;) {
 		if (sigwait(&set, &number))
 			continue;
@@ -120,13 +119,15 @@ void signals_start(struct mount *mount)
 	sigset_t set;
 
 	sigaction(KICK, &action, NULL);
-	sigemptyset(&set);
-	sigaddset(&set, KICK);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	waited_set(&set, false);
+	/* The thread is born with all of them blocked: a kick that comes before it waits must not be
+	 * lost on the handler. */
+	waited_set(&set, true);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	if (pthread_create(&mount->signal_thread, NULL, signals_main, mount))
 		g_error("cannot start a thread");
+	sigemptyset(&set);
+	sigaddset(&set, KICK);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	mount->signals_on = true;
 }
 
