@@ -2,8 +2,6 @@
 
 #include <errno.h>
 
-G_DEFINE_QUARK(mailfs - error - quark, mailfs_error)
-
 /* EX_SOFTWARE of sysexits: an error that none of our tables knows. */
 #define EXIT_FOREIGN 70
 
@@ -33,6 +31,11 @@ static const struct verdict verdicts[] = {
 	[ERROR_READ_ONLY] = {74, EROFS},
 	[ERROR_SERVER] = {69, EIO},
 };
+
+GQuark mailfs_error_quark(void)
+{
+	return g_quark_from_static_string("mailfs-error");
+}
 
 static struct verdict error_verdict(const GError *error)
 {

@@ -20,12 +20,10 @@ static void fd_close(int *fd)
 
 #define AUTO_FD __attribute__((cleanup(fd_close))) int
 
-static bool file_fail(const char *verb, const char *path, GError **error)
+bool file_fail(const char *verb, const char *path, GError **error)
 {
-	int number = errno;
-
-	g_set_error(error, MAILFS_ERROR, number == ENOENT ? ERROR_GONE : ERROR_IO,
-		    "cannot %s '%s': %s", verb, path, g_strerror(number));
+	g_set_error(error, MAILFS_ERROR, ERROR_IO, "cannot %s '%s': %s", verb, path,
+		    g_strerror(errno));
 	return false;
 }
 

@@ -1,5 +1,6 @@
 #include "base/number.h"
 
+#include <glib.h>
 #include <string.h>
 
 bool number_parse_u64(const char *text, size_t len, uint64_t *ret)
@@ -26,6 +27,21 @@ bool number_parse_u32(const char *text, size_t len, uint32_t *ret)
 	if (!number_parse_u64(text, len, &value) || value > UINT32_MAX)
 		return false;
 	*ret = (uint32_t)value;
+	return true;
+}
+
+bool number_parse_hex_u32(const char *text, size_t len, uint32_t *ret)
+{
+	uint32_t value = 0;
+
+	if (len == 0 || len > 8)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (!g_ascii_isxdigit(text[i]))
+			return false;
+		value = value << 4 | (uint32_t)g_ascii_xdigit_value(text[i]);
+	}
+	*ret = value;
 	return true;
 }
 

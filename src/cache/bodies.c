@@ -8,10 +8,10 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -90,15 +90,6 @@ static char *path_of(const struct bodies *bodies, uint32_t epoch, uint32_t uid, 
 	return g_strdup_printf("%s/%" PRIx32 "/%" PRIu32 "%s", bodies->dir, epoch, uid, suffix);
 }
 
-static bool fail(const char *verb, const char *path, GError **error)
-{
-	int number = errno;
-
-	g_set_error(error, MAILFS_ERROR, ERROR_IO, "cannot %s %s: %s", verb, path,
-		    g_strerror(number));
-	return false;
-}
-
 static void total_take_locked(struct bodies *bodies, uint64_t size)
 {
 	bodies->total -= MIN(size, bodies->total);
@@ -111,22 +102,6 @@ static void file_unlink_locked(struct bodies *bodies, const char *path, uint64_t
 }
 
 /* --- scans --- */
-
-static bool epoch_from_name(const char *name, uint32_t *ret_epoch)
-{
-	size_t len = strlen(name);
-	uint32_t epoch = 0;
-
-	if (len == 0 || len > 8)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (!g_ascii_isxdigit(name[i]))
-			return false;
-		epoch = epoch << 4 | (uint32_t)g_ascii_xdigit_value(name[i]);
-	}
-	*ret_epoch = epoch;
-	return true;
-}
 
 static int64_t ns_from(const struct timespec *time)
 {
@@ -173,7 +148,7 @@ static void scan(struct bodies *bodies, entry_fn each, void *data)
 	if (!dir)
 		return;
 	while ((file = readdir(dir))) {
-		if (epoch_from_name(file->d_name, &epoch))
+		if (number_parse_hex_u32(file->d_name, strlen(file->d_name), &epoch))
 			scan_epoch(bodies, epoch, each, data);
 	}
 	closedir(dir);
@@ -317,7 +292,7 @@ static int part_create(struct bodies *bodies, uint32_t epoch, const char *path, 
 		fd = open(path, flags, 0600);
 	}
 	if (fd < 0)
-		fail("make", path, error);
+		file_fail("make", path, error);
 	return fd;
 }
 
@@ -377,7 +352,7 @@ bool bodies_part_write(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint
 	if (!file_pwrite_all(part->fd, bytes, len, (off_t)offset)) {
 		g_autofree char *path = path_of(bodies, epoch, uid, PART_SUFFIX);
 
-		return fail("write", path, error);
+		return file_fail("write", path, error);
 	}
 	part->written = MAX(part->written, offset + len);
 	return true;
@@ -421,7 +396,7 @@ bool bodies_part_commit(struct bodies *bodies, uint32_t epoch, uint32_t uid, uin
 		return false;
 	}
 	if (ftruncate(part->fd, (off_t)size) < 0 || futimens(part->fd, NULL) < 0)
-		return fail("complete", from, error);
+		return file_fail("complete", from, error);
 	pthread_mutex_lock(&bodies->lock);
 	bool renamed = part_rename_locked(bodies, from, to);
 	int number = errno;
@@ -432,7 +407,7 @@ bool bodies_part_commit(struct bodies *bodies, uint32_t epoch, uint32_t uid, uin
 	}
 	pthread_mutex_unlock(&bodies->lock);
 	errno = number;
-	return renamed || fail("complete", from, error);
+	return renamed || file_fail("complete", from, error);
 }
 
 void bodies_part_discard(struct bodies *bodies, uint32_t epoch, uint32_t uid)

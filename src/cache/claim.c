@@ -1,6 +1,7 @@
 #include "cache/claim.h"
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -51,7 +52,7 @@ int claim_take(const char *dir, const char *mountpoint, GError **error)
 	if (fd >= 0 && errno == EWOULDBLOCK)
 		report_holder(fd, error);
 	else
-		g_set_error(error, MAILFS_ERROR, ERROR_IO, "%s: %s", path, g_strerror(errno));
+		file_fail("take the lock", path, error);
 	if (fd >= 0)
 		close(fd);
 	return -1;

@@ -1,6 +1,7 @@
 /* The life of the database: open, check, begin anew, commit. */
 #include "cache/index.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "cache/index_private.h"
 #include "cache/index_sql.h"
@@ -185,11 +186,8 @@ static bool files_remove(struct index *index, GError **error)
 	for (unsigned i = 0; i < G_N_ELEMENTS(suffixes); i++) {
 		g_autofree char *path = g_strconcat(index->path, suffixes[i], NULL);
 
-		if (unlink(path) < 0 && errno != ENOENT) {
-			g_set_error(error, MAILFS_ERROR, ERROR_IO, "cannot remove %s: %s", path,
-				    g_strerror(errno));
-			return false;
-		}
+		if (unlink(path) < 0 && errno != ENOENT)
+			return file_fail("remove", path, error);
 	}
 	unlink(index->mark);
 	return true;

@@ -25,16 +25,14 @@ void imap_fetch_clear(struct imap_fetch *fetch)
 
 /* --- Dates --------------------------------------------------------------------------------- */
 
+/* `n` is four at most. */
 static bool date_digits(const char *text, size_t n, int *ret)
 {
-	int value = 0;
+	uint32_t value;
 
-	for (size_t i = 0; i < n; i++) {
-		if (!g_ascii_isdigit(text[i]))
-			return false;
-		value = value * 10 + (text[i] - '0');
-	}
-	*ret = value;
+	if (!number_parse_u32(text, n, &value))
+		return false;
+	*ret = (int)value;
 	return true;
 }
 

@@ -118,7 +118,7 @@ static void test_read(void)
 	assert_read(path, 5, false, "12345");
 	assert_refused(path, 4, false, ERROR_LIMIT);
 	assert_read(empty, 0, true, "");
-	assert_refused(missing, 10, false, ERROR_GONE);
+	assert_refused(missing, 10, false, ERROR_IO);
 	assert_refused(dir, 10, false, ERROR_IO);
 	g_assert_cmpint(mkfifo(fifo, 0600), ==, 0);
 	assert_refused(fifo, 10, false, ERROR_IO);

@@ -52,6 +52,22 @@ static void test_hostile(void)
 	g_assert_cmpuint(small, ==, 7);
 }
 
+static void test_hex(void)
+{
+	static const char *const bad[] = {"",  " ",  "0x1", "-1",	 "+1",
+					  "g", "1g", " 1",  "123456789", "000000001"};
+	uint32_t value = 7;
+
+	g_assert_true(number_parse_hex_u32("ffFFffFF", 8, &value));
+	g_assert_cmpuint(value, ==, UINT32_MAX);
+	g_assert_true(number_parse_hex_u32("1a2", 2, &value));
+	g_assert_cmpuint(value, ==, 0x1a);
+	value = 7;
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+		g_assert_false(number_parse_hex_u32(bad[i], strlen(bad[i]), &value));
+	g_assert_cmpuint(value, ==, 7);
+}
+
 static void test_size(void)
 {
 	static const struct {
@@ -106,6 +122,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/number/u32", test_u32);
 	g_test_add_func("/number/u64", test_u64);
 	g_test_add_func("/number/hostile", test_hostile);
+	g_test_add_func("/number/hex", test_hex);
 	g_test_add_func("/number/size", test_size);
 	g_test_add_func("/number/seconds", test_seconds);
 	return g_test_run();
