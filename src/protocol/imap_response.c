@@ -141,21 +141,29 @@ static void status_item(struct imap_response *response, const struct imap_token 
 	}
 }
 
+/* `*ret_list`: behind the name a list begins; there may be none. */
+static bool parse_name(struct imap_cursor *cursor, struct imap_response *response, bool *ret_list)
+{
+	struct imap_token token;
+
+	imap_token_next(cursor, &token);
+	if (token.kind != IMAP_TOKEN_STRING && token.kind != IMAP_TOKEN_ATOM)
+		return false;
+	response_mailbox(response, &token);
+	imap_token_next(cursor, &token);
+	*ret_list = token.kind == IMAP_TOKEN_OPEN;
+	return *ret_list || token.kind == IMAP_TOKEN_END || imap_token_is_nil(&token);
+}
+
 static bool parse_mailbox_status(struct imap_cursor *cursor, struct imap_response *response)
 {
 	struct imap_token name, value;
+	bool list;
 	uint64_t n;
 
-	imap_token_next(cursor, &name);
-	if (name.kind != IMAP_TOKEN_STRING && name.kind != IMAP_TOKEN_ATOM)
+	if (!parse_name(cursor, response, &list))
 		return false;
-	response_mailbox(response, &name);
-	imap_token_next(cursor, &name);
-	if (name.kind == IMAP_TOKEN_END || imap_token_is_nil(&name))
-		return true;
-	if (name.kind != IMAP_TOKEN_OPEN)
-		return false;
-	while (imap_token_next(cursor, &name) != IMAP_TOKEN_CLOSE) {
+	while (list && imap_token_next(cursor, &name) != IMAP_TOKEN_CLOSE) {
 		if (!imap_token_skip(cursor, &name))
 			return false;
 		if (imap_cursor_peek(cursor) == ')')
@@ -193,17 +201,11 @@ static bool parse_quota(struct imap_cursor *cursor, struct imap_response *respon
 {
 	struct imap_token name, used, limit;
 	uint64_t u, l;
+	bool list;
 
-	imap_token_next(cursor, &name);
-	if (name.kind != IMAP_TOKEN_STRING && name.kind != IMAP_TOKEN_ATOM)
+	if (!parse_name(cursor, response, &list))
 		return false;
-	response_mailbox(response, &name);
-	imap_token_next(cursor, &name);
-	if (name.kind == IMAP_TOKEN_END || imap_token_is_nil(&name))
-		return true;
-	if (name.kind != IMAP_TOKEN_OPEN)
-		return false;
-	while (imap_token_next(cursor, &name) != IMAP_TOKEN_CLOSE) {
+	while (list && imap_token_next(cursor, &name) != IMAP_TOKEN_CLOSE) {
 		imap_token_next(cursor, &used);
 		imap_token_next(cursor, &limit);
 		if (name.kind != IMAP_TOKEN_ATOM || used.kind != IMAP_TOKEN_ATOM ||
