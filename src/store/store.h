@@ -46,12 +46,14 @@ enum store_flag { /* as enum imap_flag, kept in the index */
 };
 
 enum store_job_kind {
-	STORE_LIST,    /* facts: folder...; */
-	STORE_STATUS,  /* facts: status for each of `names` that could be asked */
-	STORE_REFRESH, /* facts: opened, then message, flags, gone, present in any order */
-	STORE_BODY,    /* facts: body_begin, body_data..., body_end */
-	STORE_QUOTA,   /* facts: quota, if the server has one */
-	STORE_PROBE,   /* is it alive, has the open folder changed? facts: changed */
+	STORE_LIST,   /* facts: folder...; */
+	STORE_STATUS, /* facts: status for each of `names` that could be asked */
+	/* Facts: opened, unless it is so already and only verified; message, flags, gone, present
+	 * in any order. Flags and gone of what was known may come ahead of opened. Refreshed. */
+	STORE_REFRESH,
+	STORE_BODY,  /* facts: body_begin, body_data..., body_end */
+	STORE_QUOTA, /* facts: quota, if the server has one */
+	STORE_PROBE, /* is it alive, has the open folder changed? facts: changed */
 };
 
 /* What the index knew of a folder when the job was made. */

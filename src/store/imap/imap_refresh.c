@@ -235,22 +235,22 @@ static void fetch_flags(struct imap_job *job)
 {
 	struct store *store = job->store;
 	const struct store_known *known = &job->job->known;
-	g_autofree char *arguments = NULL;
+	g_autoptr(GString) arguments = g_string_new(NULL);
 
-	if (known->uidnext <= 1)
+	/* Some servers refuse to fetch from an empty mailbox. */
+	if (known->uidnext <= 1 || store->box.messages == 0)
 		return;
+	g_string_printf(arguments, "1:%u (UID FLAGS)", known->uidnext - 1);
 	if (known->modseq > 0 && store->box.modseq > 0) {
 		if (imap_session_qresync_enabled(store->session) ||
 		    store->box.modseq == known->modseq)
 			return;
-		arguments = g_strdup_printf("1:%u (UID FLAGS) (CHANGEDSINCE %" G_GUINT64_FORMAT ")",
-					    known->uidnext - 1, known->modseq);
-	} else if (flags_are_due(job)) {
-		arguments = g_strdup_printf("1:%u (UID FLAGS)", known->uidnext - 1);
-	} else {
-		return;
+		g_string_append_printf(arguments, " (CHANGEDSINCE %" G_GUINT64_FORMAT ")",
+				       known->modseq);
+	} else if (!flags_are_due(job) && store->box.modseq == 0) {
+		return; /* where a MODSEQ will be known from now on, they are asked for once */
 	}
-	send_fetch(job, arguments, fetched);
+	send_fetch(job, arguments->str, fetched);
 }
 
 static void fetch_new(struct imap_job *job)
@@ -282,13 +282,13 @@ static void compare(struct imap_job *job)
 static void refresh_opened(struct imap_job *job)
 {
 	compare(job);
-	if (job->job->known.verify) {
-		verify(job);
-		return;
-	}
+	/* What is told as known at the end has to be so, with or without `verify`. */
 	fetch_new(job);
 	fetch_flags(job);
-	finish(job);
+	if (job->job->known.verify)
+		verify(job);
+	else
+		finish(job);
 }
 
 static void reopen(struct imap_job *job)

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+/* RFC 9051 demands a UIDVALIDITY (section 2.3.1.1), without which no cached byte can be trusted,
+ * and EXISTS (section 6.3.2), without which the mailbox would look empty. */
 static void examined(void *data, const struct imap_response *tagged)
 {
 	struct imap_job *job = data;
@@ -17,11 +19,11 @@ static void examined(void *data, const struct imap_response *tagged)
 		imap_store_finish(job);
 		return;
 	}
-	if (store->box.uidvalidity == 0) {
-		/* RFC 9051 2.3.1.1 demands one; without it no cached byte can be trusted. */
+	if (store->box.uidvalidity == 0 || !store->counted) {
 		imap_store_fail(job,
 				g_error_new(MAILFS_ERROR, ERROR_PROTOCOL,
-					    "the server gives %s no UIDVALIDITY", job->job->name));
+					    "the server gives %s no %s", job->job->name,
+					    store->counted ? "UIDVALIDITY" : "number of messages"));
 		imap_store_finish(job);
 		return;
 	}
@@ -43,7 +45,7 @@ void imap_select(struct imap_job *job, const char *parameters, void (*next)(stru
 	imap_command_text(command, "%s", parameters);
 	store->selected = job->job->folder;
 	store->box = (struct store_mailbox){0};
-	store->dirty = store->clean = false;
+	store->counted = store->dirty = store->clean = false;
 	job->next = next;
 	imap_store_send(job, &command, true, examined);
 }
@@ -58,6 +60,13 @@ static void mark_dirty(struct store *store)
 		store->sink->changed(store->data, store->selected);
 }
 
+/* While a mailbox is being opened, news of the one before may still come. They end with [CLOSED],
+ * or, as not every server says that, where the new one says its UIDVALIDITY. */
+static bool is_open(const struct store *store)
+{
+	return store->box.uidvalidity != 0;
+}
+
 static void status_code(struct store *store, const struct imap_response *response)
 {
 	switch (response->code) {
@@ -70,16 +79,15 @@ static void status_code(struct store *store, const struct imap_response *respons
 	case IMAP_CODE_HIGHESTMODSEQ:
 		store->box.modseq = response->number;
 		break;
+	case IMAP_CODE_CLOSED:
+		if (!is_open(store)) {
+			store->box = (struct store_mailbox){0};
+			store->counted = false;
+		}
+		break;
 	default:
 		break;
 	}
-}
-
-/* While a mailbox is being opened, news of the one before may still come; they end where the
- * new one says its UIDVALIDITY. Not every server says [CLOSED] in between. */
-static bool is_open(const struct store *store)
-{
-	return store->box.uidvalidity != 0;
 }
 
 static void vanished(struct store *store, const struct imap_response *response)
@@ -125,6 +133,7 @@ void imap_select_untagged(struct store *store, const struct imap_response *respo
 		if (store->box.messages != response->number)
 			mark_dirty(store);
 		store->box.messages = response->number;
+		store->counted = true;
 		break;
 	case IMAP_DATA_EXPUNGE:
 		store->expunges++;

@@ -50,6 +50,7 @@ struct store {
 	/* The selected mailbox: 0 for none. */
 	uint32_t selected;
 	struct store_mailbox box;
+	bool counted;	      /* EXISTS was told */
 	bool dirty;	      /* something happened that only a refresh can tell */
 	bool clean;	      /* a refresh ended in this selection */
 	unsigned expunges;    /* seen, of the kind that names no UID */
