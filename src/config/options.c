@@ -395,9 +395,19 @@ static bool letters_apply(struct parse *parse, const char *letters, const char *
 	return true;
 }
 
+/* mount(8) gives its helpers letters of its own: not to write mtab, to be verbose or sloppy, and
+ * the type, which says nothing new. */
+static bool helper_letters(const char *text, bool *ret_used)
+{
+	*ret_used = strcmp(text, "-t") == 0;
+	return *ret_used || (text[1] != '\0' && strspn(text + 1, "nsv") == strlen(text + 1));
+}
+
 /* Options may stand behind the arguments: mount(8) writes them so. */
 static bool arguments_read(struct parse *parse, int argc, char **argv, GError **error)
 {
+	g_autofree char *name = argc > 0 ? g_path_get_basename(argv[0]) : g_strdup("");
+	bool is_helper = g_str_has_prefix(name, "mount.");
 	bool options_end = false;
 
 	for (int i = 1; i < argc && parse->result == OPTIONS_RUN; i++) {
@@ -412,7 +422,7 @@ static bool arguments_read(struct parse *parse, int argc, char **argv, GError **
 			options_end = true;
 		else if (text[1] == '-')
 			ok = long_apply(parse, text + 2, next, &used, error);
-		else
+		else if (!is_helper || !helper_letters(text, &used))
 			ok = letters_apply(parse, text + 1, next, &used, error);
 		if (!ok)
 			return false;

@@ -20,7 +20,8 @@ enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_ERROR 
 
 /* Fills `options`, whatever was in it; all but OPTIONS_RUN leave it empty.
  * OPTIONS_ERROR sets `error` (ERROR_USAGE or ERROR_CONFIG); an unknown option gets a suggestion.
- * Options that mount(8) hands through (noauto, user, _netdev, x-*, ...) are swallowed. */
+ * Options that mount(8) hands through (noauto, user, _netdev, x-*, ...) are swallowed, and those of
+ * its helpers (-n, -s, -v, -t TYPE) if that is what argv[0] says we are: "mount.mailfs". */
 enum options_result options_parse(struct options *options, int argc, char **argv, GError **error);
 void options_clear(struct options *options);
 

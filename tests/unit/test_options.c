@@ -141,6 +141,29 @@ static void test_letters(void)
 	options_clear(&options);
 }
 
+/* "mount -v -t mailfs SOURCE DIR" */
+static void test_mount_helper(void)
+{
+	static const char *const names[] = {"/sbin/mount.mailfs", "mount.fuse.mailfs"};
+	g_autoptr(GError) error = NULL;
+	struct options options;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		const char *argv[] = {names[i], URL,	       "/mnt", "-s", "-n",	 "-v",
+				      "-t",	"fuse.mailfs", "-sn",  "-o", "rw,poll=4"};
+
+		g_assert_cmpint(options_parse(&options, G_N_ELEMENTS(argv), (char **)argv, &error),
+				==, OPTIONS_RUN);
+		g_assert_no_error(error);
+		g_assert_cmpstr(options.source, ==, URL);
+		g_assert_false(options.single);
+		g_assert_cmpuint(options.account.poll_s, ==, 4);
+		options_clear(&options);
+	}
+	REFUSE(ERROR_USAGE, "unknown option '-v'", URL, "/mnt", "-v");
+	REFUSE(ERROR_USAGE, "unknown option '-t'", URL, "/mnt", "-t", "x");
+}
+
 static void test_paths(void)
 {
 	g_autofree char *cwd = g_get_current_dir();
@@ -322,6 +345,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/options/list", test_list_options);
 	g_test_add_func("/options/mount-words", test_mount_words);
 	g_test_add_func("/options/letters", test_letters);
+	g_test_add_func("/options/mount-helper", test_mount_helper);
 	g_test_add_func("/options/paths", test_paths);
 	g_test_add_func("/options/last-wins", test_last_wins);
 	g_test_add_func("/options/fingerprint", test_fingerprint);
