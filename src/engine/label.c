@@ -25,7 +25,7 @@ void label_init(void)
 static bool is_plain(const char *text)
 {
 	for (const char *c = text; *c; c++) {
-		if (*c < 0x20 || *c > 0x7e)
+		if ((*c < 0x20 && !g_ascii_isspace(*c)) || *c > 0x7e)
 			return false;
 	}
 	return true;
@@ -50,7 +50,9 @@ static bool is_seen(gunichar c)
 
 static bool is_kept(gunichar c)
 {
-	return is_seen(c) && (g_unichar_isalnum(c) || c == '_' || c == '+' || c == '=' || c == '@');
+	if (c < 0x80)
+		return g_ascii_isalnum((char)c) || strchr("_+=@", (int)c) != NULL;
+	return is_seen(c) && g_unichar_isalnum(c);
 }
 
 /* False if there is no room. */
@@ -72,7 +74,7 @@ static bool write_char(struct writer *writer, gunichar c)
 /* False at the end of the room. */
 static bool take_char(struct writer *writer, gunichar c)
 {
-	if (is_seen(c) && g_unichar_ismark(c) && writer->marks > 0) {
+	if (c >= 0x80 && is_seen(c) && g_unichar_ismark(c) && writer->marks > 0) {
 		writer->marks--;
 		return write_char(writer, c);
 	}

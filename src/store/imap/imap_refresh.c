@@ -184,7 +184,7 @@ static char *subject_of(GBytes *header)
 		at = line_end(value, end);
 		while (at < end && (*at == ' ' || *at == '\t'))
 			at = line_end(at, end);
-		return g_strndup(value, (gsize)(at - value));
+		return g_strstrip(g_strndup(value, (gsize)(at - value)));
 	}
 	return NULL;
 }
