@@ -1,7 +1,5 @@
 #include "base/buf.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #define BUF_SIZE_MIN 256
@@ -74,37 +72,18 @@ bool buf_append(struct buf *buf, const void *bytes, size_t len)
 	return true;
 }
 
-bool buf_append_str(struct buf *buf, const char *str)
-{
-	return buf_append(buf, str, strlen(str));
-}
-
-bool buf_printf(struct buf *buf, const char *format, ...)
-{
-	va_list args;
-	int len;
-
-	va_start(args, format);
-	len = vsnprintf(NULL, 0, format, args);
-	va_end(args);
-	if (len < 0 || !buf_fits(buf, (size_t)len))
-		return false;
-
-	/* Printed in place, with its NUL, so that no second copy of a login exists. */
-	buf_reserve(buf, (size_t)len + 1);
-	va_start(args, format);
-	vsnprintf((char *)buf->bytes + buf->end, (size_t)len + 1, format, args);
-	va_end(args);
-	buf->end += (size_t)len;
-	return true;
-}
-
 void buf_consume(struct buf *buf, size_t len)
 {
 	g_assert(len <= buf_len(buf));
 	buf->start += len;
 	if (buf->start == buf->end)
 		buf->start = buf->end = 0;
+}
+
+void buf_truncate(struct buf *buf, size_t len)
+{
+	g_assert(len <= buf_len(buf));
+	buf->end = buf->start + len;
 }
 
 void buf_wipe(struct buf *buf)

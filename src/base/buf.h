@@ -21,10 +21,10 @@ void buf_init(struct buf *buf, size_t max);
 void buf_clear(struct buf *buf);
 /* False, and nothing appended, if the cap would be exceeded. */
 bool buf_append(struct buf *buf, const void *bytes, size_t len);
-bool buf_append_str(struct buf *buf, const char *str);
-bool buf_printf(struct buf *buf, const char *format, ...) G_GNUC_PRINTF(2, 3);
-/* `len` is at most buf_len(). */
+/* `len` is at most buf_len(), here and below. */
 void buf_consume(struct buf *buf, size_t len);
+/* Keeps the first `len` bytes. */
+void buf_truncate(struct buf *buf, size_t len);
 /* Overwrites what is there with zeros, then empties it: for logins. */
 void buf_wipe(struct buf *buf);
 

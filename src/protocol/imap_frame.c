@@ -143,7 +143,7 @@ static enum imap_frame_event frame_end_line(struct imap_frame *frame, GError **e
 		frame->line_start = buf_len(&frame->text);
 		return event;
 	}
-	frame->text.end = frame->text.start + (size_t)(end - text);
+	buf_truncate(&frame->text, (size_t)(end - text));
 	frame->state = FRAME_DONE;
 	return IMAP_FRAME_RESPONSE;
 }

@@ -287,7 +287,6 @@ void imap_session_free(struct imap_session **session)
 	imap_send_drop(gone, &gone->flight);
 	imap_send_drop(gone, &gone->waiting);
 	imap_frame_clear(&gone->frame);
-	buf_wipe(&gone->output);
 	buf_clear(&gone->output);
 	g_free(gone->cap_text);
 	g_clear_error(&gone->error);

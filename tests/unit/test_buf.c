@@ -8,6 +8,11 @@ static void assert_content(const struct buf *buf, const char *want)
 	g_assert_cmpmem(buf_data(buf), (int)buf_len(buf), want, (int)strlen(want));
 }
 
+static bool append(struct buf *buf, const char *text)
+{
+	return buf_append(buf, text, strlen(text));
+}
+
 static void test_empty(void)
 {
 	struct buf buf;
@@ -27,30 +32,33 @@ static void test_cap(void)
 	struct buf buf;
 
 	buf_init(&buf, 4);
-	g_assert_true(buf_append_str(&buf, "abc"));
-	g_assert_false(buf_append_str(&buf, "de"));
+	g_assert_true(append(&buf, "abc"));
+	g_assert_false(append(&buf, "de"));
 	assert_content(&buf, "abc");
-	g_assert_true(buf_append_str(&buf, "d"));
-	g_assert_false(buf_append_str(&buf, "e"));
+	g_assert_true(append(&buf, "d"));
+	g_assert_false(append(&buf, "e"));
 	g_assert_false(buf_append(&buf, "e", SIZE_MAX));
 	buf_consume(&buf, 1);
-	g_assert_true(buf_append_str(&buf, "e"));
+	g_assert_true(append(&buf, "e"));
 	assert_content(&buf, "bcde");
 	buf_clear(&buf);
 }
 
-static void test_printf_cap(void)
+static void test_truncate(void)
 {
 	struct buf buf;
 
 	buf_init(&buf, 5);
-	g_assert_false(buf_printf(&buf, "%s-%d", "abc", 12));
-	g_assert_cmpuint(buf_len(&buf), ==, 0);
-	g_assert_true(buf_printf(&buf, "%s-%d", "abc", 1));
-	assert_content(&buf, "abc-1");
-	g_assert_true(buf_printf(&buf, "%s", ""));
-	g_assert_false(buf_printf(&buf, "%s", "x"));
-	assert_content(&buf, "abc-1");
+	g_assert_true(append(&buf, "abcde"));
+	buf_consume(&buf, 1);
+	buf_truncate(&buf, 4);
+	assert_content(&buf, "bcde");
+	buf_truncate(&buf, 2);
+	assert_content(&buf, "bc");
+	g_assert_true(append(&buf, "xyz"));
+	assert_content(&buf, "bcxyz");
+	buf_truncate(&buf, 0);
+	assert_content(&buf, "");
 	buf_clear(&buf);
 }
 
@@ -90,13 +98,13 @@ static void test_wipe(void)
 	struct buf buf;
 
 	buf_init(&buf, 100);
-	g_assert_true(buf_printf(&buf, "LOGIN %s %s", "alice", "secret"));
+	g_assert_true(append(&buf, "LOGIN alice secret"));
 	buf_consume(&buf, 10);
 	buf_wipe(&buf);
 	g_assert_cmpuint(buf_len(&buf), ==, 0);
 	for (size_t i = 0; i < buf.size && i < 24; i++)
 		g_assert_cmpuint(buf.bytes[i], ==, 0);
-	g_assert_true(buf_append_str(&buf, "next"));
+	g_assert_true(append(&buf, "next"));
 	assert_content(&buf, "next");
 	buf_clear(&buf);
 }
@@ -106,7 +114,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/buf/empty", test_empty);
 	g_test_add_func("/buf/cap", test_cap);
-	g_test_add_func("/buf/printf-cap", test_printf_cap);
+	g_test_add_func("/buf/truncate", test_truncate);
 	g_test_add_func("/buf/queue", test_queue);
 	g_test_add_func("/buf/wipe", test_wipe);
 	return g_test_run();
