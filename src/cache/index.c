@@ -7,7 +7,6 @@
 #include "cache/index_sql.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -129,10 +128,10 @@ static int schema_check(struct index *index, const char **ret_why)
 
 	if (code != SQLITE_OK)
 		return code;
-	if (strcmp(found, "0.0.0") == 0)
+	if (g_strcmp0(found, "0.0.0") == 0)
 		return schema_make(index);
 	g_snprintf(ours, sizeof(ours), "%d.%d.1", INDEX_APPLICATION_ID, INDEX_VERSION);
-	if (strcmp(found, ours) != 0) {
+	if (g_strcmp0(found, ours) != 0) {
 		*ret_why = "it is of another version";
 		return SQLITE_OK;
 	}
@@ -141,7 +140,7 @@ static int schema_check(struct index *index, const char **ret_why)
 	code = db_value(&index->db, "SELECT value FROM meta WHERE key = 'account'", &account);
 	if (code != SQLITE_OK)
 		return code;
-	if (strcmp(account, index->account) != 0)
+	if (g_strcmp0(account, index->account) != 0)
 		*ret_why = "it is of another account";
 	return *ret_why ? SQLITE_OK : schema_probe(index);
 }
@@ -153,7 +152,7 @@ static int writer_open(struct index *index, const char **ret_why)
 
 	if (code == SQLITE_OK)
 		code = db_value(&index->db, "PRAGMA journal_mode = WAL", &mode);
-	if (code == SQLITE_OK && strcmp(mode, "wal") != 0)
+	if (code == SQLITE_OK && g_strcmp0(mode, "wal") != 0)
 		return SQLITE_CANTOPEN;
 	return code == SQLITE_OK ? schema_check(index, ret_why) : code;
 }

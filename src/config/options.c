@@ -9,6 +9,7 @@
 
 #define CACHE_SIZE_MIN (1024ull * 1024)
 #define TIMEOUT_MAX_S 600
+#define KEY_MAX 32
 
 /* What the command line has said so far. */
 struct parse {
@@ -202,11 +203,13 @@ static bool is_mount_word(const char *word)
 	       g_str_has_prefix(word, "X-") || g_str_has_prefix(word, "comment=");
 }
 
+/* `b` is the name of an option. */
 static size_t edit_distance(const char *a, const char *b)
 {
 	size_t len = strlen(b);
-	g_autofree size_t *line = g_new(size_t, len + 1);
+	size_t line[KEY_MAX + 1];
 
+	g_assert(len <= KEY_MAX);
 	for (size_t j = 0; j <= len; j++)
 		line[j] = j;
 	for (size_t i = 0; a[i]; i++) {
@@ -239,17 +242,17 @@ static void suggest(const char *name, const char *key, size_t *best, const char 
 static bool unknown_option(const char *key, bool is_long, GError **error)
 {
 	const char *dashes = is_long ? "--" : "";
-	g_autofree char *shown = text_clean(key, -1, 32);
+	g_autofree char *shown = text_clean(key, -1, KEY_MAX);
 	g_autofree char *hint = NULL;
 	const char *name = NULL;
 	size_t best = 3;
 
 	/* The distance costs the product of both lengths. */
-	for (size_t i = 0; strlen(key) <= 32 && i < G_N_ELEMENTS(rows); i++) {
+	for (size_t i = 0; strlen(key) <= KEY_MAX && i < G_N_ELEMENTS(rows); i++) {
 		if (rows[i].name && (is_long || !rows[i].letter))
 			suggest(rows[i].name, key, &best, &name);
 	}
-	for (size_t i = 0; !is_long && strlen(key) <= 32 && fuse_words[i]; i++)
+	for (size_t i = 0; !is_long && strlen(key) <= KEY_MAX && fuse_words[i]; i++)
 		suggest(fuse_words[i], key, &best, &name);
 	if (name)
 		hint = g_strdup_printf(", did you mean '%s%s'?", dashes, name);
