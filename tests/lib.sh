@@ -1,7 +1,14 @@
 # What the test command, the benchmark and the demo share. Sourced by bash.
 
 as_root() {
-	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		echo "Without sudo, somebody must do as root: $*" >&2
+		return 1
+	fi
 }
 
 # install_packages PACKAGE...: those that are not there yet.
@@ -21,7 +28,7 @@ install_packages() {
 		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
 			--no-install-recommends "${missing[@]}" >/dev/null || return 1
 	# The package starts a mail server for the whole machine, which nobody asked for.
-	case " ${missing[*]} " in *" dovecot-imapd "*)
+	case " ${missing[*]} " in *" dovecot-core "*)
 		as_root systemctl disable --now dovecot >/dev/null 2>&1 || true ;;
 	esac
 }
