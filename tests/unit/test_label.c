@@ -78,8 +78,10 @@ static void test_table(void)
 {
 	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
 		g_autofree char *label = label_from_subject(cases[i].subject);
+		g_autofree char *shown =
+			g_strescape(cases[i].subject ? cases[i].subject : "(none)", NULL);
 
-		g_test_message("%u: %s", i, cases[i].subject ? cases[i].subject : "(none)");
+		g_test_message("%u: %s", i, shown);
 		g_assert_cmpstr(label, ==, cases[i].label);
 	}
 }
