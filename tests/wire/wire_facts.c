@@ -20,16 +20,9 @@ void wire_facts_clear(struct wire_facts *facts)
 {
 	g_ptr_array_unref(facts->folders);
 	g_queue_clear_full(&facts->lines, g_free);
+	if (facts->data)
+		g_string_free(facts->data, TRUE);
 	g_free(facts->server);
-}
-
-void wire_facts_add(struct wire_facts *facts, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	g_queue_push_tail(&facts->lines, g_strdup_vprintf(format, args));
-	va_end(args);
 }
 
 static void append_byte(GString *out, uint8_t byte)
@@ -77,6 +70,30 @@ static char *quote(const char *bytes, size_t len)
 static char *quote_text(const char *text)
 {
 	return text ? quote(text, strlen(text)) : g_strdup("NIL");
+}
+
+void wire_facts_flush(struct wire_facts *facts)
+{
+	g_autofree char *bytes = NULL;
+
+	if (!facts->data)
+		return;
+	bytes = quote(facts->data->str, facts->data->len);
+	g_queue_push_tail(&facts->lines,
+			  g_strdup_printf("data %u uid=%u offset=%" G_GUINT64_FORMAT " %s",
+					  facts->data_job, facts->data_uid, facts->data_offset,
+					  bytes));
+	g_string_free(g_steal_pointer(&facts->data), TRUE);
+}
+
+void wire_facts_add(struct wire_facts *facts, const char *format, ...)
+{
+	va_list args;
+
+	wire_facts_flush(facts);
+	va_start(args, format);
+	g_queue_push_tail(&facts->lines, g_strdup_vprintf(format, args));
+	va_end(args);
 }
 
 /* A word as it is, anything else quoted. */
@@ -253,6 +270,60 @@ static void on_quota(void *data, const struct store_quota *quota)
 		       quota->limit_messages);
 }
 
+static bool is_refused(struct wire_facts *facts, enum wire_refusal what)
+{
+	bool refused = facts->refuse == what;
+
+	if (refused)
+		facts->refuse = WIRE_REFUSE_NOTHING;
+	return refused;
+}
+
+static bool on_body_begin(void *data, const struct store_job *job, uint32_t uid)
+{
+	bool refused = is_refused(data, WIRE_REFUSE_BEGIN);
+
+	wire_facts_add(data, "begin %u uid=%u%s", job->epoch, uid, refused ? " refused" : "");
+	return !refused;
+}
+
+static bool data_follows(const struct wire_facts *facts, const struct store_job *job, uint32_t uid,
+			 uint64_t offset)
+{
+	return facts->data && facts->data_job == job->epoch && facts->data_uid == uid &&
+	       facts->data_offset + facts->data->len == offset;
+}
+
+static bool on_body_data(void *data, const struct store_job *job, uint32_t uid, uint64_t offset,
+			 const void *bytes, size_t len)
+{
+	struct wire_facts *facts = data;
+
+	if (is_refused(facts, WIRE_REFUSE_DATA)) {
+		wire_facts_add(facts, "data %u uid=%u refused", job->epoch, uid);
+		return false;
+	}
+	if (!data_follows(facts, job, uid, offset)) {
+		wire_facts_flush(facts);
+		facts->data = g_string_new(NULL);
+		facts->data_job = job->epoch;
+		facts->data_uid = uid;
+		facts->data_offset = offset;
+	}
+	g_string_append_len(facts->data, bytes, (gssize)len);
+	return true;
+}
+
+static bool on_body_end(void *data, const struct store_job *job, uint32_t uid, uint64_t len,
+			bool complete)
+{
+	bool refused = is_refused(data, WIRE_REFUSE_END);
+
+	wire_facts_add(data, "end %u uid=%u len=%" G_GUINT64_FORMAT "%s%s", job->epoch, uid, len,
+		       complete ? " complete" : "", refused ? " refused" : "");
+	return !refused;
+}
+
 static void on_done(void *data, struct store_job *job, const GError *error)
 {
 	struct wire_facts *facts = data;
@@ -276,5 +347,8 @@ const struct store_sink wire_facts_sink = {
 	.refreshed = on_refreshed,
 	.changed = on_changed,
 	.quota = on_quota,
+	.body_begin = on_body_begin,
+	.body_data = on_body_data,
+	.body_end = on_body_end,
 	.done = on_done,
 };

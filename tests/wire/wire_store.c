@@ -245,6 +245,19 @@ static void job_folders(struct subject *subject, struct store_job *job, const ch
 	}
 }
 
+/* "5=20": UID and size of one of a batch. */
+static bool job_item(struct store_job *job, const char *uid, uint64_t size)
+{
+	struct store_item item = {.size_hint = size};
+
+	if (!number_parse_u32(uid, strlen(uid), &item.uid))
+		return false;
+	if (!job->batch)
+		job->batch = g_array_new(FALSE, FALSE, sizeof(item));
+	g_array_append_val(job->batch, item);
+	return true;
+}
+
 static bool job_number(struct store_job *job, const char *name, uint64_t value)
 {
 	if (g_str_equal(name, "uidvalidity"))
@@ -255,8 +268,16 @@ static bool job_number(struct store_job *job, const char *name, uint64_t value)
 		job->known.modseq = value;
 	else if (g_str_equal(name, "messages"))
 		job->known.messages = (uint32_t)value;
+	else if (g_str_equal(name, "uid"))
+		job->uid = (uint32_t)value;
+	else if (g_str_equal(name, "hint"))
+		job->size_hint = value;
+	else if (g_str_equal(name, "origin"))
+		job->origin = value;
+	else if (g_str_equal(name, "window"))
+		job->window = value;
 	else
-		return false;
+		return job_item(job, name, value);
 	return true;
 }
 
@@ -305,7 +326,7 @@ static struct store_job *job_parse(struct subject *subject, const char *text)
 	return job;
 }
 
-static void refuse(struct subject *subject, const char *text)
+static void not_accepted(struct subject *subject, const char *text)
 {
 	struct store_job *job = job_parse(subject, text);
 
@@ -345,6 +366,7 @@ static void expect(struct subject *subject, const char *expected)
 			wire_fail(subject->play, "the store is%s ready", ready ? "" : " not");
 		return;
 	}
+	wire_facts_flush(&subject->facts);
 	if (g_strcmp0(g_queue_peek_head(&subject->facts.lines), expected) != 0)
 		fail_with_facts(subject, expected);
 	g_free(g_queue_pop_head(&subject->facts.lines));
@@ -358,6 +380,19 @@ static void pass_time(struct subject *subject, const char *text)
 		wire_fail(subject->play, "no such time: %s", text);
 	subject->now_ms += (int64_t)ms;
 	step(subject);
+}
+
+/* The disk is full. */
+static void refuse_fact(struct subject *subject, const char *what)
+{
+	if (g_str_equal(what, "begin"))
+		subject->facts.refuse = WIRE_REFUSE_BEGIN;
+	else if (g_str_equal(what, "data"))
+		subject->facts.refuse = WIRE_REFUSE_DATA;
+	else if (g_str_equal(what, "end"))
+		subject->facts.refuse = WIRE_REFUSE_END;
+	else
+		wire_fail(subject->play, "cannot refuse: %s", what);
 }
 
 static void hang_up(struct subject *subject)
@@ -374,9 +409,11 @@ static void subject_directive(void *data, const char *text)
 	if (g_str_has_prefix(text, "expect "))
 		expect(subject, text + strlen("expect "));
 	else if (g_str_has_prefix(text, "not "))
-		refuse(subject, text + strlen("not "));
+		not_accepted(subject, text + strlen("not "));
 	else if (g_str_has_prefix(text, "clock "))
 		pass_time(subject, text + strlen("clock "));
+	else if (g_str_has_prefix(text, "refuse "))
+		refuse_fact(subject, text + strlen("refuse "));
 	else if (g_str_equal(text, "hangup"))
 		hang_up(subject);
 	else if (g_str_equal(text, "close"))
@@ -391,6 +428,7 @@ static void subject_finish(void *data)
 {
 	struct subject *subject = data;
 
+	wire_facts_flush(&subject->facts);
 	if (subject->facts.lines.head)
 		fail_with_facts(subject, "the end");
 	if (subject->facts.jobs > 0)

@@ -3,8 +3,11 @@
  *
  *   ! list   ! quota   ! probe   ! status A "B c"      jobs, numbered from 1; strings are quoted
  *   ! refresh A uidvalidity=7 uidnext=10 modseq=5 messages=9 verify     what is not known: left out
+ *   ! body A uidvalidity=7 uid=5 hint=20 origin=0 window=9
+ *   ! body A uidvalidity=7 5=20 6=30    a batch
  *   ! not list            the store must not accept it now
  *   ! clock +1000         time goes on by so many ms
+ *   ! refuse begin        the sink does not take the next of its kind; data and end likewise
  *   ! hangup              the server closes the connection
  *   ! close               the engine does
  *

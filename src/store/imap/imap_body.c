@@ -26,14 +26,20 @@ static void complete(struct imap_job *job)
 	imap_store_finish(job);
 }
 
+/* Both answers are needed, in whichever order they come. */
+static void look_ended(struct imap_job *job, const struct imap_response *tagged)
+{
+	if (tagged && job->commands == 0)
+		complete(job);
+}
+
 static void looked_again(void *data, const struct imap_response *tagged)
 {
 	struct imap_job *job = data;
 
 	if (imap_store_answered(job, tagged, "cannot read a message") && !job->still_there)
 		fail(job, ERROR_GONE, "it is gone");
-	if (tagged && job->commands == 0)
-		complete(job);
+	look_ended(job, tagged);
 }
 
 static void noop_done(void *data, const struct imap_response *tagged)
@@ -41,6 +47,7 @@ static void noop_done(void *data, const struct imap_response *tagged)
 	struct imap_job *job = data;
 
 	imap_store_answered(job, tagged, "cannot read a message");
+	look_ended(job, tagged);
 }
 
 static void look_again(struct imap_job *job)
@@ -59,7 +66,9 @@ static bool is_doubtful(const struct imap_job *job)
 
 	if (job->expunges != job->store->expunges)
 		return true;
-	return wanted->window == 0 && job->len != wanted->size_hint;
+	if (wanted->window == 0)
+		return job->len != wanted->size_hint;
+	return job->len == 0 && wanted->origin != wanted->size_hint;
 }
 
 static void fetched(void *data, const struct imap_response *tagged)
@@ -123,6 +132,7 @@ static void body_opened(struct imap_job *job)
 	struct store *store = job->store;
 
 	job->expunges = store->expunges;
+	job->asked = true;
 	if (store->box.uidvalidity != job->job->known.uidvalidity) {
 		fail(job, ERROR_STALE, "its folder was replaced on the server");
 		imap_store_finish(job);
@@ -164,8 +174,8 @@ static const struct store_item *batch_item(const struct imap_job *job, uint32_t 
 
 static bool is_for(const struct imap_job *job, uint32_t uid)
 {
-	if (job->job->kind != STORE_BODY || job->commands == 0)
-		return false;
+	if (job->job->kind != STORE_BODY || !job->asked)
+		return false; /* while its mailbox is being opened, bodies are of the one before */
 	if (job->job->batch)
 		return batch_item(job, uid) != NULL;
 	return !job->got && (uid == 0 || job->job->uid == uid);
@@ -246,28 +256,42 @@ static void take_batched(struct imap_job *job, const struct imap_fetch *fetch)
 		store->sink->body_end(store->data, job->job, item->uid, store->body_len, true);
 }
 
+/* Without "<origin>" it is from the beginning. Nothing is nothing, wherever. */
+static bool is_part_wanted(const struct imap_job *job, const struct imap_fetch *fetch)
+{
+	uint64_t origin = fetch->body_partial ? fetch->body_origin : 0;
+
+	return origin == job->job->origin || (job->store->body_len == 0 && job->job->window > 0);
+}
+
+static void take_single(struct imap_job *job, const struct imap_fetch *fetch)
+{
+	/* NIL for a whole message means that there is none; for a window, that it ended before. */
+	if (fetch->body_nil && job->job->window == 0)
+		return;
+	job->got = true;
+	job->len = job->store->body_len;
+}
+
 void imap_body_fetch(struct store *store, const struct imap_fetch *fetch)
 {
 	struct imap_job *job;
+	bool wanted;
 
 	if (!fetch->body_streamed)
 		take_inline(store, fetch);
 	job = store->body;
 	store->body = NULL;
-	if (!job || store->body_failed || !(fetch->items & IMAP_FETCH_UID) ||
-	    store->body_uid != fetch->uid)
+	if (!job || store->body_failed)
 		return;
-	if (job->job->batch) {
+	wanted = (fetch->items & IMAP_FETCH_UID) && store->body_uid == fetch->uid &&
+		 is_part_wanted(job, fetch);
+	if (wanted && job->job->batch)
 		take_batched(job, fetch);
-		return;
-	}
-	/* NIL for a whole message means that there is none; for a window, that it ended before. */
-	if (fetch->body_nil && job->job->window == 0)
-		return;
-	if (fetch->body_partial && fetch->body_origin != job->job->origin)
-		return;
-	job->got = true;
-	job->len = store->body_len;
+	else if (wanted)
+		take_single(job, fetch);
+	else if (!job->job->batch)
+		fail(job, ERROR_PROTOCOL, "the server sends something else");
 }
 
 void imap_body_seen(struct store *store, uint32_t uid)

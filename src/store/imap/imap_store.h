@@ -22,6 +22,7 @@ struct imap_job {
 	struct seqset seen; /* UIDs of this pass, when they are counted */
 	bool counting;
 	/* body */
+	bool asked;	  /* the fetch was sent, or waits only for the EXAMINE before it */
 	bool got;	  /* the answer with our UID came whole */
 	bool still_there; /* the second look found the UID */
 	uint64_t len;
