@@ -395,7 +395,8 @@ bool bodies_part_commit(struct bodies *bodies, uint32_t epoch, uint32_t uid, uin
 			    "%s cannot be complete with %" PRIu64 " bytes", from, size);
 		return false;
 	}
-	if (ftruncate(part->fd, (off_t)size) < 0 || futimens(part->fd, NULL) < 0)
+	if ((size < part->written && ftruncate(part->fd, (off_t)size) < 0) ||
+	    futimens(part->fd, NULL) < 0)
 		return file_fail("complete", from, error);
 	pthread_mutex_lock(&bodies->lock);
 	bool renamed = part_rename_locked(bodies, from, to);

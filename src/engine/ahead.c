@@ -74,7 +74,7 @@ static bool choose(void *data, const struct message_row *row)
 
 	if (row->size_hint <= ENGINE_AHEAD_SIZE &&
 	    !body_is_under_way(engine, choice->epoch, row->uid) &&
-	    !bodies_has(engine->bodies, choice->epoch, row->uid)) {
+	    !(row->exact && bodies_has(engine->bodies, choice->epoch, row->uid))) {
 		choice->bytes += row->size_hint;
 		g_array_append_val(choice->batch, item);
 	}
