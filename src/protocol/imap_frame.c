@@ -8,7 +8,7 @@
 
 enum frame_state {
 	FRAME_LINE,
-	FRAME_LITERAL, /* `left` bytes of it go into the text */
+	FRAME_LITERAL, /* `left` bytes of it come; the first `keep` go into the text */
 	FRAME_BODY,    /* `left` bytes of it go to the owner */
 	FRAME_DONE,    /* the text was reported */
 	FRAME_FAILED,
@@ -95,26 +95,28 @@ static bool frame_find_literal(const struct imap_frame *frame, const char *end, 
 	       !frame_is_status(text, (size_t)(end - text)) && !frame_in_quotes(line, *ret_at);
 }
 
-static bool frame_is_body(const struct imap_frame *frame, const char *at)
+/* What a FETCH tells of is as long as some sender made it, who must not be able to end connections:
+ * the rest of it is dropped. */
+static enum imap_frame_event frame_begin_inline(struct imap_frame *frame, uint64_t size,
+						bool in_fetch, GError **error)
 {
-	const char *text = (const char *)buf_data(&frame->text);
-
-	return imap_literal_is_body(text + frame->line_start, at) &&
-	       imap_literal_in_fetch(text, buf_len(&frame->text));
+	if (size > (in_fetch ? LIMIT_MESSAGE_SIZE : LIMIT_INLINE_LITERAL))
+		return frame_fail(frame, ERROR_LIMIT,
+				  "the server announced a literal that is too large", error);
+	frame->state = FRAME_LITERAL;
+	frame->left = size;
+	frame->keep = imap_literal_kept(size);
+	return IMAP_FRAME_MORE;
 }
 
 static enum imap_frame_event frame_begin_literal(struct imap_frame *frame, const char *at,
 						 uint64_t size, GError **error)
 {
-	if (!frame_is_body(frame, at)) {
-		if (size > LIMIT_INLINE_LITERAL)
-			return frame_fail(frame, ERROR_LIMIT,
-					  "the server announced a literal that is too large",
-					  error);
-		frame->state = FRAME_LITERAL;
-		frame->left = size;
-		return IMAP_FRAME_MORE;
-	}
+	const char *text = (const char *)buf_data(&frame->text);
+	bool in_fetch = imap_literal_in_fetch(text, buf_len(&frame->text));
+
+	if (!in_fetch || !imap_literal_is_body(text + frame->line_start, at))
+		return frame_begin_inline(frame, size, in_fetch, error);
 	if (frame->body_seen)
 		return frame_fail(frame, ERROR_PROTOCOL,
 				  "the server sent two bodies in one response", error);
@@ -169,10 +171,12 @@ static enum imap_frame_event frame_take_literal(struct imap_frame *frame, const 
 						size_t len, size_t *ret_taken, GError **error)
 {
 	size_t taken = (size_t)MIN(frame->left, len);
+	size_t kept = MIN(frame->keep, taken);
 
-	if (!buf_append(&frame->text, bytes, taken))
+	if (!buf_append(&frame->text, bytes, kept))
 		return frame_fail(frame, ERROR_LIMIT, "the server sent a response that is too long",
 				  error);
+	frame->keep -= kept;
 	frame->left -= taken;
 	if (frame->left == 0) {
 		frame->state = FRAME_LINE;

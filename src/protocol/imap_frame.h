@@ -1,7 +1,7 @@
 /* IMAP, stage one: cuts the byte stream into responses (RFC 9051 section 4.3, 7). A response is a
  * line with its literals. Small literals stay in the frame as they came ("{3}\r\nabc"); a literal
  * of a message body is handed out in pieces while it arrives, and the frame keeps only its
- * "{n}\r\n".
+ * "{n}\r\n". Of any other in a FETCH it keeps the first LIMIT_INLINE_LITERAL bytes.
  *
  * A bare LF ends a line like CRLF. "{n}", "{n+}" and "~{n}" start a literal only at the end of a
  * line, outside a quoted string, and never in the text of a status response ("* OK ... {5}" is
@@ -35,6 +35,7 @@ struct imap_frame {
 	size_t line_start;
 	size_t line_bytes; /* of the response, without literals */
 	uint64_t left;
+	size_t keep;
 };
 
 void imap_frame_init(struct imap_frame *frame, size_t max_line);

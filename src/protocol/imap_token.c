@@ -104,6 +104,11 @@ bool imap_literal_is_body(const char *line, const char *at)
 	return at == line || g_ascii_isdigit(at[-1]) || memchr(" ()\"", at[-1], 4);
 }
 
+size_t imap_literal_kept(uint64_t size)
+{
+	return (size_t)MIN(size, LIMIT_INLINE_LITERAL);
+}
+
 bool imap_literal_in_fetch(const char *text, size_t len)
 {
 	struct imap_cursor cursor;
@@ -165,11 +170,13 @@ static enum imap_token_kind token_literal(struct imap_cursor *cursor, const char
 	if (cursor->fetch && imap_literal_is_body(cursor->line, at)) {
 		ret->kind = IMAP_TOKEN_BODY;
 	} else {
-		if (ret->size > (uint64_t)(cursor->end - behind))
+		size_t len = imap_literal_kept(ret->size);
+
+		if (len > (size_t)(cursor->end - behind))
 			return token_bad(ret);
 		ret->kind = IMAP_TOKEN_STRING;
 		ret->text = behind;
-		ret->len = (size_t)ret->size;
+		ret->len = len;
 	}
 	cursor->at = behind + ret->len;
 	cursor->line = cursor->at;

@@ -61,5 +61,7 @@ char *imap_token_dup(const struct imap_token *token, size_t *ret_len);
 bool imap_literal_find(const char *line, const char *end, const char **ret_at, uint64_t *ret_size);
 /* It follows "BODY[]" or "BODY[]<n>". */
 bool imap_literal_is_body(const char *line, const char *at);
+/* How many bytes of one of `size` that is no body lie in the response. */
+size_t imap_literal_kept(uint64_t size);
 /* "* 5 FETCH" */
 bool imap_literal_in_fetch(const char *text, size_t len);

@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "protocol/imap_frame.h"
+#include "protocol/imap_response.h"
 
 #include <string.h>
 
@@ -259,6 +260,46 @@ static void test_limit_literal(void)
 	check_limit(1000, "* X {18446744073709551615}\r\n", 0, "", ERROR_LIMIT);
 }
 
+/* A sender decides how long a Subject is: what lies behind it must stay readable. */
+static void check_header(size_t size, size_t step)
+{
+	g_autofree char *head =
+		g_strdup_printf("* 1 FETCH (BODY[HEADER.FIELDS (SUBJECT)] {%zu}\r\n", size);
+	g_autofree char *fill = g_strnfill(step, 'x');
+	struct imap_response response;
+	struct run run;
+
+	run_init(&run, 1000);
+	g_assert_true(run_feed(&run, head, strlen(head)));
+	for (size_t done = 0; done < size; done += MIN(step, size - done))
+		g_assert_true(run_feed(&run, fill, MIN(step, size - done)));
+	g_assert_true(run_feed(&run, " UID 7)\r\n", 9));
+	g_assert_cmpint(run.log->str[0], ==, 'R');
+	g_assert_true(imap_response_parse((const char *)buf_data(&run.frame.text),
+					  buf_len(&run.frame.text), 0, &response, NULL));
+	g_assert_cmpuint(g_bytes_get_size(response.fetch.header), ==,
+			 MIN(size, LIMIT_INLINE_LITERAL));
+	g_assert_cmpuint(response.fetch.uid, ==, 7);
+	imap_response_clear(&response);
+	run_clear(&run);
+}
+
+static void test_limit_header(void)
+{
+	static const size_t steps[] = {999, LIMIT_INLINE_LITERAL, 4 * LIMIT_INLINE_LITERAL};
+	struct run run;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
+		for (int d = -1; d <= 1; d++)
+			check_header((size_t)(LIMIT_INLINE_LITERAL + d), steps[i]);
+		check_header(LIMIT_RESPONSE + 1, steps[i]);
+	}
+	run_init(&run, 1000);
+	g_assert_false(run_feed(&run, "* 1 FETCH (X {268435457}\r\n", 26));
+	g_assert_error(run.error, MAILFS_ERROR, ERROR_LIMIT);
+	run_clear(&run);
+}
+
 static void test_limit_message(void)
 {
 	for (int d = -1; d <= 1; d++) {
@@ -363,6 +404,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/imap-frame/limit-line", test_limit_line);
 	g_test_add_func("/imap-frame/limit-literal", test_limit_literal);
 	g_test_add_func("/imap-frame/limit-message", test_limit_message);
+	g_test_add_func("/imap-frame/limit-header", test_limit_header);
 	g_test_add_func("/imap-frame/limit-response", test_limit_response);
 	g_test_add_func("/imap-frame/many-literals", test_many_literals);
 	g_test_add_func("/imap-frame/failed", test_failed);
