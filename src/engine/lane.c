@@ -1,6 +1,6 @@
 /* Lanes: the account's connections, one for listing, one for bodies, so that a long listing does
  * not hold up a reader. One login at a time: the second lane connects when the first is logged in;
- * if it cannot (many servers allow few connections), its jobs take the first.
+ * if it cannot, or not soon (many servers allow few connections), its jobs take the first.
  *
  * A connection that ends gives its jobs back; those are tried once more on the next. Failures in a
  * row back off for all lanes together, and a refused login is tried once more, after a minute.
@@ -134,6 +134,20 @@ static void submit_from(struct engine *engine, struct lane *lane, GQueue *queue)
 		lane->busy_ms = 0; /* some jobs end without a command */
 }
 
+/* Some servers answer no more connections than they allow, but leave them waiting. */
+static int64_t patience_ends_ms(const struct lane *lane)
+{
+	return lane->opened_ms + ENGINE_STALL_MS;
+}
+
+/* It cannot do its jobs for now. */
+static bool is_absent(const struct engine *engine, const struct lane *lane)
+{
+	if (lane->state == LANE_CLOSED)
+		return engine->now_ms < engine->retry_ms;
+	return lane->state == LANE_CONNECTING && engine->now_ms >= patience_ends_ms(lane);
+}
+
 void lanes_submit(struct engine *engine)
 {
 	for (int i = 0; i < LANES; i++) {
@@ -146,8 +160,7 @@ void lanes_submit(struct engine *engine)
 			lane_queue(engine, i, store_job_new(STORE_PROBE));
 		submit_from(engine, lane, &lane->queue);
 	}
-	if (is_ready(engine, LANE_LIST) && engine->lanes[LANE_BODY].state == LANE_CLOSED &&
-	    engine->now_ms < engine->retry_ms)
+	if (is_ready(engine, LANE_LIST) && is_absent(engine, &engine->lanes[LANE_BODY]))
 		submit_from(engine, &engine->lanes[LANE_LIST], &engine->lanes[LANE_BODY].queue);
 	share_busy(engine);
 }
@@ -220,12 +233,11 @@ static void lane_die(struct engine *engine, struct lane *lane, const GError *err
 		set_state(engine, g_error_matches(error, MAILFS_ERROR, ERROR_AUTH)
 					  ? ACCOUNT_REFUSED
 					  : ACCOUNT_OFFLINE);
-	if (was_stable)
+	if (was_stable || is_ready(engine, LANE_LIST))
 		return;
-	if (!is_ready(engine, LANE_LIST)) {
-		fail_queue(engine, &engine->lanes[LANE_LIST], error);
+	fail_queue(engine, &engine->lanes[LANE_LIST], error);
+	if (!is_ready(engine, LANE_BODY))
 		fail_queue(engine, &engine->lanes[LANE_BODY], error);
-	}
 	first_attempt_ended(engine, error);
 }
 
@@ -305,7 +317,9 @@ int64_t lanes_deadline_ms(const struct engine *engine)
 	for (int i = 0; i < LANES; i++) {
 		const struct lane *lane = &engine->lanes[i];
 
-		if (lane->state == LANE_CONNECTING)
+		if (lane->state == LANE_CONNECTING && engine->now_ms < patience_ends_ms(lane))
+			deadline = MIN(deadline, patience_ends_ms(lane));
+		else if (lane->state == LANE_CONNECTING)
 			deadline = MIN(deadline,
 				       lane->opened_ms + engine->account->timeout_s * 1000ll);
 		else if (lane->state == LANE_READY && lane->running == 0)

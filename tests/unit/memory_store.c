@@ -18,10 +18,28 @@ void memory_reset(void)
 	pthread_mutex_lock(&memory.lock);
 	memset(memory.folders, 0, sizeof(memory.folders));
 	memory.folder_count = memory.connections = memory.die_after = memory.verifies = 0;
-	memory.batched = 0;
+	memory.batched = memory.open = memory.refused = 0;
 	memory.refuse = 0;
-	memory.hang = false;
+	memory.hang = memory.hang_list = false;
+	memory.second = MEMORY_WELCOME;
 	memset(memory.jobs, 0, sizeof(memory.jobs));
+	pthread_mutex_unlock(&memory.lock);
+}
+
+unsigned memory_count(const unsigned *counter)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&memory.lock);
+	n = *counter;
+	pthread_mutex_unlock(&memory.lock);
+	return n;
+}
+
+void memory_set(bool *fault, bool on)
+{
+	pthread_mutex_lock(&memory.lock);
+	*fault = on;
 	pthread_mutex_unlock(&memory.lock);
 }
 
@@ -88,6 +106,9 @@ static void memory_close(struct store **store)
 		return;
 	while ((job = g_queue_pop_head(&(*store)->jobs)))
 		(*store)->sink->done((*store)->data, job, error);
+	pthread_mutex_lock(&memory.lock);
+	memory.open -= (*store)->ready;
+	pthread_mutex_unlock(&memory.lock);
 	g_clear_pointer(store, g_free);
 }
 
@@ -96,13 +117,28 @@ static bool memory_ready(const struct store *store)
 	return store->ready;
 }
 
+static bool is_left_waiting(const struct store *store)
+{
+	return !store->ready && memory.open > 0 && memory.second == MEMORY_LEFT_WAITING;
+}
+
+static bool hangs(const struct store *store)
+{
+	const struct store_job *job = g_queue_peek_head((GQueue *)&store->jobs);
+
+	return memory.hang || is_left_waiting(store) ||
+	       (memory.hang_list && job && job->kind == STORE_LIST);
+}
+
 static void memory_poll(const struct store *store, struct pollfd *ret_poll,
 			int64_t *ret_deadline_ms)
 {
 	bool work = !store->ready || !g_queue_is_empty((GQueue *)&store->jobs);
 
+	pthread_mutex_lock(&memory.lock);
 	ret_poll->fd = -1;
-	*ret_deadline_ms = work && !memory.hang ? 0 : INT64_MAX;
+	*ret_deadline_ms = work && !hangs(store) ? 0 : INT64_MAX;
+	pthread_mutex_unlock(&memory.lock);
 }
 
 /* --- jobs --- */
@@ -243,7 +279,7 @@ static bool run_jobs(struct store *store, GError **error)
 {
 	struct store_job *job;
 
-	while (!memory.hang && (job = g_queue_peek_head(&store->jobs))) {
+	while (!hangs(store) && (job = g_queue_peek_head(&store->jobs))) {
 		g_autoptr(GError) failure = NULL;
 
 		if (memory.die_after > 0 && --memory.die_after == 0) {
@@ -265,10 +301,15 @@ static bool memory_step(struct store *store, int64_t now_ms, GError **error)
 	if (!store->ready && memory.refuse) {
 		g_set_error(error, MAILFS_ERROR, memory.refuse, "no entry");
 		alive = false;
-	} else if (!store->ready) {
+	} else if (!store->ready && memory.open > 0 && memory.second == MEMORY_REFUSED) {
+		memory.refused++;
+		g_set_error(error, MAILFS_ERROR, ERROR_TEMPORARY, "too many connections");
+		alive = false;
+	} else if (!store->ready && !is_left_waiting(store)) {
 		store->ready = true;
 		memory.connections++;
-	} else {
+		memory.open++;
+	} else if (store->ready) {
 		alive = run_jobs(store, error);
 	}
 	pthread_mutex_unlock(&memory.lock);

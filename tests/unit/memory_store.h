@@ -23,16 +23,22 @@ struct memory_folder {
 	unsigned count;
 };
 
+enum memory_second { MEMORY_WELCOME, MEMORY_REFUSED, MEMORY_LEFT_WAITING };
+
 struct memory_account {
 	pthread_mutex_t lock;
 	struct memory_folder folders[8];
 	unsigned folder_count;
 	/* faults */
-	int refuse;	    /* connections refused from now on, with this error code; 0: none */
-	bool hang;	    /* jobs are taken and never answered */
-	unsigned die_after; /* the connection ends at the n-th job from now; 0: never */
+	int refuse;	/* connections refused from now on, with this error code; 0: none */
+	bool hang;	/* jobs are taken and never answered */
+	bool hang_list; /* those that list folders */
+	enum memory_second second; /* what becomes of a second connection */
+	unsigned die_after;	   /* the connection ends at the n-th job from now; 0: never */
 	/* what was asked */
 	unsigned connections;
+	unsigned open;	  /* connections that are ready */
+	unsigned refused; /* connections */
 	unsigned jobs[STORE_PROBE + 1];
 	unsigned verifies;
 	unsigned batched; /* messages asked for in batches */
@@ -43,6 +49,9 @@ extern struct memory_account memory;
 extern const struct store_ops store_memory;
 
 void memory_reset(void);
+/* How often something happened so far. */
+unsigned memory_count(const unsigned *counter);
+void memory_set(bool *fault, bool on);
 struct memory_folder *memory_folder_add(const char *name, uint64_t uidvalidity);
 void memory_message_add(struct memory_folder *folder, uint32_t uid, const char *subject,
 			const char *body);

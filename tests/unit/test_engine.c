@@ -204,12 +204,7 @@ static struct folder_row folder(struct fixture *fix, const char *leaf)
 
 static unsigned jobs(enum store_job_kind kind)
 {
-	unsigned n;
-
-	pthread_mutex_lock(&memory.lock);
-	n = memory.jobs[kind];
-	pthread_mutex_unlock(&memory.lock);
-	return n;
+	return memory_count(&memory.jobs[kind]);
 }
 
 static void assert_body(struct fixture *fix, uint32_t epoch, uint32_t uid, const char *expected)
@@ -288,7 +283,7 @@ static void test_expunged_elsewhere(void)
 	row = folder(&fix, "INBOX");
 	g_assert_cmpuint(row.messages, ==, 1);
 	g_assert_cmpuint(fix.messages_gone, ==, 1);
-	g_assert_cmpuint(memory.verifies, ==, 1);
+	g_assert_cmpuint(memory_count(&memory.verifies), ==, 1);
 	folder_row_clear(&row);
 	fixture_close(&fix);
 }
@@ -416,7 +411,7 @@ static void test_read_in_order(void)
 	}
 	commands = jobs(STORE_BODY);
 	g_assert_cmpuint(commands, <=, 8);
-	g_assert_cmpuint(memory.batched, <=, 60);
+	g_assert_cmpuint(memory_count(&memory.batched), <=, 60);
 	folder_row_clear(&row);
 	fixture_close(&fix);
 }
@@ -431,7 +426,7 @@ static void test_read_at_random(void)
 	row = fill_inbox(&fix, 60);
 	for (unsigned i = 0; i < G_N_ELEMENTS(uids); i++)
 		read_message(&fix, row.epoch, uids[i]);
-	g_assert_cmpuint(memory.batched, ==, 0);
+	g_assert_cmpuint(memory_count(&memory.batched), ==, 0);
 	g_assert_cmpuint(jobs(STORE_BODY), ==, G_N_ELEMENTS(uids));
 	folder_row_clear(&row);
 	fixture_close(&fix);
@@ -480,6 +475,53 @@ static void test_start_fails(void)
 	assert_start_fails(ERROR_TLS);
 }
 
+/* A server with room for one connection. The folders are not listed yet when it refuses the second.
+ */
+static void test_second_refused(void)
+{
+	struct fixture fix;
+	struct folder_row row;
+
+	fixture_open(&fix);
+	memory_message_add(memory_folder_add("INBOX", 7), 5, "a", "hello");
+	memory.second = MEMORY_REFUSED;
+	memory.hang_list = true;
+	engine_start(fix.engine);
+	while (memory_count(&memory.refused) == 0)
+		g_usleep(1000);
+	memory_set(&memory.hang_list, false);
+	engine_need(fix.engine, &(struct need){.kind = NEED_FOLDERS}); /* wakes it */
+	g_assert_true(engine_wait_ready(fix.engine, NULL));
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, folder_id(&fix, "INBOX"), 0, 0), ==, 0);
+	row = folder(&fix, "INBOX");
+	g_assert_cmpint(ask(&fix, NEED_BODY, row.epoch, 5, UINT64_MAX), ==, 0);
+	assert_body(&fix, row.epoch, 5, "hello");
+	folder_row_clear(&row);
+	fixture_close(&fix);
+}
+
+/* Readers do not wait for a second connection that gets no answer. */
+static void test_second_left_waiting(void)
+{
+	struct fixture fix;
+	struct folder_row row;
+	gint64 start_us;
+
+	fixture_open(&fix);
+	memory_message_add(memory_folder_add("INBOX", 7), 5, "a", "hello");
+	fix.account.timeout_s = 60;
+	memory.second = MEMORY_LEFT_WAITING;
+	fixture_start(&fix);
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, folder_id(&fix, "INBOX"), 0, 0), ==, 0);
+	row = folder(&fix, "INBOX");
+	start_us = g_get_monotonic_time();
+	g_assert_cmpint(ask(&fix, NEED_BODY, row.epoch, 5, UINT64_MAX), ==, 0);
+	g_assert_cmpint(g_get_monotonic_time() - start_us, <, 10 * G_USEC_PER_SEC);
+	assert_body(&fix, row.epoch, 5, "hello");
+	folder_row_clear(&row);
+	fixture_close(&fix);
+}
+
 static void test_stop_while_hanging(void)
 {
 	struct fixture fix;
@@ -491,7 +533,7 @@ static void test_stop_while_hanging(void)
 	memory_message_add(inbox, 5, "a", "a");
 	fixture_start(&fix);
 	need.id = folder_id(&fix, "INBOX");
-	memory.hang = true;
+	memory_set(&memory.hang, true);
 	engine_need(fix.engine, &need);
 	engine_stop(fix.engine);
 	g_assert_cmpuint(fix.settled->len, ==, 1);
@@ -534,6 +576,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine/read-at-random", test_read_at_random);
 	g_test_add_func("/engine/read-ahead-left-out", test_read_ahead_left_out);
 	g_test_add_func("/engine/start-fails", test_start_fails);
+	g_test_add_func("/engine/second-refused", test_second_refused);
+	g_test_add_func("/engine/second-left-waiting", test_second_left_waiting);
 	g_test_add_func("/engine/stop-while-hanging", test_stop_while_hanging);
 	g_test_add_func("/engine/folder-vanishes", test_folder_vanishes);
 	return g_test_run();
