@@ -22,6 +22,7 @@
 #define ENGINE_POLLED 20	/* folders polled at most */
 #define ENGINE_PROBE_MS 540000	/* an idle connection says NOOP */
 #define ENGINE_CHANGED_MS 1000	/* a changing folder is refreshed no more often */
+#define ENGINE_HEAL_MS 3600000	/* a folder whose count stays wrong is listed again so seldom */
 #define ENGINE_STABLE_MS 5000	/* a connection that lived so long was no failure */
 #define ENGINE_AHEAD_MIN 8	/* messages fetched ahead at first; doubles to */
 #define ENGINE_AHEAD_MAX 256
@@ -55,12 +56,14 @@ struct folder_state {
 	bool full;	 /* count and index disagree: list all again */
 	bool verify;	 /* they disagree: find out which exist */
 	unsigned healed; /* steps taken to make them agree */
+	int64_t heal_ms; /* they are not taken again before */
 	int64_t refreshed_ms;
 };
 
 /* Seen by other threads too, under engine->lock. */
 struct folder_age {
 	int64_t fresh_ms; /* 0: never */
+	int64_t tried_ms; /* the last refresh or listing, however it ended */
 	int64_t used_ms;
 };
 
@@ -167,12 +170,16 @@ void folder_refresh(struct engine *engine, uint32_t id);
 void folder_changed(struct engine *engine, uint32_t id);
 void folder_done(struct engine *engine, struct store_job *job, const GError *error);
 void folder_compare(struct engine *engine, uint32_t id, uint64_t server, uint64_t known);
+/* Folders that were given up are healed again. */
+void folders_heal(struct engine *engine);
 void folders_list(struct engine *engine);
 void folders_listed(struct engine *engine, const GError *error);
 void folders_polled(struct engine *engine, const struct store_job *job, const GError *error);
 /* Asks for news of folders in use; gives when to come again. */
 int64_t folders_poll(struct engine *engine);
 void folder_set_fresh(struct engine *engine, uint32_t id, int64_t at_ms);
+/* The server was asked: what it refuses is not asked for again and again. */
+void folder_set_tried(struct engine *engine, uint32_t id, int64_t at_ms);
 
 /* body.c */
 void body_fetch(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto);

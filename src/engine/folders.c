@@ -9,7 +9,7 @@
 
 #include <errno.h>
 
-enum { HEAL_VERIFY = 1, HEAL_FULL = 2 };
+enum { HEAL_VERIFY = 1, HEAL_FULL = 2, HEAL_GIVEN_UP = 3 };
 
 struct folder_state *folder_state(struct engine *engine, uint32_t id)
 {
@@ -40,6 +40,13 @@ void folder_set_fresh(struct engine *engine, uint32_t id, int64_t at_ms)
 {
 	pthread_mutex_lock(&engine->lock);
 	age_locked(engine, id)->fresh_ms = at_ms;
+	pthread_mutex_unlock(&engine->lock);
+}
+
+void folder_set_tried(struct engine *engine, uint32_t id, int64_t at_ms)
+{
+	pthread_mutex_lock(&engine->lock);
+	age_locked(engine, id)->tried_ms = at_ms;
 	pthread_mutex_unlock(&engine->lock);
 }
 
@@ -125,6 +132,7 @@ void folder_done(struct engine *engine, struct store_job *job, const GError *err
 
 	state->refreshing = false;
 	state->refreshed_ms = engine->now_ms;
+	folder_set_tried(engine, job->folder, engine->now_ms);
 	if (!error) {
 		refreshed_well(engine, state);
 		return;
@@ -148,19 +156,33 @@ void folder_compare(struct engine *engine, uint32_t id, uint64_t server, uint64_
 		state->healed = 0;
 		return;
 	}
-	if (state->healed < HEAL_FULL)
-		state->healed++;
-	else if (state->healed == HEAL_FULL) {
+	if (state->healed == HEAL_GIVEN_UP) {
+		if (engine->now_ms < state->heal_ms)
+			return;
+		state->healed = 0;
+	}
+	if (++state->healed == HEAL_GIVEN_UP) {
+		state->heal_ms = engine->now_ms + ENGINE_HEAL_MS;
 		log_warning("%s: a folder counts %" G_GUINT64_FORMAT
 			    " messages but lists %" G_GUINT64_FORMAT,
 			    engine->account->name, server, known);
-		state->healed++;
-		return;
-	} else {
-		return;
 	}
 	state->verify = state->healed == HEAL_VERIFY;
 	state->full = state->healed == HEAL_FULL;
+}
+
+/* What could not be healed may have been the affair of a server that is better now. */
+void folders_heal(struct engine *engine)
+{
+	GHashTableIter iter;
+	gpointer value;
+
+	g_hash_table_iter_init(&iter, engine->folders);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		struct folder_state *state = value;
+
+		state->heal_ms = 0;
+	}
 }
 
 /* --- the list of folders --- */
@@ -189,6 +211,7 @@ static void gone(void *data, const struct folder_row *row)
 void folders_listed(struct engine *engine, const GError *error)
 {
 	engine->listing = false;
+	folder_set_tried(engine, INDEX_ROOT, engine->now_ms);
 	if (error) {
 		log_warning("%s: %s", engine->account->name, error->message);
 		needs_settle(engine, NEED_FOLDERS, 0, 0, error_errno(error));
@@ -234,13 +257,14 @@ static GArray *due_folders(struct engine *engine, int64_t *ret_next_ms)
 	while (g_hash_table_iter_next(&iter, &key, &value)) {
 		const struct folder_age *age = value;
 		struct candidate candidate = {GPOINTER_TO_UINT(key), age->used_ms};
+		int64_t due_ms = MAX(age->fresh_ms, age->tried_ms) + period;
 
 		if (age->fresh_ms == 0 || engine->now_ms - age->used_ms > ENGINE_IN_USE_MS)
 			continue;
-		if (engine->now_ms >= age->fresh_ms + period)
+		if (engine->now_ms >= due_ms)
 			g_array_append_val(due, candidate);
 		else
-			*ret_next_ms = MIN(*ret_next_ms, age->fresh_ms + period);
+			*ret_next_ms = MIN(*ret_next_ms, due_ms);
 	}
 	pthread_mutex_unlock(&engine->lock);
 	g_array_sort(due, by_use);

@@ -346,6 +346,7 @@ void lanes_reconnect(struct engine *engine)
 		if (engine->lanes[i].store)
 			lane_die(engine, &engine->lanes[i], error);
 	}
+	folders_heal(engine);
 	engine->failures = engine->refusals = 0;
 	engine->retry_ms = engine->now_ms;
 }

@@ -75,9 +75,11 @@ static bool counts_agree(const struct imap_job *job)
 static void report_present(struct imap_job *job)
 {
 	struct store *store = job->store;
+	uint32_t uidnext = job->job->known.uidnext;
 
+	/* The highest UID of all leaves no room for a UIDNEXT above it. */
 	store->sink->present(store->data, job->job->folder, &job->seen,
-			     job->job->known.uidnext - 1);
+			     uidnext == G_MAXUINT32 ? uidnext : uidnext - 1);
 }
 
 static void verified_by_fetch(void *data, const struct imap_response *tagged)
