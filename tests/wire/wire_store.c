@@ -281,24 +281,29 @@ static bool job_number(struct store_job *job, const char *name, uint64_t value)
 	return true;
 }
 
+static void job_option(struct subject *subject, struct store_job *job, char *word)
+{
+	char *sign = strchr(word, '=');
+	uint64_t value;
+
+	if (g_str_equal(word, "verify")) {
+		job->known.verify = true;
+		return;
+	}
+	if (!sign || !number_parse_u64(sign + 1, strlen(sign + 1), &value))
+		wire_fail(subject->play, "no such option: %s", word);
+	*sign = '\0';
+	if (!job_number(job, word, value))
+		wire_fail(subject->play, "no such option: %s", word);
+}
+
 static void job_options(struct subject *subject, struct store_job *job, const char **text)
 {
 	char *word;
 
 	while ((word = next_word(subject, text))) {
-		g_autofree char *owned = word;
-		char *sign = strchr(word, '=');
-		uint64_t value;
-
-		if (g_str_equal(word, "verify")) {
-			job->known.verify = true;
-			continue;
-		}
-		if (!sign || !number_parse_u64(sign + 1, strlen(sign + 1), &value))
-			wire_fail(subject->play, "no such option: %s", word);
-		*sign = '\0';
-		if (!job_number(job, word, value))
-			wire_fail(subject->play, "no such option: %s", word);
+		job_option(subject, job, word);
+		g_free(word);
 	}
 }
 
