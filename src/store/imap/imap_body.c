@@ -8,10 +8,19 @@
 #include "base/error.h"
 #include "base/limits.h"
 
-static void fail(struct imap_job *job, int code, const char *what)
+/* "cannot read message 5 of INBOX" */
+static char *what_fails(const struct imap_job *job)
 {
-	imap_store_fail(job, g_error_new(MAILFS_ERROR, code, "cannot read message %u of %s: %s",
-					 job->job->uid, job->job->name, what));
+	g_autofree char *name = imap_store_shown_name(job);
+
+	return g_strdup_printf("cannot read message %u of %s", job->job->uid, name);
+}
+
+static void fail(struct imap_job *job, int code, const char *why)
+{
+	g_autofree char *what = what_fails(job);
+
+	imap_store_fail(job, g_error_new(MAILFS_ERROR, code, "%s: %s", what, why));
 }
 
 static void complete(struct imap_job *job)
@@ -74,8 +83,7 @@ static bool is_doubtful(const struct imap_job *job)
 static void fetched(void *data, const struct imap_response *tagged)
 {
 	struct imap_job *job = data;
-	g_autofree char *what =
-		g_strdup_printf("cannot read message %u of %s", job->job->uid, job->job->name);
+	g_autofree char *what = what_fails(job);
 
 	if (imap_store_answered(job, tagged, what) && !job->got)
 		fail(job, ERROR_GONE, "the server sent nothing");

@@ -14,6 +14,7 @@
 #include "store/imap/imap_store.h"
 
 #include "base/error.h"
+#include "base/limits.h"
 
 #include <string.h>
 
@@ -82,6 +83,15 @@ static void report_present(struct imap_job *job)
 			     uidnext == G_MAXUINT32 ? uidnext : uidnext - 1);
 }
 
+static void fail_by_count(struct imap_job *job)
+{
+	g_autofree char *name = imap_store_shown_name(job);
+
+	imap_store_fail(job,
+			g_error_new(MAILFS_ERROR, ERROR_PROTOCOL,
+				    "the server lists other messages of %s than it counts", name));
+}
+
 static void verified_by_fetch(void *data, const struct imap_response *tagged)
 {
 	struct imap_job *job = data;
@@ -91,10 +101,7 @@ static void verified_by_fetch(void *data, const struct imap_response *tagged)
 		if (counts_agree(job))
 			report_present(job);
 		else if (!job->store->dirty)
-			imap_store_fail(job, g_error_new(MAILFS_ERROR, ERROR_PROTOCOL,
-							 "the server lists other messages of %s "
-							 "than it counts",
-							 job->job->name));
+			fail_by_count(job);
 	}
 	if (tagged)
 		finish(job);
@@ -223,7 +230,7 @@ static bool flags_are_due(struct imap_job *job)
 	gpointer key = GUINT_TO_POINTER(job->job->folder);
 	int64_t *last = g_hash_table_lookup(store->flags_ms, key);
 	/* All flags of a large mailbox cost much: the larger, the rarer. */
-	int64_t pause = (int64_t)store->box.messages * 10;
+	int64_t pause = (int64_t)MIN(store->box.messages, LIMIT_MESSAGES) * 10;
 
 	if (last && store->now_ms - *last < pause)
 		return false;

@@ -12,7 +12,8 @@ static void examined(void *data, const struct imap_response *tagged)
 {
 	struct imap_job *job = data;
 	struct store *store = job->store;
-	g_autofree char *what = g_strdup_printf("cannot open %s", job->job->name);
+	g_autofree char *name = imap_store_shown_name(job);
+	g_autofree char *what = g_strdup_printf("cannot open %s", name);
 
 	if (!imap_store_answered(job, tagged, what)) {
 		store->selected = 0;
@@ -22,7 +23,7 @@ static void examined(void *data, const struct imap_response *tagged)
 	if (store->box.uidvalidity == 0 || !store->counted) {
 		imap_store_fail(job,
 				g_error_new(MAILFS_ERROR, ERROR_PROTOCOL,
-					    "the server gives %s no %s", job->job->name,
+					    "the server gives %s no %s", name,
 					    store->counted ? "UIDVALIDITY" : "number of messages"));
 		imap_store_finish(job);
 		return;

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "config/secret.h"
 
 #define READ_SIZE (64 * 1024)
@@ -38,6 +39,11 @@ bool imap_store_answered(struct imap_job *job, const struct imap_response *tagge
 		return false;
 	}
 	return true;
+}
+
+char *imap_store_shown_name(const struct imap_job *job)
+{
+	return text_clean(job->job->name, -1, LIMIT_MAILBOX_NAME);
 }
 
 static void imap_job_free(struct imap_job *job)
@@ -336,7 +342,7 @@ static bool imap_accepts(const struct store *store, const struct store_job *job)
 		return false;
 	if (!first)
 		return true;
-	return job->kind == STORE_BODY && first->job->kind == STORE_BODY && !store->uid_late &&
+	return job->kind == STORE_BODY && first->asked && !store->uid_late &&
 	       store->selected == job->folder && first->job->folder == job->folder &&
 	       store->box.uidvalidity == job->known.uidvalidity &&
 	       g_queue_get_length((GQueue *)&store->jobs) < IMAP_BODY_DEPTH;

@@ -22,7 +22,7 @@ struct imap_job {
 	struct seqset seen; /* UIDs of this pass, when they are counted */
 	bool counting;
 	/* body */
-	bool asked;	  /* the fetch was sent, or waits only for the EXAMINE before it */
+	bool asked;	  /* its mailbox is open, the fetch was sent */
 	bool got;	  /* the answer with our UID came whole */
 	bool still_there; /* the second look found the UID */
 	uint64_t len;
@@ -74,6 +74,8 @@ bool imap_store_answered(struct imap_job *job, const struct imap_response *tagge
 			 const char *what);
 /* Ends the job when nothing of it is in flight any more. */
 void imap_store_finish(struct imap_job *job);
+/* The mailbox of the job, fit for messages. Free with g_free(). */
+char *imap_store_shown_name(const struct imap_job *job);
 /* Keeps the first error. Takes it over. */
 void imap_store_fail(struct imap_job *job, GError *error);
 
