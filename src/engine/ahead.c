@@ -10,6 +10,7 @@
 #include "engine/engine_private.h"
 
 #include "base/error.h"
+#include "base/log.h"
 
 #define NEIGHBOURS 8
 
@@ -111,7 +112,7 @@ void ahead_fetch(struct engine *engine, uint32_t epoch, uint32_t uid)
 	g_autoptr(GArray) batch = g_array_new(FALSE, FALSE, sizeof(struct store_item));
 	struct choice choice = {.engine = engine, .epoch = epoch, .batch = batch};
 
-	if (lane_is_down(engine, LANE_BODY))
+	if (lane_is_down(engine, LANE_BODY) || engine->now_ms < engine->ahead_not_before_ms)
 		return;
 	widen(engine, epoch);
 	index_messages_each(engine->view, epoch, uid, choose, &choice);
@@ -125,18 +126,32 @@ void ahead_missed(struct engine *engine, uint32_t epoch, uint32_t uid)
 		ahead_fetch(engine, epoch, uid);
 }
 
+/* What is refused, or ends the connection, may be one message of many. */
+static bool is_of_all(const GError *error)
+{
+	return g_error_matches(error, MAILFS_ERROR, ERROR_TIMEOUT) ||
+	       g_error_matches(error, MAILFS_ERROR, ERROR_STALE);
+}
+
+/* Somebody may wait for one that was left out. */
 void ahead_done(struct engine *engine, struct store_job *job, const GError *error)
 {
+	if (error) {
+		log_warning("%s: %s", engine->account->name, error->message);
+		engine->ahead_epoch = 0;
+		engine->ahead_not_before_ms = engine->now_ms + ENGINE_AHEAD_PAUSE_MS;
+		folder_changed(engine, job->folder);
+	}
 	for (unsigned i = 0; i < job->batch->len; i++) {
 		uint32_t uid = g_array_index(job->batch, struct store_item, i).uid;
-		const struct need *need = needs_find(engine, NEED_BODY, job->epoch, uid);
 
 		body_set_under_way(engine, job->epoch, uid, false);
 		bodies_part_discard(engine->bodies, job->epoch, uid);
-		/* Somebody waits for one that was left out. */
-		if (need && error)
+		if (!needs_find(engine, NEED_BODY, job->epoch, uid))
+			continue;
+		if (error && is_of_all(error))
 			needs_settle(engine, NEED_BODY, job->epoch, uid, error_errno(error));
-		else if (need)
-			body_fetch(engine, job->epoch, uid, need->upto);
+		else
+			body_fetch(engine, job->epoch, uid);
 	}
 }

@@ -69,7 +69,7 @@ struct store_job *body_job(struct engine *engine, uint32_t epoch, uint32_t uid)
 	return job;
 }
 
-void body_fetch(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto)
+void body_fetch(struct engine *engine, uint32_t epoch, uint32_t uid)
 {
 	struct store_job *job;
 
@@ -105,6 +105,6 @@ void body_done(struct engine *engine, struct store_job *job, const GError *error
 	need = needs_find(engine, NEED_BODY, job->epoch, job->uid);
 	/* The next window is on its way before the readers of this one are told. */
 	if (need && !body_is_met(engine, job->epoch, job->uid, need->upto))
-		body_fetch(engine, job->epoch, job->uid, need->upto);
+		body_fetch(engine, job->epoch, job->uid);
 	needs_settle(engine, NEED_BODY, job->epoch, job->uid, 0);
 }

@@ -28,6 +28,7 @@
 #define ENGINE_AHEAD_MAX 256
 #define ENGINE_AHEAD_BYTES (4 * 1024 * 1024) /* and no more than that */
 #define ENGINE_AHEAD_SIZE (256 * 1024)	     /* of a message that is fetched ahead */
+#define ENGINE_AHEAD_PAUSE_MS 60000	     /* after a batch that failed */
 #define ENGINE_OPENED 16384		     /* messages remembered as opened */
 #define ENGINE_WINDOW (1024 * 1024)	     /* bytes; messages up to that size are fetched whole */
 
@@ -115,15 +116,16 @@ struct engine {
 	GHashTable *folders;  /* id -> struct folder_state */
 	uint32_t ahead_epoch; /* the folder that is read in order */
 	unsigned ahead;	      /* messages fetched ahead at a time */
-	bool listing;	      /* a LIST is queued or running */
-	bool polling;	      /* a STATUS is */
-	bool start_settled;   /* the first listing came: tell after the commit */
-	unsigned listed;      /* folders in it so far */
-	unsigned failures;    /* connections that failed in a row */
-	unsigned refusals;    /* logins refused in a row */
-	int64_t attempt_ms;   /* the last connection begun */
-	int64_t retry_ms;     /* not before */
-	GError *down;	      /* why there is no connection */
+	int64_t ahead_not_before_ms;
+	bool listing;	    /* a LIST is queued or running */
+	bool polling;	    /* a STATUS is */
+	bool start_settled; /* the first listing came: tell after the commit */
+	unsigned listed;    /* folders in it so far */
+	unsigned failures;  /* connections that failed in a row */
+	unsigned refusals;  /* logins refused in a row */
+	int64_t attempt_ms; /* the last connection begun */
+	int64_t retry_ms;   /* not before */
+	GError *down;	    /* why there is no connection */
 
 	uint32_t last_folder; /* apply.c: whose epoch is last_epoch; 0: none */
 	uint32_t last_epoch;
@@ -149,9 +151,9 @@ void lane_step(struct engine *engine, struct lane *lane, bool due);
 int64_t lanes_deadline_ms(const struct engine *engine);
 /* From the sink: the job is ours again. */
 void lane_done(struct engine *engine, struct store_job *job, const GError *error);
-/* No connection that could run jobs of that lane, and none is to be tried yet. */
 /* The listing behind a login ended: whoever waits for the start may go on. */
 void lanes_listed(struct engine *engine, const GError *error);
+/* No connection that could run jobs of that lane, and none is to be tried yet. */
 bool lane_is_down(const struct engine *engine, enum lane_id id);
 void lanes_demand(struct engine *engine);
 void lanes_reconnect(struct engine *engine);
@@ -182,7 +184,7 @@ void folder_set_fresh(struct engine *engine, uint32_t id, int64_t at_ms);
 void folder_set_tried(struct engine *engine, uint32_t id, int64_t at_ms);
 
 /* body.c */
-void body_fetch(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto);
+void body_fetch(struct engine *engine, uint32_t epoch, uint32_t uid);
 void body_done(struct engine *engine, struct store_job *job, const GError *error);
 bool body_is_met(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto);
 

@@ -86,9 +86,10 @@ static void share_description(struct engine *engine, const struct lane *lane)
 
 /* --- jobs --- */
 
+/* Not a batch: what ended the connection may be in it. */
 static bool may_retry(const struct store_job *job, const GError *error)
 {
-	return job->tries + 1 < ENGINE_TRIES &&
+	return !job->batch && job->tries + 1 < ENGINE_TRIES &&
 	       (g_error_matches(error, MAILFS_ERROR, ERROR_UNREACHABLE) ||
 		g_error_matches(error, MAILFS_ERROR, ERROR_TEMPORARY));
 }

@@ -78,7 +78,7 @@ static void start(struct engine *engine, const struct need *need)
 		folder_refresh(engine, need->id);
 		break;
 	default:
-		body_fetch(engine, need->id, need->uid, need->upto);
+		body_fetch(engine, need->id, need->uid);
 		ahead_missed(engine, need->id, need->uid);
 		break;
 	}

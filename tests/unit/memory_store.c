@@ -20,6 +20,7 @@ void memory_reset(void)
 	memory.folder_count = memory.connections = memory.die_after = memory.verifies = 0;
 	memory.batched = memory.open = memory.refused = 0;
 	memory.refuse = 0;
+	memory.poison = 0;
 	memory.hang = memory.hang_list = false;
 	memory.second = MEMORY_WELCOME;
 	memset(memory.jobs, 0, sizeof(memory.jobs));
@@ -275,6 +276,15 @@ static GError *run_job(struct store *store, const struct store_job *job)
 	return NULL;
 }
 
+static bool is_poisoned(const struct store_job *job)
+{
+	for (unsigned i = 0; job->batch && i < job->batch->len; i++) {
+		if (g_array_index(job->batch, struct store_item, i).uid == memory.poison)
+			return true;
+	}
+	return false;
+}
+
 static bool run_jobs(struct store *store, GError **error)
 {
 	struct store_job *job;
@@ -282,7 +292,7 @@ static bool run_jobs(struct store *store, GError **error)
 	while (!hangs(store) && (job = g_queue_peek_head(&store->jobs))) {
 		g_autoptr(GError) failure = NULL;
 
-		if (memory.die_after > 0 && --memory.die_after == 0) {
+		if ((memory.die_after > 0 && --memory.die_after == 0) || is_poisoned(job)) {
 			g_set_error(error, MAILFS_ERROR, ERROR_UNREACHABLE, "connection lost");
 			return false;
 		}

@@ -30,9 +30,10 @@ struct memory_account {
 	struct memory_folder folders[8];
 	unsigned folder_count;
 	/* faults */
-	int refuse;	/* connections refused from now on, with this error code; 0: none */
-	bool hang;	/* jobs are taken and never answered */
-	bool hang_list; /* those that list folders */
+	int refuse;	 /* connections refused from now on, with this error code; 0: none */
+	bool hang;	 /* jobs are taken and never answered */
+	uint32_t poison; /* who asks for this message beside others loses the connection */
+	bool hang_list;	 /* those that list folders */
 	enum memory_second second; /* what becomes of a second connection */
 	unsigned die_after;	   /* the connection ends at the n-th job from now; 0: never */
 	/* what was asked */

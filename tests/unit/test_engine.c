@@ -451,6 +451,21 @@ static void test_read_ahead_left_out(void)
 	fixture_close(&fix);
 }
 
+/* A message on which the server stumbles spoils none but itself. */
+static void test_read_ahead_poisoned(void)
+{
+	struct fixture fix;
+	struct folder_row row;
+
+	fixture_open(&fix);
+	memory.poison = 6;
+	row = fill_inbox(&fix, 12);
+	for (uint32_t uid = 1; uid <= 12; uid++)
+		read_message(&fix, row.epoch, uid);
+	folder_row_clear(&row);
+	fixture_close(&fix);
+}
+
 static void assert_start_fails(int code)
 {
 	struct fixture fix;
@@ -575,6 +590,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine/read-in-order", test_read_in_order);
 	g_test_add_func("/engine/read-at-random", test_read_at_random);
 	g_test_add_func("/engine/read-ahead-left-out", test_read_ahead_left_out);
+	g_test_add_func("/engine/read-ahead-poisoned", test_read_ahead_poisoned);
 	g_test_add_func("/engine/start-fails", test_start_fails);
 	g_test_add_func("/engine/second-refused", test_second_refused);
 	g_test_add_func("/engine/second-left-waiting", test_second_left_waiting);
