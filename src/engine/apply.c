@@ -120,7 +120,6 @@ static void forget_message(void *data, uint32_t uid, const char *label)
 	const struct gone *gone = data;
 	struct engine *engine = gone->engine;
 
-	bodies_part_discard(engine->bodies, gone->epoch, uid);
 	bodies_drop(engine->bodies, gone->epoch, uid);
 	report_message_gone(engine, gone->folder, gone->epoch, uid, label, engine->last_token);
 	report_touched(engine, gone->folder);

@@ -54,16 +54,13 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	request_start(&request, req);
 }
 
-/* The kernel names an open file where it has one at hand. */
+/* The kernel names an open file where it has one at hand; a directory's handle is 0. */
 static void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info)
 {
 	struct request request = {.kind = &request_getattr,
 				  .node = node,
 				  .opened = info ? (struct opened *)(uintptr_t)info->fh : NULL};
 
-	/* Only regular files are asked through their handle. */
-	if (info != NULL)
-		request.opened = (struct opened *)(uintptr_t)info->fh;
 	request_start(&request, req);
 }
 

@@ -5,10 +5,11 @@
  *
  * Life: open() starts connecting and returns at once. The engine polls what poll() says and calls
  * step() on events and deadlines. While ready() the engine may submit() jobs that accepts() takes;
- * every submitted job comes back by sink->done() exactly once: during step(), or during close()
- * with ERROR_UNREACHABLE. After step() returned false the store is dead: the engine closes it. A
- * job that came back with any other error than those of the connection has failed by itself; the
- * connection lives.
+ * every submitted job comes back by sink->done() exactly once: during submit(), if there is nothing
+ * to ask, or during step(), or during close() with the error of that step() which ended the
+ * connection, or ERROR_UNREACHABLE. After step() returned false the store is dead: the engine
+ * closes it. A job that came back with an error before that has failed by itself; the connection
+ * lives.
  *
  * A job may be retried on a new connection if it came back because the connection ended: none of
  * the present kinds changes anything.
