@@ -48,14 +48,20 @@ class ScriptedServer:
 
     hook(command, uid) may return bytes to send in place of the FETCH answer's item list for this
     UID, or raise Hang or Cut; None: as usual. `commands` is what clients sent, in order.
+
+    evil(connection, verb, argument, tag), which may be set at any time, sees each command before
+    it is answered and may say what it likes. What it returns is the tagged answer ("" for none);
+    None: as usual. The greeting is the verb b"" with an empty tag.
     """
 
-    def __init__(self, folders, capability="IMAP4rev1", greeting=None, hook=None, login=True):
+    def __init__(self, folders, capability="IMAP4rev1", greeting=None, hook=None, login=True,
+                 evil=None):
         self.folders = folders
         self.capability = capability
         self.greeting = greeting or f"* OK [CAPABILITY {capability}] ready\r\n".encode()
         self.hook = hook or (lambda command, uid: None)
         self.login = login
+        self.evil = evil
         self.commands = []
         self.released = threading.Event()
         self.lock = threading.Lock()
@@ -127,8 +133,13 @@ class Connection:
             command = command[:literal.start()] + b'"' + text.replace(
                 b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
+    def corrupt(self, verb, argument, tag):
+        evil = self.script.evil
+        return evil and evil(self, verb, argument, tag)
+
     def serve(self):
-        self.say(self.script.greeting)
+        if self.corrupt(b"", b"", b"") is None:
+            self.say(self.script.greeting)
         while True:
             command = self.read_command()
             if command is None:
@@ -142,9 +153,12 @@ class Connection:
             if verb not in (b"LOGIN", b"AUTHENTICATE"):
                 with self.script.lock:
                     self.script.commands.append(rest.decode("latin-1"))
-            handler = getattr(self, "do_" + verb.decode("ascii", "replace").lower(), None)
-            status = handler(argument) if handler else "BAD unknown"
-            self.say(tag + b" " + (status or "OK done").encode() + b"\r\n")
+            status = self.corrupt(verb, argument, tag)
+            if status is None:
+                handler = getattr(self, "do_" + verb.decode("ascii", "replace").lower(), None)
+                status = (handler(argument) if handler else "BAD unknown") or "OK done"
+            if status:
+                self.say(tag + b" " + status.encode() + b"\r\n")
             if verb == b"LOGOUT":
                 return
 
