@@ -26,7 +26,7 @@ static void on_folder(void *data, const struct store_folder *folder)
 {
 	struct engine *engine = data;
 
-	engine->listed++;
+	engine->listed_inbox |= g_ascii_strcasecmp(folder->name, "INBOX") == 0;
 	index_folder_seen(engine->index, folder->name, folder->separator, folder->attributes,
 			  engine->now_ns);
 }
@@ -145,9 +145,11 @@ static void on_refreshed(void *data, uint32_t folder, uint32_t uidnext, uint64_t
 			 uint64_t messages)
 {
 	struct engine *engine = data;
-	uint32_t highest;
-	uint32_t known = index_messages_count(engine->index, epoch_of(engine, folder), &highest);
+	uint32_t highest, known;
 
+	if (folder_is_lost(engine, folder))
+		return;
+	known = index_messages_count(engine->index, epoch_of(engine, folder), &highest);
 	folder_compare(engine, folder, messages, known);
 	index_folder_refreshed(engine->index, folder, uidnext, modseq);
 }

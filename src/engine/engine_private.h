@@ -54,6 +54,7 @@ struct folder_state {
 	uint32_t id;
 	bool refreshing; /* a job is queued or running */
 	bool changed;	 /* news came: refresh again */
+	bool lost;	 /* what the refresh told was not kept */
 	bool full;	 /* count and index disagree: list all again */
 	bool verify;	 /* they disagree: find out which exist */
 	unsigned healed; /* steps taken to make them agree */
@@ -120,7 +121,8 @@ struct engine {
 	bool listing;	    /* a LIST is queued or running */
 	bool polling;	    /* a STATUS is */
 	bool start_settled; /* the first listing came: tell after the commit */
-	unsigned listed;    /* folders in it so far */
+	bool listing_lost;  /* what it told was not kept */
+	bool listed_inbox;  /* it told of INBOX */
 	unsigned failures;  /* connections that failed in a row */
 	unsigned refusals;  /* logins refused in a row */
 	int64_t attempt_ms; /* the last connection begun */
@@ -170,6 +172,9 @@ struct need *needs_find(struct engine *engine, enum need_kind kind, uint32_t id,
 struct folder_state *folder_state(struct engine *engine, uint32_t id);
 void folder_refresh(struct engine *engine, uint32_t id);
 void folder_changed(struct engine *engine, uint32_t id);
+/* What the refresh under way tells is not kept. */
+bool folder_is_lost(struct engine *engine, uint32_t id);
+void folders_lost(struct engine *engine);
 void folder_done(struct engine *engine, struct store_job *job, const GError *error);
 void folder_compare(struct engine *engine, uint32_t id, uint64_t server, uint64_t known);
 /* Folders that were given up are healed again. */

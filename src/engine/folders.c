@@ -103,7 +103,7 @@ void folder_refresh(struct engine *engine, uint32_t id)
 	fill_known(job, &row, state);
 	folder_row_clear(&row);
 	state->refreshing = true;
-	state->changed = false;
+	state->changed = state->lost = false;
 	lane_queue(engine, LANE_LIST, job);
 }
 
@@ -133,15 +133,38 @@ void folder_done(struct engine *engine, struct store_job *job, const GError *err
 	state->refreshing = false;
 	state->refreshed_ms = engine->now_ms;
 	folder_set_tried(engine, job->folder, engine->now_ms);
-	if (!error) {
+	if (!error && !state->lost) {
 		refreshed_well(engine, state);
 		return;
 	}
-	log_warning("%s: %s", engine->account->name, error->message);
 	state->verify = state->full = false;
+	if (error)
+		log_warning("%s: %s", engine->account->name, error->message);
 	if (g_error_matches(error, MAILFS_ERROR, ERROR_GONE))
-		folder_set_fresh(engine, INDEX_ROOT, 0);
-	needs_settle(engine, NEED_FOLDER, job->folder, 0, error_errno(error));
+		folders_list(engine);
+	needs_settle(engine, NEED_FOLDER, job->folder, 0, error ? error_errno(error) : EIO);
+}
+
+bool folder_is_lost(struct engine *engine, uint32_t id)
+{
+	return folder_state(engine, id)->lost;
+}
+
+/* The index lost what it was told: nothing that is under way will have been complete. */
+void folders_lost(struct engine *engine)
+{
+	GHashTableIter iter;
+	gpointer value;
+
+	engine->listing_lost = engine->listing;
+	g_hash_table_iter_init(&iter, engine->folders);
+	while (g_hash_table_iter_next(&iter, NULL, &value))
+		((struct folder_state *)value)->lost = true;
+	pthread_mutex_lock(&engine->lock);
+	g_hash_table_iter_init(&iter, engine->shared.ages);
+	while (g_hash_table_iter_next(&iter, NULL, &value))
+		((struct folder_age *)value)->fresh_ms = 0;
+	pthread_mutex_unlock(&engine->lock);
 }
 
 /* The counts at the end of a refresh; UINT64_MAX: the server's moved meanwhile. */
@@ -192,7 +215,7 @@ void folders_list(struct engine *engine)
 	if (engine->listing)
 		return;
 	engine->listing = true;
-	engine->listed = 0;
+	engine->listing_lost = engine->listed_inbox = false;
 	lane_queue(engine, LANE_LIST, store_job_new(STORE_LIST));
 }
 
@@ -210,8 +233,14 @@ static void gone(void *data, const struct folder_row *row)
 
 void folders_listed(struct engine *engine, const GError *error)
 {
+	g_autoptr(GError) lost = NULL;
+
 	engine->listing = false;
 	folder_set_tried(engine, INDEX_ROOT, engine->now_ms);
+	if (!error && engine->listing_lost) {
+		lost = g_error_new(MAILFS_ERROR, ERROR_IO, "the list of folders cannot be kept");
+		error = lost;
+	}
 	if (error) {
 		log_warning("%s: %s", engine->account->name, error->message);
 		needs_settle(engine, NEED_FOLDERS, 0, 0, error_errno(error));
@@ -219,7 +248,7 @@ void folders_listed(struct engine *engine, const GError *error)
 		return;
 	}
 	/* An account without INBOX is a broken answer, not an empty account. */
-	if (engine->listed > 0)
+	if (engine->listed_inbox)
 		index_folders_sweep(engine->index, engine->now_ns, gone, engine);
 	report_touched(engine, INDEX_ROOT);
 	folder_set_fresh(engine, INDEX_ROOT, engine->now_ms);
@@ -279,9 +308,11 @@ static void add_folder(struct engine *engine, struct store_job *job, uint32_t id
 	if (folder_state(engine, id)->refreshing ||
 	    !index_folder_write_get(engine->index, id, &row))
 		return;
-	if (row.modseq == 0) {
+	if (row.attributes & STORE_ATTR_NOSELECT) {
+		folder_set_fresh(engine, id, engine->now_ms); /* nothing can be new in it */
+	} else if (row.modseq == 0) {
 		folder_refresh(engine, id);
-	} else if (!(row.attributes & STORE_ATTR_NOSELECT)) {
+	} else {
 		g_ptr_array_add(job->names, g_strdup(row.name));
 		g_array_append_val(job->folders, id);
 	}

@@ -3,6 +3,8 @@
 
 #include "base/log.h"
 
+#include <errno.h>
+
 enum report_kind {
 	REPORT_SETTLED,
 	REPORT_MESSAGE_GONE,
@@ -122,13 +124,33 @@ static void tell_touched(struct engine *engine)
 	g_hash_table_remove_all(engine->touched);
 }
 
-void report_all(struct engine *engine)
+/* Who waits for a listing would find it missing, and ask again. */
+static void lose_listings(struct engine *engine)
+{
+	for (unsigned i = 0; i < engine->reports->len; i++) {
+		struct report *report = &g_array_index(engine->reports, struct report, i);
+
+		if (report->kind == REPORT_SETTLED && report->need.kind != NEED_BODY &&
+		    report->error == 0)
+			report->error = EIO;
+	}
+	folders_lost(engine);
+}
+
+static void commit(struct engine *engine)
 {
 	g_autoptr(GError) error = NULL;
 
 	touch_folders(engine);
-	if (!index_commit(engine->index, &error))
-		log_error("%s: %s", engine->account->name, error->message);
+	if (index_commit(engine->index, &error))
+		return;
+	log_error("%s: %s", engine->account->name, error->message);
+	lose_listings(engine);
+}
+
+void report_all(struct engine *engine)
+{
+	commit(engine);
 	tell_touched(engine);
 	/* Changes before settlements: who is answered must find the kernel's copies dropped. */
 	for (unsigned i = 0; i < engine->reports->len; i++) {

@@ -35,5 +35,5 @@ enum known_listing {
 
 /* What the kernel shall do with the listing that is opened. A cached listing never brings
  * attributes, so it is worth having only if the kernel knows nearly all the children. */
-enum known_listing known_listing(struct known *known, uint64_t folder, int64_t generation,
+enum known_listing known_listing(struct known *known, uint64_t node, int64_t generation,
 				 uint32_t entries);

@@ -7,7 +7,9 @@
 #include "engine/label.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 struct settled {
@@ -537,6 +539,68 @@ static void test_second_left_waiting(void)
 	fixture_close(&fix);
 }
 
+static void set_disk_full(bool full)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+	limit.rlim_cur = full ? 0 : limit.rlim_max;
+	g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+}
+
+/* What cannot be kept is an error, told at once, and no more once there is room again. */
+static void test_disk_full(void)
+{
+	struct fixture fix;
+	struct memory_folder *inbox;
+	struct folder_row row;
+	uint32_t id;
+
+	fixture_open(&fix);
+	inbox = memory_folder_add("INBOX", 7);
+	memory_folder_add("Archive", 8);
+	memory_message_add(inbox, 5, "a", "a");
+	fixture_start(&fix);
+	id = folder_id(&fix, "INBOX");
+	set_disk_full(true);
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, id, 0, 0), ==, EIO);
+	g_assert_false(engine_folder_is_fresh(fix.engine, id));
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, id, 0, 0), ==, EIO);
+	g_assert_cmpuint(jobs(STORE_REFRESH), ==, 2);
+	set_disk_full(false);
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, id, 0, 0), ==, 0);
+	g_assert_cmpint(ask(&fix, NEED_FOLDERS, 0, 0, 0), ==, 0);
+	g_assert_cmpuint(fix.folders_gone, ==, 0);
+	row = folder(&fix, "INBOX");
+	g_assert_cmpuint(row.messages, ==, 1);
+	folder_row_clear(&row);
+	fixture_close(&fix);
+}
+
+/* A list of folders without INBOX is no reason to forget them. */
+static void test_list_without_inbox(void)
+{
+	struct fixture fix;
+
+	fixture_open(&fix);
+	memory_folder_add("INBOX", 7);
+	memory_folder_add("Archive", 8);
+	fixture_start(&fix);
+	pthread_mutex_lock(&memory.lock);
+	memory.folders[0] = memory.folders[1];
+	memory.folder_count = 1;
+	pthread_mutex_unlock(&memory.lock);
+	/* Refused now, so that the folders are looked at again. */
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, folder_id(&fix, "INBOX"), 0, 0), ==, ENOENT);
+	while (jobs(STORE_LIST) < 2)
+		g_usleep(1000);
+	g_assert_cmpint(ask(&fix, NEED_FOLDERS, 0, 0, 0), ==, 0);
+	g_assert_cmpuint(fix.folders_gone, ==, 0);
+	folder_id(&fix, "INBOX");
+	fixture_close(&fix);
+}
+
 static void test_stop_while_hanging(void)
 {
 	struct fixture fix;
@@ -594,6 +658,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine/start-fails", test_start_fails);
 	g_test_add_func("/engine/second-refused", test_second_refused);
 	g_test_add_func("/engine/second-left-waiting", test_second_left_waiting);
+	g_test_add_func("/engine/disk-full", test_disk_full);
+	g_test_add_func("/engine/list-without-inbox", test_list_without_inbox);
 	g_test_add_func("/engine/stop-while-hanging", test_stop_while_hanging);
 	g_test_add_func("/engine/folder-vanishes", test_folder_vanishes);
 	return g_test_run();
