@@ -80,15 +80,55 @@ static bool is_doubtful(const struct imap_job *job)
 	return job->len == 0 && wanted->origin != wanted->size_hint;
 }
 
+static void fetched(void *data, const struct imap_response *tagged);
+
+static void send_single(struct imap_job *job)
+{
+	const struct store_job *wanted = job->job;
+	struct imap_command *command =
+		imap_command_new("UID FETCH %u (UID BODY.PEEK[]", wanted->uid);
+
+	if (wanted->window > 0)
+		imap_command_text(command, "<%" G_GUINT64_FORMAT ".%" G_GUINT64_FORMAT ">",
+				  wanted->origin, wanted->window);
+	imap_command_text(command, ")");
+	imap_store_send(job, &command, false, fetched);
+}
+
+static void news_taken(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+
+	if (imap_store_answered(job, tagged, "cannot read a message"))
+		send_single(job);
+	else if (tagged)
+		imap_store_finish(job);
+}
+
+/* A message that another connection saw arrive may be news to this one, and UID FETCH need not
+ * look for news. */
+static void fetch_again(struct imap_job *job)
+{
+	struct imap_command *noop = imap_command_new("NOOP");
+
+	job->again = true;
+	imap_store_send(job, &noop, false, news_taken);
+}
+
 static void fetched(void *data, const struct imap_response *tagged)
 {
 	struct imap_job *job = data;
 	g_autofree char *what = what_fails(job);
+	bool done = imap_store_answered(job, tagged, what);
 
-	if (imap_store_answered(job, tagged, what) && !job->got)
-		fail(job, ERROR_GONE, "the server sent nothing");
 	if (!tagged)
 		return;
+	if (done && !job->error && !job->got && !job->again) {
+		fetch_again(job);
+		return;
+	}
+	if (done && !job->got)
+		fail(job, ERROR_GONE, "the server sent nothing");
 	if (!job->error && is_doubtful(job))
 		look_again(job);
 	else
@@ -120,19 +160,6 @@ static void send_batch(struct imap_job *job)
 	seqset_clear(&set);
 	command = imap_command_new("UID FETCH %s (UID BODY.PEEK[])", uids->str);
 	imap_store_send(job, &command, false, batch_fetched);
-}
-
-static void send_single(struct imap_job *job)
-{
-	const struct store_job *wanted = job->job;
-	struct imap_command *command =
-		imap_command_new("UID FETCH %u (UID BODY.PEEK[]", wanted->uid);
-
-	if (wanted->window > 0)
-		imap_command_text(command, "<%" G_GUINT64_FORMAT ".%" G_GUINT64_FORMAT ">",
-				  wanted->origin, wanted->window);
-	imap_command_text(command, ")");
-	imap_store_send(job, &command, false, fetched);
 }
 
 static void body_opened(struct imap_job *job)

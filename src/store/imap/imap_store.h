@@ -24,6 +24,7 @@ struct imap_job {
 	/* body */
 	bool asked;	  /* its mailbox is open, the fetch was sent */
 	bool got;	  /* the answer with our UID came whole */
+	bool again;	  /* it was asked for twice */
 	bool still_there; /* the second look found the UID */
 	uint64_t len;
 	unsigned expunges; /* store->expunges when it was sent */
