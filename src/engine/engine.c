@@ -109,30 +109,40 @@ char *engine_status(struct engine *engine)
 
 /* --- the thread --- */
 
-static GArray *take_needs(struct engine *engine, bool *ret_stop, bool *ret_reconnect)
-{
+struct requests {
 	GArray *needs;
+	bool stop;
+	bool reconnect;
+	bool demand;
+};
+
+static struct requests take_shared(struct engine *engine)
+{
+	struct requests requests;
 
 	pthread_mutex_lock(&engine->lock);
-	needs = engine->shared.needs;
+	requests = (struct requests){.needs = engine->shared.needs,
+				     .stop = engine->shared.stop,
+				     .reconnect = engine->shared.reconnect,
+				     .demand = engine->shared.demand};
 	engine->shared.needs = g_array_new(FALSE, FALSE, sizeof(struct need));
-	*ret_stop = engine->shared.stop;
-	*ret_reconnect = engine->shared.reconnect;
-	engine->shared.reconnect = false;
+	engine->shared.reconnect = engine->shared.demand = false;
 	pthread_mutex_unlock(&engine->lock);
-	return needs;
+	return requests;
 }
 
 static bool take_requests(struct engine *engine)
 {
-	bool stop, reconnect;
-	g_autoptr(GArray) needs = take_needs(engine, &stop, &reconnect);
+	struct requests requests = take_shared(engine);
 
-	if (reconnect)
+	if (requests.reconnect)
 		lanes_reconnect(engine);
-	for (unsigned i = 0; i < needs->len; i++)
-		needs_take(engine, &g_array_index(needs, struct need, i));
-	return !stop;
+	if (requests.demand)
+		lanes_demand(engine);
+	for (unsigned i = 0; i < requests.needs->len; i++)
+		needs_take(engine, &g_array_index(requests.needs, struct need, i));
+	g_array_unref(requests.needs);
+	return !requests.stop;
 }
 
 static int timeout_ms(const struct engine *engine, int64_t deadline_ms)

@@ -43,6 +43,7 @@ struct lane {
 	GQueue queue;	   /* of struct store_job, not yet submitted */
 	unsigned running;  /* submitted */
 	bool dying;	   /* its store is being closed after an error */
+	bool reopened;	   /* at once, after a short life: the next time it must wait */
 	int64_t busy_ms;   /* since when the server owes an answer; 0: it does not */
 	int64_t used_ms;   /* the last job */
 	int64_t opened_ms; /* when it began to connect */
@@ -76,6 +77,7 @@ struct shared {
 	GArray *needs; /* of struct need: stated, not looked at yet */
 	bool stop;
 	bool reconnect;
+	bool demand;	    /* somebody looked at a folder while offline */
 	bool settled_first; /* the first attempt ended */
 	GError *first_error;
 	GHashTable *opened;   /* set of messages opened lately (ahead.c) */

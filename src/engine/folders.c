@@ -53,17 +53,20 @@ void folder_set_tried(struct engine *engine, uint32_t id, int64_t at_ms)
 bool engine_folder_is_fresh(struct engine *engine, uint32_t folder)
 {
 	int64_t now_ms = clock_mono_ms();
-	int64_t fresh_ms;
+	bool fresh, unused, demands;
 
 	pthread_mutex_lock(&engine->lock);
 	struct folder_age *age = age_locked(engine, folder);
-	bool unused = now_ms - age->used_ms > ENGINE_IN_USE_MS;
+	fresh = age->fresh_ms > 0 && now_ms - age->fresh_ms < engine->account->poll_s * 1000ll;
+	unused = now_ms - age->used_ms > ENGINE_IN_USE_MS;
 	age->used_ms = now_ms;
-	fresh_ms = age->fresh_ms;
+	/* Nobody will wait for a server that is away, but somebody would like to. */
+	demands = !fresh && engine->shared.state == ACCOUNT_OFFLINE && !engine->shared.demand;
+	engine->shared.demand |= demands;
 	pthread_mutex_unlock(&engine->lock);
-	if (unused)
-		engine_wake(engine); /* it is to be polled from now on */
-	return fresh_ms > 0 && now_ms - fresh_ms < engine->account->poll_s * 1000ll;
+	if (unused || demands)
+		engine_wake(engine); /* polled, or connected, from now on */
+	return fresh;
 }
 
 bool engine_folders_are_fresh(struct engine *engine)

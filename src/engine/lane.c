@@ -212,15 +212,27 @@ static void share_error(struct engine *engine, const GError *error)
 	pthread_mutex_unlock(&engine->lock);
 }
 
+/* A connection that served is made anew at once, but one that never lasts only now and then. */
+static bool may_reopen_at_once(struct engine *engine, struct lane *lane)
+{
+	bool was_ready = lane->state == LANE_READY;
+	bool was_stable = was_ready && engine->now_ms - lane->ready_ms >= ENGINE_STABLE_MS;
+	bool at_once = was_stable || (was_ready && !lane->reopened);
+
+	lane->reopened = at_once && !was_stable;
+	if (was_stable)
+		engine->failures = 0;
+	return at_once;
+}
+
 static void lane_die(struct engine *engine, struct lane *lane, const GError *error)
 {
-	bool was_stable =
-		lane->state == LANE_READY && engine->now_ms - lane->ready_ms >= ENGINE_STABLE_MS;
+	bool at_once = may_reopen_at_once(engine, lane);
 
 	log_warning("%s: %s", engine->account->name, error->message);
 	share_error(engine, error);
-	if (was_stable)
-		engine->failures = 0, engine->retry_ms = engine->now_ms;
+	if (at_once)
+		engine->retry_ms = engine->now_ms;
 	else
 		back_off(engine, error);
 	lane->dying = true;
@@ -234,7 +246,7 @@ static void lane_die(struct engine *engine, struct lane *lane, const GError *err
 		set_state(engine, g_error_matches(error, MAILFS_ERROR, ERROR_AUTH)
 					  ? ACCOUNT_REFUSED
 					  : ACCOUNT_OFFLINE);
-	if (was_stable || is_ready(engine, LANE_LIST))
+	if (at_once || is_ready(engine, LANE_LIST))
 		return;
 	fail_queue(engine, &engine->lanes[LANE_LIST], error);
 	if (!is_ready(engine, LANE_BODY))
@@ -334,8 +346,8 @@ int64_t lanes_deadline_ms(const struct engine *engine)
 /* Somebody waits: a long back-off is cut short, but the server is not hammered. */
 void lanes_demand(struct engine *engine)
 {
-	if (engine->refusals == 0 && engine->now_ms - engine->attempt_ms >= ENGINE_DEMAND_MS)
-		engine->retry_ms = MIN(engine->retry_ms, engine->now_ms);
+	if (engine->refusals == 0)
+		engine->retry_ms = MIN(engine->retry_ms, engine->attempt_ms + ENGINE_DEMAND_MS);
 }
 
 void lanes_reconnect(struct engine *engine)
