@@ -34,6 +34,7 @@ struct part {
 struct bodies {
 	char *dir;
 	uint64_t max_bytes;
+	time_t opened_s; /* the mtime of the files that were made since */
 	/* over names as well as the fields: a path is removed or replaced only under it */
 	pthread_mutex_t lock;
 	GHashTable *parts;
@@ -171,6 +172,7 @@ struct bodies *bodies_open(const char *dir, uint64_t max_bytes, GError **error)
 
 	bodies->dir = g_build_filename(dir, "bodies", NULL);
 	bodies->max_bytes = max_bytes;
+	bodies->opened_s = (time_t)(clock_wall_ns() / NS_PER_S);
 	bodies->parts = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, part_free);
 	pthread_mutex_init(&bodies->lock, NULL);
 	if (file_make_private_dir(bodies->dir, error))
@@ -222,6 +224,14 @@ static void file_note_use(int fd, const struct stat *stat)
 		futimens(fd, times);
 }
 
+/* A power failure can leave the name without the bytes, and the index without the size. */
+static bool file_is_whole(const struct bodies *bodies, const struct stat *stat, uint64_t expected)
+{
+	if (expected == UINT64_MAX)
+		return stat->st_mtim.tv_sec == bodies->opened_s;
+	return (uint64_t)stat->st_size == expected;
+}
+
 int bodies_get(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t expected,
 	       uint64_t *ret_size)
 {
@@ -232,12 +242,13 @@ int bodies_get(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t exp
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode)) {
-		if (expected == UINT64_MAX || (uint64_t)stat.st_size == expected) {
+		if (file_is_whole(bodies, &stat, expected)) {
 			file_note_use(fd, &stat);
 			*ret_size = (uint64_t)stat.st_size;
 			return fd;
 		}
-		file_unlink_if_same(bodies, path, &stat);
+		if (expected != UINT64_MAX)
+			file_unlink_if_same(bodies, path, &stat);
 	}
 	close(fd);
 	return -1;
@@ -383,6 +394,7 @@ static bool part_rename_locked(struct bodies *bodies, const char *from, const ch
 bool bodies_part_commit(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t size,
 			GError **error)
 {
+	const struct timespec times[] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = bodies->opened_s}};
 	struct part *part = part_expect(bodies, epoch, uid, error);
 
 	if (!part)
@@ -396,7 +408,7 @@ bool bodies_part_commit(struct bodies *bodies, uint32_t epoch, uint32_t uid, uin
 		return false;
 	}
 	if ((size < part->written && ftruncate(part->fd, (off_t)size) < 0) ||
-	    futimens(part->fd, NULL) < 0)
+	    futimens(part->fd, times) < 0)
 		return file_fail("complete", from, error);
 	pthread_mutex_lock(&bodies->lock);
 	bool renamed = part_rename_locked(bodies, from, to);

@@ -3,8 +3,9 @@
  * by rename and never changed after; an open descriptor outlives its removal.
  *
  * Files are not synced to disk one by one: the index knows the exact size, and a file whose size
- * differs (after a power failure) is dropped and fetched again. Use is remembered as the file's
- * atime, set by us.
+ * differs (after a power failure) is dropped and fetched again. One that the index does not know
+ * counts only if it was made since bodies_open(), whose time is its mtime. Use is remembered as the
+ * file's atime, set by us.
  *
  * The engine thread writes; any thread may read.
  */
@@ -23,7 +24,8 @@ void bodies_close(struct bodies **bodies);
 /* --- any thread --- */
 
 /* A descriptor (the caller's to close) of the complete message, or -1. `expected` is the exact size
- * if known, else UINT64_MAX; a file of another size is removed and counts as missing. */
+ * if known, else UINT64_MAX; a file of another size is removed and counts as missing, as does one
+ * from before bodies_open() if the size is not known. */
 int bodies_get(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t expected,
 	       uint64_t *ret_size);
 /* A complete file is there; its size is not looked at. */

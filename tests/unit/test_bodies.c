@@ -300,7 +300,27 @@ static void test_reopen(struct fixture *f, const void *data)
 	g_assert_false(exists(f, "3.part"));
 	g_assert_true(exists(f, "notes.txt"));
 	g_assert_cmpuint(bodies_received(f->bodies, EPOCH, 3), ==, 0);
-	g_assert_true(has(f, 4294967295u));
+	g_assert_true(exists(f, "4294967295"));
+}
+
+/* A file of an earlier run, whose end may be missing. */
+static void test_earlier(struct fixture *f, const void *data)
+{
+	g_autofree char *path = path_of(f, "7");
+	struct timespec times[] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = time(NULL) - 100}};
+	uint64_t size = 0;
+
+	put(f, 7, 10);
+	g_assert_true(has(f, 7));
+	g_assert_cmpint(utimensat(AT_FDCWD, path, times, 0), ==, 0);
+	g_assert_false(has(f, 7));
+	int fd = bodies_get(f->bodies, EPOCH, 7, 10, &size);
+
+	g_assert_cmpint(fd, >=, 0);
+	close(fd);
+	put(f, 7, 12);
+	g_assert_true(has(f, 7));
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 12);
 }
 
 static void test_deleted_under_us(struct fixture *f, const void *data)
@@ -396,6 +416,7 @@ int main(int argc, char **argv)
 	ADD("/bodies/descriptor-survives", test_descriptor_survives);
 	ADD("/bodies/drop-epoch", test_drop_epoch);
 	ADD("/bodies/reopen", test_reopen);
+	ADD("/bodies/earlier", test_earlier);
 	ADD("/bodies/deleted-under-us", test_deleted_under_us);
 	ADD("/bodies/links-are-not-followed", test_links_are_not_followed);
 	ADD("/bodies/threads", test_threads);
