@@ -104,8 +104,8 @@ def _run_case(number, function, shared):
         text = traceback.format_exc()
         for mount in _mounts:
             text += f"\nstderr of {mount.url}:\n{mount.errors()}"
-        print(f"not ok {number} - {name}")
-        print("\n".join("# " + line for line in text.splitlines()), flush=True)
+        print(f"not ok {number} - {name}", flush=True)
+        print(f"{name}:\n{text}", file=sys.stderr, flush=True)
         return False
     finally:
         watchdog.cancel()
