@@ -194,6 +194,9 @@ static void back_off(struct engine *engine, const GError *error)
 			engine->refusals++ == 0 ? engine->now_ms + ENGINE_REFUSED_MS : INT64_MAX;
 		return;
 	}
+	/* What was lost together failed once. */
+	if (engine->refusals == 0 && engine->now_ms < engine->retry_ms)
+		return;
 	for (unsigned i = 0; i < engine->failures && delay_ms < ENGINE_RETRY_MAX_MS; i++)
 		delay_ms *= 2;
 	delay_ms = MIN(delay_ms, ENGINE_RETRY_MAX_MS);
