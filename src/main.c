@@ -152,12 +152,18 @@ static int run(struct app *app)
 static void harden_process(void)
 {
 	const struct rlimit none = {0, 0};
+	struct rlimit files;
 
 	daemon_open_stdio();
 	umask(077);
 	/* The password is in memory: no core, also not for a collector, and no looking in. */
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0);
+	/* Each message that somebody has open is a file here. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 	signal(SIGPIPE, SIG_IGN);
 	/* Who ignores it would never hear of its helpers' ends. */
 	signal(SIGCHLD, SIG_DFL);

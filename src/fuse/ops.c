@@ -9,6 +9,8 @@
  * parks it if something is missing, and answers. What is not here, libfuse answers with ENOSYS,
  * which the kernel remembers: no flush, no access checks (default_permissions), no xattrs. */
 
+#define MAX_BACKGROUND 4096
+
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
 static void want(struct fuse_conn_info *conn, uint64_t flag, bool on)
 {
@@ -45,6 +47,10 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	want(conn, FUSE_CAP_SPLICE_READ, false);
 	want(conn, FUSE_CAP_SPLICE_WRITE, false);
 	want(conn, FUSE_CAP_SPLICE_MOVE, false);
+	/* Every RELEASE waits for its turn among these: with the default of 12, many readers open
+	 * files faster than the kernel tells us to close them. */
+	conn->max_background = MAX_BACKGROUND;
+	conn->congestion_threshold = MAX_BACKGROUND;
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)

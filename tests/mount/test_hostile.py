@@ -6,6 +6,7 @@ import itertools
 import os
 import pathlib
 import signal
+import subprocess
 import time
 
 from harness import SANITIZED, Mount, case, equal, mail, main, out, run, uids_of, wait_until, within
@@ -458,6 +459,29 @@ def status_codes_are_odd(connection, verb, argument, tag):
                  "CAPABILITY " + "X" * 5000, "BADCHARSET (((", "COPYUID 1 1:4294967295 1:*", "",
                  "]", "APPENDUID 4294967296 0"):
         connection.say(f"* OK [{code}] \x1b[31m text\r\n* NO [{code}]\r\n")
+
+
+# --- readers ---
+
+
+@case
+def many_readers_hold_few_files_open():
+    readers = 100
+    folders = {b"INBOX": Folder({uid: Message(mail(f"m {uid}")) for uid in range(1, 151)})}
+    with ScriptedServer(folders) as script, Mount(script.url(), ["tls=off"]) as mount:
+        mount.messages()
+        command = f"cat {mount.path}/INBOX/*.eml"
+        run("sh", "-c", command)
+        running = [subprocess.Popen(["sh", "-c", f"{command}; {command}"], stderr=subprocess.PIPE,
+                                    stdout=subprocess.DEVNULL) for _ in range(readers)]
+        peak = 0
+        while any(process.poll() is None for process in running):
+            peak = max(peak, descriptors(mount))
+            time.sleep(0.02)
+        for process in running:
+            equal((process.stderr.read(), process.returncode), (b"", 0))
+            process.stderr.close()
+        assert peak < 4 * readers, f"{peak} files open"
 
 
 main()
