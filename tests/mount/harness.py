@@ -73,7 +73,14 @@ def _temporary_files():
         if left:
             print("# still mounted: " + "".join(left))
             sys.exit(1)
-        shutil.rmtree(base, ignore_errors=True)
+        remove_tree(base)
+
+
+def remove_tree(path):
+    """Also directories that are read-only, such as a mount's copies."""
+    for directory, _, _ in os.walk(path):
+        os.chmod(directory, 0o700)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _run_case(number, function, shared):
@@ -173,7 +180,7 @@ def scratch():
     try:
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(path)
 
 
 def is_mounted(path):
@@ -229,7 +236,7 @@ class Home:
             raise AssertionError("sanitizer:\n" + text)
 
     def remove(self):
-        shutil.rmtree(self.dir, ignore_errors=True)
+        remove_tree(self.dir)
 
 
 class Mount:
