@@ -357,9 +357,8 @@ def a_body_that_is_never_the_same_is_one_to_its_readers():
 @attack()
 def bodies_are_of_others(connection, verb, argument, tag):
     if verb == b"UID_FETCH" and b"BODY.PEEK[]" in argument:
-        for uid in [*range(1, COUNT + 1), 77, 4294967295]:
-            if str(uid).encode() not in argument:
-                connection.say(f"* {uid} FETCH (UID {uid} BODY[] {{3}}\r\nbad)\r\n")
+        for uid in (CACHED, 77, 4294967295):  # the others may have been asked for by now
+            connection.say(f"* {uid} FETCH (UID {uid} BODY[] {{3}}\r\nbad)\r\n")
         return "OK done"
 
 
