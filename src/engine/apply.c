@@ -86,6 +86,7 @@ static void on_message(void *data, uint32_t folder, const struct store_message *
 
 	if (epoch == 0)
 		return;
+	folder_progress(engine, folder);
 	switch (index_message_put(engine->index, epoch, &row, engine->now_ns)) {
 	case INDEX_NEW:
 		report_touched(engine, folder);

@@ -1,9 +1,9 @@
 /* The account's actor: one thread that owns the connections and writes the index. Everyone else
  * reads the index and states needs.
  *
- * Every need that is stated is settled: with 0 when it is met (or got further: a body), with an
- * errno when it cannot be (EHOSTUNREACH, ETIMEDOUT, EACCES, ENOENT, ESTALE, EIO). The server's
- * silence settles it at the account's timeout.
+ * Every need that is stated is settled: with 0 when it is met (or got further: a body, a long
+ * listing), with an errno when it cannot be (EHOSTUNREACH, ETIMEDOUT, EACCES, ENOENT, ESTALE, EIO).
+ * The server's silence settles it at the account's timeout.
  */
 #pragma once
 

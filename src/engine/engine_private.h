@@ -19,6 +19,7 @@
 #define ENGINE_REFUSED_MS 60000 /* a refused login is tried once more */
 #define ENGINE_TRIES 2		/* of a job, over connections */
 #define ENGINE_IN_USE_MS 600000 /* a folder looked at is polled for so long */
+#define ENGINE_LOOK_MS 1000	/* which folders are due is looked at no more often */
 #define ENGINE_POLLED 20	/* folders polled at most */
 #define ENGINE_PROBE_MS 540000	/* an idle connection says NOOP */
 #define ENGINE_CHANGED_MS 1000	/* a changing folder is refreshed no more often */
@@ -61,6 +62,7 @@ struct folder_state {
 	unsigned healed; /* steps taken to make them agree */
 	int64_t heal_ms; /* they are not taken again before */
 	int64_t refreshed_ms;
+	int64_t told_ms; /* that the refresh under way gets on */
 };
 
 /* Seen by other threads too, under engine->lock. */
@@ -122,6 +124,7 @@ struct engine {
 	int64_t ahead_not_before_ms;
 	bool listing;	    /* a LIST is queued or running */
 	bool polling;	    /* a STATUS is */
+	int64_t look_ms;    /* when to look again for what is to be polled */
 	bool start_settled; /* the first listing came: tell after the commit */
 	bool listing_lost;  /* what it told was not kept */
 	bool listed_inbox;  /* it told of INBOX */
@@ -174,6 +177,9 @@ struct need *needs_find(struct engine *engine, enum need_kind kind, uint32_t id,
 struct folder_state *folder_state(struct engine *engine, uint32_t id);
 void folder_refresh(struct engine *engine, uint32_t id);
 void folder_changed(struct engine *engine, uint32_t id);
+/* A refresh brought a message: who waits for a large listing waits on, not to be taken for
+ * forgotten. */
+void folder_progress(struct engine *engine, uint32_t id);
 /* What the refresh under way tells is not kept. */
 bool folder_is_lost(struct engine *engine, uint32_t id);
 void folders_lost(struct engine *engine);

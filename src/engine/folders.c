@@ -106,6 +106,7 @@ void folder_refresh(struct engine *engine, uint32_t id)
 	fill_known(job, &row, state);
 	folder_row_clear(&row);
 	state->refreshing = true;
+	state->told_ms = engine->now_ms;
 	state->changed = state->lost = false;
 	lane_queue(engine, LANE_LIST, job);
 }
@@ -146,6 +147,16 @@ void folder_done(struct engine *engine, struct store_job *job, const GError *err
 	if (g_error_matches(error, MAILFS_ERROR, ERROR_GONE))
 		folders_list(engine);
 	needs_settle(engine, NEED_FOLDER, job->folder, 0, error ? error_errno(error) : EIO);
+}
+
+void folder_progress(struct engine *engine, uint32_t id)
+{
+	struct folder_state *state = folder_state(engine, id);
+
+	if (engine->now_ms - state->told_ms < engine->account->timeout_s * 500ll)
+		return;
+	state->told_ms = engine->now_ms;
+	needs_settle(engine, NEED_FOLDER, id, 0, 0);
 }
 
 bool folder_is_lost(struct engine *engine, uint32_t id)
@@ -230,6 +241,7 @@ static void gone(void *data, const struct folder_row *row)
 		bodies_drop_epoch(engine->bodies, row->epoch);
 		report_epoch_gone(engine, row->id, row->epoch);
 	}
+	folder_set_fresh(engine, row->id, 0);
 	report_folder_gone(engine, row);
 	needs_settle(engine, NEED_FOLDER, row->id, 0, ENOENT);
 }
@@ -265,42 +277,49 @@ void folders_listed(struct engine *engine, const GError *error)
 struct candidate {
 	uint32_t id;
 	int64_t used_ms;
+	int64_t due_ms;
 };
 
-static int by_use(gconstpointer a, gconstpointer b)
+static int64_t poll_period_ms(const struct engine *engine)
 {
-	const struct candidate *left = a, *right = b;
-
-	return left->used_ms < right->used_ms ? 1 : left->used_ms > right->used_ms ? -1 : 0;
+	return engine->account->poll_s * 700ll;
 }
 
-/* Folders in use whose age is near its end, the most recently used first. Gives when the next one
- * will be due. */
-static GArray *due_folders(struct engine *engine, int64_t *ret_next_ms)
+static void insert_latest(GArray *latest, const struct candidate *candidate)
 {
-	GArray *due = g_array_new(FALSE, FALSE, sizeof(struct candidate));
-	int64_t period = engine->account->poll_s * 700ll;
+	unsigned at = latest->len;
+
+	while (at > 0 &&
+	       g_array_index(latest, struct candidate, at - 1).used_ms < candidate->used_ms)
+		at--;
+	if (at == ENGINE_POLLED)
+		return;
+	g_array_insert_val(latest, at, *candidate);
+	g_array_set_size(latest, MIN(latest->len, ENGINE_POLLED));
+}
+
+/* Those used last of the folders in use. More are not polled, but looked at anew when they are used
+ * again: a find over ten thousand must not keep the server busy for the next ten minutes. */
+static GArray *latest_folders(struct engine *engine)
+{
+	GArray *latest = g_array_new(FALSE, FALSE, sizeof(struct candidate));
 	GHashTableIter iter;
 	gpointer key, value;
 
-	*ret_next_ms = INT64_MAX;
 	pthread_mutex_lock(&engine->lock);
 	g_hash_table_iter_init(&iter, engine->shared.ages);
 	while (g_hash_table_iter_next(&iter, &key, &value)) {
 		const struct folder_age *age = value;
-		struct candidate candidate = {GPOINTER_TO_UINT(key), age->used_ms};
-		int64_t due_ms = MAX(age->fresh_ms, age->tried_ms) + period;
+		struct candidate candidate = {.id = GPOINTER_TO_UINT(key),
+					      .used_ms = age->used_ms,
+					      .due_ms = MAX(age->fresh_ms, age->tried_ms) +
+							poll_period_ms(engine)};
 
-		if (age->fresh_ms == 0 || engine->now_ms - age->used_ms > ENGINE_IN_USE_MS)
-			continue;
-		if (engine->now_ms >= due_ms)
-			g_array_append_val(due, candidate);
-		else
-			*ret_next_ms = MIN(*ret_next_ms, due_ms);
+		if (age->fresh_ms > 0 && engine->now_ms - age->used_ms <= ENGINE_IN_USE_MS)
+			insert_latest(latest, &candidate);
 	}
 	pthread_mutex_unlock(&engine->lock);
-	g_array_sort(due, by_use);
-	return due;
+	return latest;
 }
 
 /* STATUS tells all where there is a HIGHESTMODSEQ; else only a refresh sees flags. */
@@ -322,26 +341,31 @@ static void add_folder(struct engine *engine, struct store_job *job, uint32_t id
 	folder_row_clear(&row);
 }
 
-static void ask_status(struct engine *engine, const GArray *due)
+/* Asks for news of those whose age is near its end. Gives when the next one will be due. */
+static int64_t poll_latest(struct engine *engine)
 {
+	g_autoptr(GArray) latest = latest_folders(engine);
 	struct store_job *job = store_job_new(STORE_STATUS);
+	int64_t next_ms = INT64_MAX;
 
 	job->names = g_ptr_array_new_with_free_func(g_free);
 	job->folders = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-	for (unsigned i = 0; i < MIN(due->len, ENGINE_POLLED); i++) {
-		uint32_t id = g_array_index(due, struct candidate, i).id;
+	for (unsigned i = 0; i < latest->len; i++) {
+		const struct candidate *folder = &g_array_index(latest, struct candidate, i);
 
-		if (id == INDEX_ROOT)
+		if (engine->now_ms < folder->due_ms)
+			next_ms = MIN(next_ms, folder->due_ms);
+		else if (folder->id == INDEX_ROOT)
 			folders_list(engine);
 		else
-			add_folder(engine, job, id);
+			add_folder(engine, job, folder->id);
 	}
-	if (job->names->len == 0) {
+	engine->polling = job->names->len > 0;
+	if (engine->polling)
+		lane_queue(engine, LANE_LIST, job);
+	else
 		store_job_free(&job);
-		return;
-	}
-	engine->polling = true;
-	lane_queue(engine, LANE_LIST, job);
+	return next_ms;
 }
 
 /* Folders that said they changed, unless they did so a moment ago. */
@@ -367,17 +391,18 @@ static int64_t refresh_changed(struct engine *engine)
 
 int64_t folders_poll(struct engine *engine)
 {
-	int64_t next_ms, changed_ms;
+	int64_t next_ms;
 
 	if (engine->lanes[LANE_LIST].state != LANE_READY)
 		return INT64_MAX;
-	changed_ms = refresh_changed(engine);
-	if (engine->polling)
-		return changed_ms;
-	g_autoptr(GArray) due = due_folders(engine, &next_ms);
-	if (due->len > 0)
-		ask_status(engine, due);
-	return MIN(next_ms, changed_ms);
+	/* There are turns by the thousand, and may be folders. */
+	if (engine->now_ms < engine->look_ms)
+		return engine->look_ms;
+	engine->look_ms = engine->now_ms + MIN(ENGINE_LOOK_MS, poll_period_ms(engine) / 4);
+	next_ms = refresh_changed(engine);
+	if (!engine->polling)
+		next_ms = MIN(next_ms, poll_latest(engine));
+	return next_ms;
 }
 
 void folders_polled(struct engine *engine, const struct store_job *job, const GError *error)

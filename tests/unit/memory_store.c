@@ -9,6 +9,8 @@ struct store {
 	void *data;
 	bool ready;
 	GQueue jobs; /* of struct store_job */
+	unsigned dripped;
+	int64_t drip_ms; /* when the next may come */
 };
 
 struct memory_account memory = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -20,7 +22,7 @@ void memory_reset(void)
 	memory.folder_count = memory.connections = memory.die_after = memory.verifies = 0;
 	memory.batched = memory.open = memory.refused = 0;
 	memory.refuse = 0;
-	memory.poison = 0;
+	memory.poison = memory.drip_ms = 0;
 	memory.hang = memory.hang_list = false;
 	memory.second = MEMORY_WELCOME;
 	memset(memory.jobs, 0, sizeof(memory.jobs));
@@ -138,7 +140,7 @@ static void memory_poll(const struct store *store, struct pollfd *ret_poll,
 
 	pthread_mutex_lock(&memory.lock);
 	ret_poll->fd = -1;
-	*ret_deadline_ms = work && !hangs(store) ? 0 : INT64_MAX;
+	*ret_deadline_ms = !work || hangs(store) ? INT64_MAX : store->drip_ms;
 	pthread_mutex_unlock(&memory.lock);
 }
 
@@ -168,6 +170,7 @@ static void run_refresh(struct store *store, const struct store_job *job,
 	struct store_mailbox box = mailbox_of(folder);
 	struct seqset present = {0};
 
+	folder->refreshes++;
 	store->sink->opened(store->data, job->folder, &box);
 	for (unsigned i = 0; i < folder->count; i++) {
 		const struct memory_message *message = &folder->messages[i];
@@ -285,11 +288,32 @@ static bool is_poisoned(const struct store_job *job)
 	return false;
 }
 
-static bool run_jobs(struct store *store, GError **error)
+/* True while there is more to come before the listing itself. */
+static bool drips(struct store *store, const struct store_job *job, int64_t now_ms)
+{
+	const struct memory_folder *folder = job->name ? find_folder(job->name) : NULL;
+	struct store_mailbox box;
+
+	if (memory.drip_ms == 0 || job->kind != STORE_REFRESH || store->dripped == folder->count)
+		return false;
+	if (now_ms < store->drip_ms)
+		return true;
+	box = mailbox_of(folder);
+	if (store->dripped == 0)
+		store->sink->opened(store->data, job->folder, &box);
+	store->sink->message(store->data, job->folder,
+			     &(struct store_message){.uid = folder->messages[store->dripped].uid});
+	store->dripped++;
+	store->drip_ms = now_ms + memory.drip_ms;
+	return true;
+}
+
+static bool run_jobs(struct store *store, int64_t now_ms, GError **error)
 {
 	struct store_job *job;
 
-	while (!hangs(store) && (job = g_queue_peek_head(&store->jobs))) {
+	while (!hangs(store) && (job = g_queue_peek_head(&store->jobs)) &&
+	       !drips(store, job, now_ms)) {
 		g_autoptr(GError) failure = NULL;
 
 		if ((memory.die_after > 0 && --memory.die_after == 0) || is_poisoned(job)) {
@@ -320,7 +344,7 @@ static bool memory_step(struct store *store, int64_t now_ms, GError **error)
 		memory.connections++;
 		memory.open++;
 	} else if (store->ready) {
-		alive = run_jobs(store, error);
+		alive = run_jobs(store, now_ms, error);
 	}
 	pthread_mutex_unlock(&memory.lock);
 	return alive;

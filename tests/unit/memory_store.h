@@ -21,19 +21,21 @@ struct memory_folder {
 	uint64_t count_told; /* 0: the true count */
 	struct memory_message messages[64];
 	unsigned count;
+	unsigned refreshes;
 };
 
 enum memory_second { MEMORY_WELCOME, MEMORY_REFUSED, MEMORY_LEFT_WAITING };
 
 struct memory_account {
 	pthread_mutex_t lock;
-	struct memory_folder folders[8];
+	struct memory_folder folders[32];
 	unsigned folder_count;
 	/* faults */
-	int refuse;	 /* connections refused from now on, with this error code; 0: none */
-	bool hang;	 /* jobs are taken and never answered */
-	uint32_t poison; /* who asks for this message beside others loses the connection */
-	bool hang_list;	 /* those that list folders */
+	int refuse;	  /* connections refused from now on, with this error code; 0: none */
+	bool hang;	  /* jobs are taken and never answered */
+	unsigned drip_ms; /* a first listing takes so long from message to message */
+	uint32_t poison;  /* who asks for this message beside others loses the connection */
+	bool hang_list;	  /* those that list folders */
 	enum memory_second second; /* what becomes of a second connection */
 	unsigned die_after;	   /* the connection ends at the n-th job from now; 0: never */
 	/* what was asked */

@@ -601,6 +601,58 @@ static void test_list_without_inbox(void)
 	fixture_close(&fix);
 }
 
+/* Only the folders used last are polled. */
+static void test_poll_few(void)
+{
+	static const char names[][4] = {"f0",  "f1",  "f2",  "f3",  "f4",  "f5",  "f6",
+					"f7",  "f8",  "f9",  "f10", "f11", "f12", "f13",
+					"f14", "f15", "f16", "f17", "f18", "f19", "f20",
+					"f21", "f22", "f23", "f24"};
+	struct fixture fix;
+	unsigned polled = 0;
+
+	fixture_open(&fix);
+	fix.account.poll_s = 1;
+	memory_folder_add("INBOX", 7);
+	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
+		memory_folder_add(names[i], 8);
+	fixture_start(&fix);
+	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
+		g_assert_cmpint(ask(&fix, NEED_FOLDER, folder_id(&fix, names[i]), 0, 0), ==, 0);
+	while (jobs(STORE_REFRESH) < 3 * G_N_ELEMENTS(names))
+		g_usleep(10000);
+	for (unsigned i = 0; i <= G_N_ELEMENTS(names); i++)
+		polled += memory_count(&memory.folders[i].refreshes) > 1;
+	g_assert_cmpuint(polled, >=, 19); /* and the list of folders */
+	g_assert_cmpuint(polled, <=, 20);
+	fixture_close(&fix);
+}
+
+/* Who waits for a listing that takes long hears that it gets on. */
+static void test_long_listing(void)
+{
+	struct fixture fix;
+	struct memory_folder *inbox;
+	unsigned settled = 0;
+	uint32_t id;
+
+	fixture_open(&fix);
+	fix.account.timeout_s = 1;
+	inbox = memory_folder_add("INBOX", 7);
+	for (uint32_t uid = 1; uid <= 20; uid++)
+		memory_message_add(inbox, uid, "a", "");
+	memory.drip_ms = 100;
+	fixture_start(&fix);
+	id = folder_id(&fix, "INBOX");
+	while (!engine_folder_is_fresh(fix.engine, id)) {
+		g_assert_cmpint(ask(&fix, NEED_FOLDER, id, 0, 0), ==, 0);
+		settled++;
+	}
+	g_assert_cmpuint(settled, >, 1);
+	g_assert_cmpuint(jobs(STORE_REFRESH), ==, 1);
+	fixture_close(&fix);
+}
+
 static void test_stop_while_hanging(void)
 {
 	struct fixture fix;
@@ -660,6 +712,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine/second-left-waiting", test_second_left_waiting);
 	g_test_add_func("/engine/disk-full", test_disk_full);
 	g_test_add_func("/engine/list-without-inbox", test_list_without_inbox);
+	g_test_add_func("/engine/poll-few", test_poll_few);
+	g_test_add_func("/engine/long-listing", test_long_listing);
 	g_test_add_func("/engine/stop-while-hanging", test_stop_while_hanging);
 	g_test_add_func("/engine/folder-vanishes", test_folder_vanishes);
 	return g_test_run();
