@@ -40,6 +40,12 @@ static bool app_open_cache(struct app *app, GError **error)
 	g_autofree char *name = account_dir_name(account);
 
 	app->cache_dir = g_build_filename(g_get_user_cache_dir(), "mailfs", name, NULL);
+	/* Relative to whatever directory this is, there would be one cache for each. */
+	if (!g_path_is_absolute(app->cache_dir)) {
+		g_set_error(error, MAILFS_ERROR, ERROR_CONFIG,
+			    "HOME or XDG_CACHE_HOME is not an absolute path");
+		return false;
+	}
 	if (!file_make_private_dir(app->cache_dir, error))
 		return false;
 	app->claim_fd = claim_take(app->cache_dir, app->options.mountpoint, error);

@@ -14,8 +14,35 @@
 #include <unistd.h>
 
 #define WAIT_STEP_MS 10
+#define READ_STEP_MS 100
 
 enum output { OUTPUT_COMPLETE, OUTPUT_LATE, OUTPUT_TOO_LONG, OUTPUT_FAILED };
+
+/* The command has a process group of its own: a signal that ends us must end it first. So these
+ * are held back while it runs. */
+static void ending_signals(sigset_t *ret_set)
+{
+	static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+	sigemptyset(ret_set);
+	for (unsigned i = 0; i < G_N_ELEMENTS(numbers); i++) {
+		struct sigaction action;
+
+		sigaction(numbers[i], NULL, &action);
+		if (action.sa_handler != SIG_IGN)
+			sigaddset(ret_set, numbers[i]);
+	}
+}
+
+static bool is_ending(void)
+{
+	sigset_t pending, ending;
+
+	ending_signals(&ending);
+	sigpending(&pending);
+	sigandset(&pending, &pending, &ending);
+	return !sigisemptyset(&pending);
+}
 
 static int child_spawn(const char *command, int out_fd, pid_t *ret_pid)
 {
@@ -51,11 +78,12 @@ static enum output output_read(int fd, int64_t deadline_ms, char *bytes, size_t 
 	while (len <= LIMIT_SECRET) {
 		struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 		int64_t left_ms = deadline_ms - clock_mono_ms();
-		int ready = left_ms > 0 ? poll(&poll_fd, 1, (int)left_ms) : 0;
+		int ready = 0;
 		ssize_t got = 0;
 
-		if (ready == 0)
+		if (left_ms <= 0 || is_ending())
 			return OUTPUT_LATE;
+		ready = poll(&poll_fd, 1, (int)MIN(left_ms, READ_STEP_MS));
 		if (ready > 0)
 			got = read(fd, bytes + len, LIMIT_SECRET + 1 - len);
 		if ((ready < 0 || got < 0) && errno != EINTR)
@@ -70,13 +98,14 @@ static enum output output_read(int fd, int64_t deadline_ms, char *bytes, size_t 
 	return OUTPUT_TOO_LONG;
 }
 
-/* A command may close its output and go on. False at the deadline. */
+/* A command may close its output and go on. False at the deadline, or if we are
+ * to end. */
 static bool child_wait(pid_t pid, int64_t deadline_ms, int *ret_status)
 {
 	pid_t done;
 
 	while ((done = waitpid(pid, ret_status, WNOHANG)) == 0 || (done < 0 && errno == EINTR)) {
-		if (clock_mono_ms() >= deadline_ms)
+		if (clock_mono_ms() >= deadline_ms || is_ending())
 			return false;
 		poll(NULL, 0, WAIT_STEP_MS);
 	}
@@ -139,6 +168,7 @@ static bool command_run(const char *command, int timeout_ms, char *bytes, size_t
 {
 	struct sigaction saved;
 	struct sigaction plain = {.sa_handler = SIG_DFL};
+	sigset_t ending, saved_mask;
 	int fds[2];
 	int number;
 	pid_t pid;
@@ -149,6 +179,8 @@ static bool command_run(const char *command, int timeout_ms, char *bytes, size_t
 				    g_strerror(errno));
 	/* If our parent ignored SIGCHLD, there would be no exit status. */
 	sigaction(SIGCHLD, &plain, &saved);
+	ending_signals(&ending);
+	pthread_sigmask(SIG_BLOCK, &ending, &saved_mask);
 	number = child_spawn(command, fds[1], &pid);
 	close(fds[1]);
 	if (number == 0)
@@ -156,6 +188,7 @@ static bool command_run(const char *command, int timeout_ms, char *bytes, size_t
 	else
 		ok = command_fail(error, ERROR_CONFIG, "cannot be started: %s", g_strerror(number));
 	close(fds[0]);
+	pthread_sigmask(SIG_SETMASK, &saved_mask, NULL);
 	sigaction(SIGCHLD, &saved, NULL);
 	return ok;
 }

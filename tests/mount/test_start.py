@@ -266,6 +266,18 @@ def a_second_daemon_for_the_account_is_75(server):
     home.remove()
 
 
+@case
+def a_cache_at_a_relative_path_is_78(server):
+    home = Home()
+    mount = Mount(server, home=home)
+    for changed in ({"XDG_CACHE_HOME": "here"}, {"XDG_CACHE_HOME": "", "HOME": "here"}):
+        done = start(home, *mount.command[1:], environment=changed)
+        equal((done.returncode, done.stderr),
+              (78, b"mailfs: HOME or XDG_CACHE_HOME is not an absolute path\n"))
+    mount.abandon()
+    home.remove()
+
+
 # --- secrets ---
 
 @case
@@ -286,6 +298,22 @@ def a_command_that_fails_is_78(server):
     done = start(home, *command)
     mount.abandon()
     equal(done.returncode, 78, f"exit code ({done.stderr})")
+    home.remove()
+
+
+@case
+def ending_it_ends_the_password_command(server):
+    home = Home()
+    file = home.dir / "pid"
+    options = f"tls_ca={server.ca},password_command=trap '' TERM; echo $$ >{file}; sleep 60"
+    for number in (signal.SIGINT, signal.SIGTERM):
+        file.write_text("")
+        process = subprocess.Popen([MAILFS, "-f", "-o", options, server.url(), home.reports],
+                                   env=home.environment, stdin=subprocess.DEVNULL)
+        pid = wait_until(lambda: file.read_text().strip(), 10, "the command")
+        process.send_signal(number)
+        equal(process.wait(10), -number)
+        equal(os.path.exists(f"/proc/{pid}"), False, "the command lives")
     home.remove()
 
 
