@@ -148,6 +148,8 @@ void engine_wake(struct engine *engine);
 
 /* lane.c */
 void lanes_init(struct engine *engine);
+/* Whoever waits for the start is told what goes wrong, and says it. Engine thread. */
+bool lanes_are_starting(const struct engine *engine);
 void lanes_clear(struct engine *engine);
 void lane_queue(struct engine *engine, enum lane_id id, struct store_job *job);
 void lanes_connect(struct engine *engine);

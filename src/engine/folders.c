@@ -257,7 +257,8 @@ void folders_listed(struct engine *engine, const GError *error)
 		error = lost;
 	}
 	if (error) {
-		log_warning("%s: %s", engine->account->name, error->message);
+		if (!lanes_are_starting(engine))
+			log_warning("%s: %s", engine->account->name, error->message);
 		needs_settle(engine, NEED_FOLDERS, 0, 0, error_errno(error));
 		lanes_listed(engine, error);
 		return;

@@ -39,6 +39,11 @@ void lane_queue(struct engine *engine, enum lane_id id, struct store_job *job)
 
 static const char *const state_words[] = {"connecting", "online", "offline", "login refused"};
 
+bool lanes_are_starting(const struct engine *engine)
+{
+	return !engine->shared.settled_first && !engine->account->delay_connect;
+}
+
 static void set_state(struct engine *engine, enum account_state state)
 {
 	bool changed;
@@ -49,7 +54,7 @@ static void set_state(struct engine *engine, enum account_state state)
 	if (changed)
 		engine->shared.state_since_ns = engine->now_ns;
 	pthread_mutex_unlock(&engine->lock);
-	if (changed)
+	if (changed && (state == ACCOUNT_ONLINE || !lanes_are_starting(engine)))
 		log_info("%s: %s", engine->account->name, state_words[state]);
 }
 
@@ -232,7 +237,8 @@ static void lane_die(struct engine *engine, struct lane *lane, const GError *err
 {
 	bool at_once = may_reopen_at_once(engine, lane);
 
-	log_warning("%s: %s", engine->account->name, error->message);
+	if (!lanes_are_starting(engine))
+		log_warning("%s: %s", engine->account->name, error->message);
 	share_error(engine, error);
 	if (at_once)
 		engine->retry_ms = engine->now_ms;

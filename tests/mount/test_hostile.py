@@ -15,7 +15,7 @@ from scripted import Cut, Folder, Hang, Message, ScriptedServer
 COUNT = 5
 CACHED = 1  # read before the attack
 MAILS = {uid: mail(f"mail {uid}", f"line {uid}\r\n" * 20) for uid in range(1, COUNT + 1)}
-COMMANDS = 300  # that it may provoke
+COMMANDS = 1000  # that it may provoke
 MEMORY_KIB = 150 * 1024  # that an attack may add
 
 
@@ -459,6 +459,22 @@ def status_codes_are_odd(connection, verb, argument, tag):
                  "CAPABILITY " + "X" * 5000, "BADCHARSET (((", "COPYUID 1 1:4294967295 1:*", "",
                  "]", "APPENDUID 4294967296 0"):
         connection.say(f"* OK [{code}] \x1b[31m text\r\n* NO [{code}]\r\n")
+
+
+# --- starts ---
+
+
+@case
+def a_start_that_fails_says_why_once():
+    for evil, status in ((it_closes_instead_of_greeting, 69), (it_greets_with_noise, 76),
+                         (it_says_no_after_login, 69), (it_greets_and_never_answers, 75)):
+        with ScriptedServer(honest(), evil=evil) as script:
+            mount = Mount(script.url(), ["tls=off", "timeout=1"])
+            done = within(5, run, *mount.command, env=mount.home.environment, check=False)
+            mount.home.check_reports()
+            mount.abandon()
+            lines = [line for line in done.stderr.splitlines() if not line.endswith(b": online")]
+            equal((done.returncode, len(lines)), (status, 1), done.stderr)
 
 
 # --- readers ---
