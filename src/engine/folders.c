@@ -369,7 +369,17 @@ static int64_t poll_latest(struct engine *engine)
 	return next_ms;
 }
 
-/* Folders that said they changed, unless they did so a moment ago. */
+static bool is_in_use(struct engine *engine, uint32_t id)
+{
+	bool used;
+
+	pthread_mutex_lock(&engine->lock);
+	used = engine->now_ms - age_locked(engine, id)->used_ms <= ENGINE_IN_USE_MS;
+	pthread_mutex_unlock(&engine->lock);
+	return used;
+}
+
+/* Folders in use that said they changed, unless they did so a moment ago. */
 static int64_t refresh_changed(struct engine *engine)
 {
 	int64_t next_ms = INT64_MAX;
@@ -380,7 +390,7 @@ static int64_t refresh_changed(struct engine *engine)
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		struct folder_state *state = value;
 
-		if (!state->changed || state->refreshing)
+		if (!state->changed || state->refreshing || !is_in_use(engine, state->id))
 			continue;
 		if (engine->now_ms >= state->refreshed_ms + ENGINE_CHANGED_MS)
 			folder_refresh(engine, state->id);

@@ -1,9 +1,10 @@
 /* Bringing the index up to date with one mailbox, in as few round trips as the server allows:
  *
- *   QRESYNC                      EXAMINE (QRESYNC ...) tells flags and expunges; UID FETCH what is
- * new CONDSTORE                    EXAMINE (CONDSTORE); UID FETCH what is new and flags
- * CHANGEDSINCE neither                      EXAMINE; UID FETCH what is new and, now and then, all
- * flags
+ * - QRESYNC: EXAMINE (QRESYNC ...) tells flags and expunges; UID FETCH what is new;
+ *
+ * - CONDSTORE: EXAMINE (CONDSTORE); UID FETCH what is new, and flags CHANGEDSINCE;
+ *
+ * - neither: EXAMINE; UID FETCH what is new and, now and then, all flags.
  *
  * A mailbox that is open already is opened again: it costs no more than NOOP, and a mailbox that
  * was deleted and made anew does not pass for the old one. New messages and changed flags are asked
@@ -21,8 +22,6 @@
 #define SEARCH_MAX 50000 /* UIDs that fit one line of a SEARCH answer */
 
 #define ITEMS "(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (SUBJECT)])"
-
-static void refresh_opened(struct imap_job *job);
 
 /* --- the end --- */
 
