@@ -1,6 +1,7 @@
 """Servers that no real server would be: an IMAP server that lies when told to, and a relay that
 counts, stalls and cuts."""
 
+import contextlib
 import re
 import socket
 import socketserver
@@ -75,7 +76,8 @@ class ScriptedServer:
                 except Hang:
                     script.released.wait()
                 except Cut as cut:
-                    self.wfile.write(cut.args[0] if cut.args else b"")
+                    with contextlib.suppress(OSError):
+                        self.wfile.write(cut.args[0] if cut.args else b"")
                 except OSError:
                     pass
 
