@@ -86,14 +86,13 @@ static void append_time(GString *text, const char *key, int64_t ns)
 
 char *engine_status(struct engine *engine)
 {
-	static const char *const words[] = {"connecting", "online", "offline", "login refused"};
 	GString *text = g_string_new(NULL);
 	const struct shared *shared = &engine->shared;
 
 	g_string_append_printf(text, "version: %s\naccount: %s\n", MAILFS_VERSION,
 			       engine->account->name);
 	pthread_mutex_lock(&engine->lock);
-	g_string_append_printf(text, "state: %s\n", words[shared->state]);
+	g_string_append_printf(text, "state: %s\n", account_state_word(shared->state));
 	append_time(text, "since", shared->state_since_ns);
 	g_string_append(text, shared->description ? shared->description : "");
 	g_string_append_printf(text, "connections: %u\n", shared->connections);

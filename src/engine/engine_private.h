@@ -147,6 +147,7 @@ struct engine {
 void engine_wake(struct engine *engine);
 
 /* lane.c */
+const char *account_state_word(enum account_state state);
 void lanes_init(struct engine *engine);
 /* Whoever waits for the start is told what goes wrong, and says it. Engine thread. */
 bool lanes_are_starting(const struct engine *engine);

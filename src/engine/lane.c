@@ -37,7 +37,12 @@ void lane_queue(struct engine *engine, enum lane_id id, struct store_job *job)
 
 /* --- what others see of it --- */
 
-static const char *const state_words[] = {"connecting", "online", "offline", "login refused"};
+const char *account_state_word(enum account_state state)
+{
+	static const char *const words[] = {"connecting", "online", "offline", "login refused"};
+
+	return words[state];
+}
 
 bool lanes_are_starting(const struct engine *engine)
 {
@@ -55,7 +60,7 @@ static void set_state(struct engine *engine, enum account_state state)
 		engine->shared.state_since_ns = engine->now_ns;
 	pthread_mutex_unlock(&engine->lock);
 	if (changed && (state == ACCOUNT_ONLINE || !lanes_are_starting(engine)))
-		log_info("%s: %s", engine->account->name, state_words[state]);
+		log_info("%s: %s", engine->account->name, account_state_word(state));
 }
 
 static void share_busy(struct engine *engine)
