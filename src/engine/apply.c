@@ -17,9 +17,19 @@ static uint32_t epoch_of(struct engine *engine, uint32_t folder)
 		return 0;
 	engine->last_folder = folder;
 	engine->last_epoch = row.epoch;
+	engine->last_uidvalidity = row.uidvalidity;
 	g_strlcpy(engine->last_token, row.token, sizeof(engine->last_token));
 	folder_row_clear(&row);
 	return engine->last_epoch;
+}
+
+/* The same, or 0 if the fact is of the mailbox that had this name before: a connection may still
+ * have that open. */
+static uint32_t epoch_at(struct engine *engine, uint32_t folder, uint64_t uidvalidity)
+{
+	uint32_t epoch = epoch_of(engine, folder);
+
+	return engine->last_uidvalidity == uidvalidity ? epoch : 0;
 }
 
 static void on_folder(void *data, const struct store_folder *folder)
@@ -99,14 +109,15 @@ static void on_message(void *data, uint32_t folder, const struct store_message *
 	}
 }
 
-static void on_flags(void *data, uint32_t folder, uint32_t uid, unsigned flags, GPtrArray *keywords)
+static void on_flags(void *data, uint32_t folder, uint64_t uidvalidity, uint32_t uid,
+		     unsigned flags, GPtrArray *keywords)
 {
 	struct engine *engine = data;
 	g_autofree char *text = join_keywords(keywords);
-	uint32_t epoch = epoch_of(engine, folder);
+	uint32_t epoch = epoch_at(engine, folder, uidvalidity);
 
-	if (index_message_flags(engine->index, epoch, uid, flags, text, engine->now_ns) ==
-	    INDEX_CHANGED)
+	if (epoch != 0 && index_message_flags(engine->index, epoch, uid, flags, text,
+					      engine->now_ns) == INDEX_CHANGED)
 		report_message_changed(engine, epoch, uid);
 }
 
@@ -126,12 +137,13 @@ static void forget_message(void *data, uint32_t uid, const char *label)
 	report_touched(engine, gone->folder);
 }
 
-static void on_gone(void *data, uint32_t folder, const struct seqset *uids)
+static void on_gone(void *data, uint32_t folder, uint64_t uidvalidity, const struct seqset *uids)
 {
 	struct engine *engine = data;
-	struct gone gone = {engine, folder, epoch_of(engine, folder)};
+	struct gone gone = {engine, folder, epoch_at(engine, folder, uidvalidity)};
 
-	index_messages_remove(engine->index, gone.epoch, uids, forget_message, &gone);
+	if (gone.epoch != 0)
+		index_messages_remove(engine->index, gone.epoch, uids, forget_message, &gone);
 }
 
 static void on_present(void *data, uint32_t folder, const struct seqset *uids, uint32_t upto)

@@ -136,6 +136,7 @@ struct engine {
 
 	uint32_t last_folder; /* apply.c: whose epoch is last_epoch; 0: none */
 	uint32_t last_epoch;
+	uint64_t last_uidvalidity;
 	char last_token[sizeof(((struct folder_row *)NULL)->token)];
 
 	/* For after the commit. */

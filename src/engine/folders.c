@@ -84,7 +84,6 @@ static void fill_known(struct store_job *job, const struct folder_row *row,
 	job->known = (struct store_known){.uidvalidity = row->uidvalidity,
 					  .uidnext = state->full ? 1 : row->uidnext,
 					  .modseq = row->synced && !state->full ? row->modseq : 0,
-					  .messages = row->messages,
 					  .verify = state->verify};
 }
 

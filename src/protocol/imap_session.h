@@ -47,13 +47,7 @@ enum imap_cap {
 	IMAP_CAP_SPECIAL_USE = 1 << 10,
 	IMAP_CAP_QUOTA = 1 << 11,
 	IMAP_CAP_ID = 1 << 12,
-	IMAP_CAP_UIDPLUS = 1 << 13,
-	IMAP_CAP_MOVE = 1 << 14,
-	IMAP_CAP_IDLE = 1 << 15,
-	IMAP_CAP_NAMESPACE = 1 << 16,
-	IMAP_CAP_UNSELECT = 1 << 17,
-	IMAP_CAP_LITERAL_MINUS = 1 << 18,
-	IMAP_CAP_LIST_STATUS = 1 << 19,
+	IMAP_CAP_LITERAL_MINUS = 1 << 13,
 };
 
 struct imap_session_config {

@@ -62,8 +62,7 @@ struct store_known {
 	uint64_t uidvalidity; /* 0: never opened; then the rest is meaningless */
 	uint32_t uidnext;     /* all UIDs below are known */
 	uint64_t modseq;      /* 0: none */
-	uint32_t messages;
-	bool verify; /* the number of messages was wrong: find out which exist */
+	bool verify;	      /* the number of messages was wrong: find out which exist */
 };
 
 struct store_item {
@@ -128,9 +127,11 @@ struct store_sink {
 	void (*opened)(void *data, uint32_t folder, const struct store_mailbox *mailbox);
 	/* A message with all its items. Known ones may come again. */
 	void (*message)(void *data, uint32_t folder, const struct store_message *message);
-	void (*flags)(void *data, uint32_t folder, uint32_t uid, unsigned flags,
-		      GPtrArray *keywords);
-	void (*gone)(void *data, uint32_t folder, const struct seqset *uids);
+	/* The mailbox that they are of may have been replaced since by one of the same name: they
+	 * tell its UIDVALIDITY. */
+	void (*flags)(void *data, uint32_t folder, uint64_t uidvalidity, uint32_t uid,
+		      unsigned flags, GPtrArray *keywords);
+	void (*gone)(void *data, uint32_t folder, uint64_t uidvalidity, const struct seqset *uids);
 	/* Exactly these UIDs exist below `upto`; checked against the server's own count. */
 	void (*present)(void *data, uint32_t folder, const struct seqset *uids, uint32_t upto);
 	/* The refresh established this state; comes last. `messages` is the server's count, or

@@ -20,6 +20,7 @@ void memory_reset(void)
 	pthread_mutex_lock(&memory.lock);
 	memset(memory.folders, 0, sizeof(memory.folders));
 	memory.folder_count = memory.connections = memory.die_after = memory.verifies = 0;
+	memory.stale_gone = 0;
 	memory.batched = memory.open = memory.refused = 0;
 	memory.refuse = 0;
 	memory.poison = memory.drip_ms = 0;
@@ -248,6 +249,13 @@ static GError *run_body(struct store *store, const struct store_job *job,
 {
 	const struct memory_message *message;
 
+	if (memory.stale_gone) {
+		struct seqset uids = {0};
+
+		seqset_add(&uids, memory.stale_gone, memory.stale_gone);
+		store->sink->gone(store->data, job->folder, folder->uidvalidity + 1, &uids);
+		seqset_clear(&uids);
+	}
 	if (folder->uidvalidity != job->known.uidvalidity)
 		return g_error_new(MAILFS_ERROR, ERROR_STALE, "replaced");
 	if (job->batch) {

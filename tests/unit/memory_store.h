@@ -44,7 +44,8 @@ struct memory_account {
 	unsigned refused; /* connections */
 	unsigned jobs[STORE_PROBE + 1];
 	unsigned verifies;
-	unsigned batched; /* messages asked for in batches */
+	uint32_t stale_gone; /* a body job hears that this UID of another mailbox went */
+	unsigned batched;    /* messages asked for in batches */
 };
 
 /* The account that connections reach; set before the engine starts. */

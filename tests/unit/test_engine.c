@@ -340,6 +340,29 @@ static void test_uidvalidity(void)
 	fixture_close(&fix);
 }
 
+/* A connection that still has the mailbox open that had this name before. */
+static void test_gone_from_another_mailbox(void)
+{
+	struct fixture fix;
+	struct memory_folder *inbox;
+	struct folder_row row;
+
+	fixture_open(&fix);
+	inbox = memory_folder_add("INBOX", 7);
+	memory_message_add(inbox, 5, "a", "a");
+	fixture_start(&fix);
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, folder_id(&fix, "INBOX"), 0, 0), ==, 0);
+	pthread_mutex_lock(&memory.lock);
+	memory.stale_gone = 5;
+	pthread_mutex_unlock(&memory.lock);
+	row = folder(&fix, "INBOX");
+	g_assert_cmpint(ask(&fix, NEED_BODY, row.epoch, 5, UINT64_MAX), ==, 0);
+	assert_body(&fix, row.epoch, 5, "a");
+	g_assert_cmpuint(fix.messages_gone, ==, 0);
+	folder_row_clear(&row);
+	fixture_close(&fix);
+}
+
 static void test_lying_size(void)
 {
 	struct fixture fix;
@@ -701,6 +724,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine/expunged-elsewhere", test_expunged_elsewhere);
 	g_test_add_func("/engine/wrong-count", test_wrong_count);
 	g_test_add_func("/engine/uidvalidity", test_uidvalidity);
+	g_test_add_func("/engine/gone-from-another-mailbox", test_gone_from_another_mailbox);
 	g_test_add_func("/engine/lying-size", test_lying_size);
 	g_test_add_func("/engine/connection-lost", test_connection_lost);
 	g_test_add_func("/engine/read-in-order", test_read_in_order);

@@ -22,18 +22,15 @@ static void test_words(void)
 	g_assert_cmpuint(parse("LITERAL+ ENABLE CONDSTORE QRESYNC ESEARCH"), ==,
 			 IMAP_CAP_LITERAL_PLUS | IMAP_CAP_ENABLE | IMAP_CAP_CONDSTORE |
 				 IMAP_CAP_QRESYNC | IMAP_CAP_ESEARCH);
-	g_assert_cmpuint(parse("LIST-EXTENDED SPECIAL-USE QUOTA ID UIDPLUS MOVE"), ==,
+	g_assert_cmpuint(parse("LIST-EXTENDED SPECIAL-USE QUOTA ID LITERAL- XYZZY"), ==,
 			 IMAP_CAP_LIST_EXTENDED | IMAP_CAP_SPECIAL_USE | IMAP_CAP_QUOTA |
-				 IMAP_CAP_ID | IMAP_CAP_UIDPLUS | IMAP_CAP_MOVE);
-	g_assert_cmpuint(parse("IDLE NAMESPACE UNSELECT LITERAL- LIST-STATUS"), ==,
-			 IMAP_CAP_IDLE | IMAP_CAP_NAMESPACE | IMAP_CAP_UNSELECT |
-				 IMAP_CAP_LITERAL_MINUS | IMAP_CAP_LIST_STATUS);
+				 IMAP_CAP_ID | IMAP_CAP_LITERAL_MINUS);
 }
 
 static void test_tolerance(void)
 {
 	g_assert_cmpuint(parse("starttls Auth=Plain"), ==, IMAP_CAP_STARTTLS | IMAP_CAP_AUTH_PLAIN);
-	g_assert_cmpuint(parse(" IDLE   IDLE "), ==, IMAP_CAP_IDLE);
+	g_assert_cmpuint(parse(" ID   ID "), ==, IMAP_CAP_ID);
 }
 
 /* What only looks like a word that matters. */

@@ -221,14 +221,15 @@ static void on_message(void *data, uint32_t folder, const struct store_message *
 		       flags, subject);
 }
 
-static void on_flags(void *data, uint32_t folder, uint32_t uid, unsigned flags, GPtrArray *keywords)
+static void on_flags(void *data, uint32_t folder, uint64_t uidvalidity, uint32_t uid,
+		     unsigned flags, GPtrArray *keywords)
 {
 	g_autofree char *text = join_flags(flags, keywords);
 
 	wire_facts_add(data, "flags %s uid=%u flags=%s", folder_name(data, folder), uid, text);
 }
 
-static void on_gone(void *data, uint32_t folder, const struct seqset *uids)
+static void on_gone(void *data, uint32_t folder, uint64_t uidvalidity, const struct seqset *uids)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
 

@@ -266,8 +266,6 @@ static bool job_number(struct store_job *job, const char *name, uint64_t value)
 		job->known.uidnext = (uint32_t)value;
 	else if (g_str_equal(name, "modseq"))
 		job->known.modseq = value;
-	else if (g_str_equal(name, "messages"))
-		job->known.messages = (uint32_t)value;
 	else if (g_str_equal(name, "uid"))
 		job->uid = (uint32_t)value;
 	else if (g_str_equal(name, "hint"))

@@ -98,7 +98,7 @@ static void vanished(struct store *store, const struct imap_response *response)
 	if (!response->earlier)
 		store->box.messages -= MIN(store->box.messages, count);
 	imap_body_vanished(store, &response->set);
-	store->sink->gone(store->data, store->selected, &response->set);
+	store->sink->gone(store->data, store->selected, store->box.uidvalidity, &response->set);
 }
 
 static void fetched(struct store *store, const struct imap_response *response)
@@ -118,8 +118,8 @@ static void fetched(struct store *store, const struct imap_response *response)
 	if (!(fetch->items & IMAP_FETCH_UID))
 		mark_dirty(store);
 	else if (!(fetch->items & IMAP_FETCH_DATE))
-		store->sink->flags(store->data, store->selected, fetch->uid, fetch->flags,
-				   fetch->keywords);
+		store->sink->flags(store->data, store->selected, store->box.uidvalidity, fetch->uid,
+				   fetch->flags, fetch->keywords);
 }
 
 void imap_select_untagged(struct store *store, const struct imap_response *response)
