@@ -162,8 +162,9 @@ void lane_step(struct engine *engine, struct lane *lane, bool due);
 int64_t lanes_deadline_ms(const struct engine *engine);
 /* From the sink: the job is ours again. */
 void lane_done(struct engine *engine, struct store_job *job, const GError *error);
-/* The listing behind a login ended: whoever waits for the start may go on. */
-void lanes_listed(struct engine *engine, const GError *error);
+/* The first listing came, or there is no connection for it: whoever waits for the start may go on.
+ */
+void lanes_first_attempt_ended(struct engine *engine, const GError *error);
 /* No connection that could run jobs of that lane, and none is to be tried yet. */
 bool lane_is_down(const struct engine *engine, enum lane_id id);
 void lanes_demand(struct engine *engine);

@@ -259,7 +259,7 @@ void folders_listed(struct engine *engine, const GError *error)
 		if (!lanes_are_starting(engine))
 			log_warning("%s: %s", engine->account->name, error->message);
 		needs_settle(engine, NEED_FOLDERS, 0, 0, error_errno(error));
-		lanes_listed(engine, error);
+		lanes_first_attempt_ended(engine, error);
 		return;
 	}
 	/* An account without INBOX is a broken answer, not an empty account. */

@@ -178,7 +178,7 @@ void lanes_submit(struct engine *engine)
 
 /* --- connections --- */
 
-static void first_attempt_ended(struct engine *engine, const GError *error)
+void lanes_first_attempt_ended(struct engine *engine, const GError *error)
 {
 	pthread_mutex_lock(&engine->lock);
 	if (!engine->shared.settled_first) {
@@ -187,11 +187,6 @@ static void first_attempt_ended(struct engine *engine, const GError *error)
 		pthread_cond_broadcast(&engine->first);
 	}
 	pthread_mutex_unlock(&engine->lock);
-}
-
-void lanes_listed(struct engine *engine, const GError *error)
-{
-	first_attempt_ended(engine, error);
 }
 
 static void back_off(struct engine *engine, const GError *error)
@@ -265,7 +260,7 @@ static void lane_die(struct engine *engine, struct lane *lane, const GError *err
 	fail_queue(engine, &engine->lanes[LANE_LIST], error);
 	if (!is_ready(engine, LANE_BODY))
 		fail_queue(engine, &engine->lanes[LANE_BODY], error);
-	first_attempt_ended(engine, error);
+	lanes_first_attempt_ended(engine, error);
 }
 
 static void lane_open(struct engine *engine, struct lane *lane)
@@ -308,10 +303,14 @@ static void lane_ready(struct engine *engine, struct lane *lane)
 	folders_list(engine);
 }
 
+static int64_t connecting_ends_ms(const struct engine *engine, const struct lane *lane)
+{
+	return lane->opened_ms + engine->account->timeout_s * 1000ll;
+}
+
 static bool is_too_slow(const struct engine *engine, const struct lane *lane)
 {
-	return lane->state == LANE_CONNECTING &&
-	       engine->now_ms >= lane->opened_ms + engine->account->timeout_s * 1000ll;
+	return lane->state == LANE_CONNECTING && engine->now_ms >= connecting_ends_ms(engine, lane);
 }
 
 void lane_step(struct engine *engine, struct lane *lane, bool due)
@@ -347,8 +346,7 @@ int64_t lanes_deadline_ms(const struct engine *engine)
 		if (lane->state == LANE_CONNECTING && engine->now_ms < patience_ends_ms(lane))
 			deadline = MIN(deadline, patience_ends_ms(lane));
 		else if (lane->state == LANE_CONNECTING)
-			deadline = MIN(deadline,
-				       lane->opened_ms + engine->account->timeout_s * 1000ll);
+			deadline = MIN(deadline, connecting_ends_ms(engine, lane));
 		else if (lane->state == LANE_READY && lane->running == 0)
 			deadline = MIN(deadline, lane->used_ms + ENGINE_PROBE_MS);
 		else if (lane->state == LANE_CLOSED && may_open(engine, i))

@@ -167,7 +167,7 @@ void report_all(struct engine *engine)
 	}
 	report_clear(engine);
 	if (engine->start_settled)
-		lanes_listed(engine, NULL);
+		lanes_first_attempt_ended(engine, NULL);
 	engine->start_settled = false;
 }
 

@@ -204,6 +204,14 @@ static struct folder_row folder(struct fixture *fix, const char *leaf)
 	return row;
 }
 
+/* The row of INBOX, listed for the first time. */
+static struct folder_row start_and_list(struct fixture *fix)
+{
+	fixture_start(fix);
+	g_assert_cmpint(ask(fix, NEED_FOLDER, folder_id(fix, "INBOX"), 0, 0), ==, 0);
+	return folder(fix, "INBOX");
+}
+
 static unsigned jobs(enum store_job_kind kind)
 {
 	return memory_count(&memory.jobs[kind]);
@@ -301,9 +309,7 @@ static void test_wrong_count(void)
 	inbox = memory_folder_add("INBOX", 7);
 	memory_message_add(inbox, 5, "a", "a");
 	inbox->count_told = 3;
-	fixture_start(&fix);
-	g_assert_cmpint(ask(&fix, NEED_FOLDER, folder_id(&fix, "INBOX"), 0, 0), ==, 0);
-	row = folder(&fix, "INBOX");
+	row = start_and_list(&fix);
 	g_assert_cmpuint(row.messages, ==, 1);
 	g_assert_cmpuint(jobs(STORE_REFRESH), ==, 3);
 	folder_row_clear(&row);
@@ -373,9 +379,7 @@ static void test_lying_size(void)
 	inbox = memory_folder_add("INBOX", 7);
 	memory_message_add(inbox, 5, "a", "longer than told");
 	inbox->messages[0].size_told = 3;
-	fixture_start(&fix);
-	g_assert_cmpint(ask(&fix, NEED_FOLDER, folder_id(&fix, "INBOX"), 0, 0), ==, 0);
-	row = folder(&fix, "INBOX");
+	row = start_and_list(&fix);
 	g_assert_cmpint(ask(&fix, NEED_BODY, row.epoch, 5, UINT64_MAX), ==, 0);
 	assert_body(&fix, row.epoch, 5, "longer than told");
 	folder_row_clear(&row);
@@ -391,9 +395,7 @@ static void test_connection_lost(void)
 	fixture_open(&fix);
 	inbox = memory_folder_add("INBOX", 7);
 	memory_message_add(inbox, 5, "a", "a");
-	fixture_start(&fix);
-	g_assert_cmpint(ask(&fix, NEED_FOLDER, folder_id(&fix, "INBOX"), 0, 0), ==, 0);
-	row = folder(&fix, "INBOX");
+	row = start_and_list(&fix);
 	pthread_mutex_lock(&memory.lock);
 	memory.die_after = 1;
 	pthread_mutex_unlock(&memory.lock);
@@ -417,9 +419,7 @@ static struct folder_row fill_inbox(struct fixture *fix, unsigned count)
 
 	for (unsigned uid = 1; uid <= count; uid++)
 		memory_message_add(inbox, uid, "a", "body");
-	fixture_start(fix);
-	g_assert_cmpint(ask(fix, NEED_FOLDER, folder_id(fix, "INBOX"), 0, 0), ==, 0);
-	return folder(fix, "INBOX");
+	return start_and_list(fix);
 }
 
 static void test_read_in_order(void)
@@ -551,9 +551,7 @@ static void test_second_left_waiting(void)
 	memory_message_add(memory_folder_add("INBOX", 7), 5, "a", "hello");
 	fix.account.timeout_s = 60;
 	memory.second = MEMORY_LEFT_WAITING;
-	fixture_start(&fix);
-	g_assert_cmpint(ask(&fix, NEED_FOLDER, folder_id(&fix, "INBOX"), 0, 0), ==, 0);
-	row = folder(&fix, "INBOX");
+	row = start_and_list(&fix);
 	start_us = g_get_monotonic_time();
 	g_assert_cmpint(ask(&fix, NEED_BODY, row.epoch, 5, UINT64_MAX), ==, 0);
 	g_assert_cmpint(g_get_monotonic_time() - start_us, <, 10 * G_USEC_PER_SEC);
