@@ -29,6 +29,9 @@ static const struct verdict verdicts[] = {
 	[ERROR_BUSY] = {75, EBUSY},
 	[ERROR_QUOTA] = {74, EDQUOT},
 	[ERROR_READ_ONLY] = {74, EROFS},
+	[ERROR_EXISTS] = {74, EEXIST},
+	[ERROR_NOT_EMPTY] = {74, ENOTEMPTY},
+	[ERROR_REFUSED] = {74, EINVAL},
 	[ERROR_SERVER] = {69, EIO},
 };
 

@@ -30,6 +30,9 @@ enum mailfs_error {
 	ERROR_BUSY,	   /* account mounted elsewhere, INUSE    75 EBUSY */
 	ERROR_QUOTA,	   /* OVERQUOTA                           74 EDQUOT */
 	ERROR_READ_ONLY,   /* the store cannot do this            74 EROFS */
+	ERROR_EXISTS,	   /* a folder of that name               74 EEXIST */
+	ERROR_NOT_EMPTY,   /* a folder that holds something       74 ENOTEMPTY */
+	ERROR_REFUSED,	   /* this message, for good              74 EINVAL */
 	ERROR_SERVER,	   /* NO for a reason that fits no other  69 EIO */
 };
 

@@ -54,6 +54,10 @@ bool bodies_part_commit(struct bodies *bodies, uint32_t epoch, uint32_t uid, uin
 			GError **error);
 void bodies_part_discard(struct bodies *bodies, uint32_t epoch, uint32_t uid);
 
+/* The complete message is also that of another epoch and UID now: nothing is copied. Nothing
+ * happens if it is not there. */
+void bodies_link(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint32_t to_epoch,
+		 uint32_t to_uid);
 /* Both also discard parts. */
 void bodies_drop(struct bodies *bodies, uint32_t epoch, uint32_t uid);
 void bodies_drop_epoch(struct bodies *bodies, uint32_t epoch);

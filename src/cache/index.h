@@ -99,10 +99,19 @@ void index_folder_refreshed(struct index *index, uint32_t folder, uint32_t uidne
 void index_folder_touch(struct index *index, uint32_t folder, int64_t now_ns);
 bool index_folder_write_get(struct index *index, uint32_t folder, struct folder_row *ret);
 
+/* A folder that is known under another name from now on, and those below it (behind `separator`)
+ * with it: ids, epochs and messages stay. What had the new name is gone. False if there is no such
+ * folder or the new name is refused as by index_folder_seen(). */
+bool index_folder_rename(struct index *index, uint32_t folder, const char *name, char separator,
+			 int64_t now_ns);
+/* With its messages. One that has children stays, marked like a missing parent. */
+void index_folder_remove(struct index *index, uint32_t folder, int64_t now_ns);
+
 enum index_change {
 	INDEX_SAME,
 	INDEX_NEW,
 	INDEX_CHANGED, /* flags or keywords; ctime is set to now */
+	INDEX_SHIFTED, /* the same, and STORE_FLAG_DELETED came or went */
 };
 
 /* Inserts, or updates flags and keywords of a known one (size, date and label never change once
@@ -117,6 +126,16 @@ enum index_change index_message_flags(struct index *index, uint32_t epoch, uint3
  */
 bool index_message_size(struct index *index, uint32_t epoch, uint32_t uid, uint64_t size);
 bool index_message_write_has(struct index *index, uint32_t epoch, uint32_t uid);
+/* Adds the message to another epoch as `to_uid`, with all that is known of it (also the exact
+ * size); flags as given. INDEX_SAME if it is not known or the other is there already. */
+enum index_change index_message_copy(struct index *index, uint32_t epoch, uint32_t uid,
+				     uint32_t to_epoch, uint32_t to_uid, unsigned flags,
+				     int64_t now_ns);
+
+/* Whether RFC822.SIZE is believed (the engine finds out). */
+enum sizes_trust { SIZES_UNPROVEN, SIZES_TRUE, SIZES_LIE };
+void index_sizes_set(struct index *index, enum sizes_trust trust);
+enum sizes_trust index_sizes_get(struct index *index);
 
 typedef void (*index_gone_fn)(void *data, uint32_t uid, const char *label);
 /* Both return how many went. `upto`: UIDs above are left alone. */
@@ -149,6 +168,10 @@ uint32_t index_folders_count(struct index_view *view, uint32_t parent);
 typedef bool (*index_message_each_fn)(void *data, const struct message_row *row);
 void index_messages_each(struct index_view *view, uint32_t epoch, uint32_t after_uid,
 			 index_message_each_fn each, void *data);
+/* The same of those alone that have STORE_FLAG_DELETED; without a look at the others. */
+void index_deleted_each(struct index_view *view, uint32_t epoch, uint32_t after_uid,
+			index_message_each_fn each, void *data);
+uint32_t index_deleted_count(struct index_view *view, uint32_t epoch);
 /* False if it is not there; else `each` was called once. */
 bool index_message_get(struct index_view *view, uint32_t epoch, uint32_t uid,
 		       index_message_each_fn each, void *data);

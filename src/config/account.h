@@ -16,6 +16,13 @@ enum tls_mode {
 
 enum names_mode { NAMES_LABEL, NAMES_UID };
 
+/* What removing a message means. */
+enum delete_mode {
+	DELETE_FLAG,	/* \Deleted */
+	DELETE_TRASH,	/* moved to the \Trash folder; there: DELETE_EXPUNGE */
+	DELETE_EXPUNGE, /* gone for good, if the server can do that to a single message */
+};
+
 struct account {
 	char *name; /* "alice@host" or "alice@host:port": log, cache directory, df */
 	enum account_protocol protocol;
@@ -32,6 +39,10 @@ struct account {
 	uint32_t timeout_s; /* how long the server may be silent */
 	uint64_t cache_size_bytes;
 	bool delay_connect; /* mount before the first login */
+	bool read_only;
+	enum delete_mode delete_mode;
+	bool append_seen; /* new messages get \Seen */
+	bool xattr;
 };
 
 void account_clear(struct account *account);

@@ -102,6 +102,7 @@ static void on_message(void *data, uint32_t folder, const struct store_message *
 		report_touched(engine, folder);
 		break;
 	case INDEX_CHANGED:
+	case INDEX_SHIFTED:
 		report_message_changed(engine, epoch, message->uid);
 		break;
 	case INDEX_SAME:
@@ -133,7 +134,7 @@ static void forget_message(void *data, uint32_t uid, const char *label)
 	struct engine *engine = gone->engine;
 
 	bodies_drop(engine->bodies, gone->epoch, uid);
-	report_message_gone(engine, gone->folder, gone->epoch, uid, label, engine->last_token);
+	report_message_gone(engine, gone->folder, gone->epoch, uid, label, engine->last_token, NULL);
 	report_touched(engine, gone->folder);
 }
 
@@ -266,6 +267,8 @@ void apply_done(struct engine *engine, struct store_job *job, const GError *erro
 		break;
 	case STORE_QUOTA:
 	case STORE_PROBE:
+		break;
+	default:
 		break;
 	}
 }

@@ -12,6 +12,7 @@
 #include "config/account.h"
 #include "config/secret.h"
 #include "engine/need.h"
+#include "state/state.h"
 #include "store/store.h"
 
 struct engine;
@@ -23,9 +24,13 @@ struct engine_events {
 	/* The entries of a folder changed (messages or child folders). INDEX_ROOT: the root. */
 	void (*folder_changed)(void *data, uint32_t folder);
 	void (*folder_gone)(void *data, uint32_t folder, uint32_t parent, const char *leaf);
-	/* `token`: the folder's, for the name (semantics: "Names"). */
+	/* It is not in the folder any more, or is \Deleted now, or no longer. `token`: the
+	 * folder's, for the name (semantics: "Names"); `chosen`: the name that a client gave it, or
+	 * NULL. */
 	void (*message_gone)(void *data, uint32_t folder, uint32_t epoch, uint32_t uid,
-			     const char *label, const char *token);
+			     const char *label, const char *token, const char *chosen);
+	/* The name stands for something else now, or for nothing. */
+	void (*name_changed)(void *data, uint32_t folder, const char *name);
 	/* Flags (ctime). */
 	void (*message_changed)(void *data, uint32_t epoch, uint32_t uid);
 	/* The UIDVALIDITY changed: every node of the epoch is stale. */
@@ -38,6 +43,7 @@ struct engine_config {
 	const struct store_ops *ops; /* the backend: &store_imap */
 	struct index *index;
 	struct bodies *bodies;
+	struct state *state;
 };
 
 /* ERROR_IO. */
@@ -48,6 +54,9 @@ void engine_start(struct engine *engine);
 /* Waits until the account is logged in and its folders are listed (true), or the first attempt
  * failed. */
 bool engine_wait_ready(struct engine *engine, GError **error);
+/* Sends what is pending now, and waits until nothing is, or the server is away or silent, or
+ * `timeout_ms` have passed. What is left waits for the next mount, and a log line says so. */
+void engine_flush(struct engine *engine, int64_t timeout_ms);
 /* Ends the thread within a fraction of a second; open needs are settled with ECONNABORTED. */
 void engine_stop(struct engine *engine);
 void engine_free(struct engine **engine);
@@ -67,5 +76,31 @@ bool engine_is_stalled(struct engine *engine);
 void engine_reconnect(struct engine *engine);
 /* For df; false if the server told no quota. */
 bool engine_quota(struct engine *engine, uint64_t *ret_used_bytes, uint64_t *ret_limit_bytes);
+/* The state got something new to send: it goes in a moment, with what comes until then. */
+void engine_changed(struct engine *engine);
+/* What the backend can do at all (enum store_ability) and the largest message that it takes; of the
+ * last connection. 0 before the first. */
+unsigned engine_abilities(struct engine *engine, uint64_t *ret_append_max_bytes);
+/* What is known of the rights in a folder: NEED_RIGHTS brings it. True if it is known; `ret`
+ * without the keywords (NULL). */
+bool engine_rights(struct engine *engine, uint32_t folder, struct store_rights *ret);
+/* The keyword exists in the folder, in any case of letters. */
+bool engine_has_keyword(struct engine *engine, uint32_t folder, const char *keyword);
+/* RFC822.SIZE has proved true so far: what NEED_SIZE brings. */
+enum sizes_trust engine_trusts_sizes(struct engine *engine);
+
+enum folder_op_kind { FOLDER_CREATE, FOLDER_DELETE, FOLDER_RENAME };
+
+struct folder_op {
+	enum folder_op_kind kind;
+	uint32_t folder;     /* DELETE, RENAME */
+	const char *mailbox; /* CREATE: the new one */
+	const char *target;  /* RENAME: its new name */
+	char separator;
+};
+
+/* Asks the server; NEED_TICKET with the number that is returned is settled with its verdict, after
+ * the index has been brought up to date. Never 0. The caller need not wait. */
+uint32_t engine_folder_op(struct engine *engine, const struct folder_op *op);
 /* The text of .mailfs/status. Free with g_free(). */
 char *engine_status(struct engine *engine);

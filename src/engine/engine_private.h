@@ -226,7 +226,7 @@ void apply_done(struct engine *engine, struct store_job *job, const GError *erro
 GArray *report_array_new(void);
 void report_settled(struct engine *engine, const struct need *need, int error);
 void report_message_gone(struct engine *engine, uint32_t folder, uint32_t epoch, uint32_t uid,
-			 const char *label, const char *token);
+			 const char *label, const char *token, const char *chosen);
 void report_message_changed(struct engine *engine, uint32_t epoch, uint32_t uid);
 void report_folder_gone(struct engine *engine, const struct folder_row *row);
 void report_epoch_gone(struct engine *engine, uint32_t folder, uint32_t epoch);

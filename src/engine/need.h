@@ -10,6 +10,14 @@ enum need_kind {
 	NEED_FOLDER,  /* folder `id`: its messages, at most poll seconds old */
 	NEED_BODY,    /* epoch `id`, message `uid`: its first `upto` bytes, or all */
 	NEED_AHEAD,   /* the messages behind it, soon: a wish, never settled */
+	NEED_SIZE,    /* epoch `id`, message `uid`: whether announced sizes are true */
+	NEED_RIGHTS,  /* folder `id`: what the server allows in it */
+	/* What was promised is done: settled with 0 when it is, with the errno of what was refused.
+	 * Stating one sends at once what would have waited for company. */
+	NEED_CHANGE,  /* epoch `id`, message `uid` */
+	NEED_CHANGES, /* folder `id` and what is on its way into it; INDEX_ROOT: all */
+	NEED_SPOOL,   /* spool file `uid` is on the server */
+	NEED_TICKET,  /* the folder operation `uid` (engine_folder_op()); never stated */
 };
 
 struct need {

@@ -21,6 +21,7 @@ struct report {
 	uint32_t epoch; /* FOLDER_GONE: the parent */
 	uint32_t uid;
 	char *name; /* label or leaf */
+	char *chosen;
 	char token[sizeof(((struct folder_row *)NULL)->token)];
 };
 
@@ -40,13 +41,14 @@ void report_settled(struct engine *engine, const struct need *need, int error)
 }
 
 void report_message_gone(struct engine *engine, uint32_t folder, uint32_t epoch, uint32_t uid,
-			 const char *label, const char *token)
+			 const char *label, const char *token, const char *chosen)
 {
 	struct report report = {.kind = REPORT_MESSAGE_GONE,
 				.folder = folder,
 				.epoch = epoch,
 				.uid = uid,
-				.name = g_strdup(label)};
+				.name = g_strdup(label),
+				.chosen = g_strdup(chosen)};
 
 	g_strlcpy(report.token, token, sizeof(report.token));
 	report_add(engine, &report);
@@ -87,7 +89,7 @@ static void tell(struct engine *engine, const struct report *report)
 		break;
 	case REPORT_MESSAGE_GONE:
 		events->message_gone(engine->data, report->folder, report->epoch, report->uid,
-				     report->name, report->token);
+				     report->name, report->token, report->chosen);
 		break;
 	case REPORT_MESSAGE_CHANGED:
 		events->message_changed(engine->data, report->epoch, report->uid);
@@ -173,7 +175,11 @@ void report_all(struct engine *engine)
 
 void report_clear(struct engine *engine)
 {
-	for (unsigned i = 0; i < engine->reports->len; i++)
-		g_free(g_array_index(engine->reports, struct report, i).name);
+	for (unsigned i = 0; i < engine->reports->len; i++) {
+		struct report *report = &g_array_index(engine->reports, struct report, i);
+
+		g_free(report->name);
+		g_free(report->chosen);
+	}
 	g_array_set_size(engine->reports, 0);
 }

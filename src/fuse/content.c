@@ -25,7 +25,7 @@ void opened_free(struct mount *mount, struct opened *opened)
 	if (opened->next)
 		opened->next->prev = opened->prev;
 	pthread_mutex_unlock(&mount->mutex);
-	tree_close(&opened->file);
+	tree_close(mount->tree, &opened->file);
 	g_free(opened);
 }
 
@@ -60,7 +60,7 @@ static void open_reply(struct request *request)
 	struct fuse_file_info *info = &request->info;
 
 	info->fh = (uintptr_t)request->opened;
-	info->direct_io = tree_file_is_control(file);
+	info->direct_io = tree_file_is_text(file);
 	info->keep_cache = !info->direct_io;
 	info->noflush = true;
 	if (tree_file_take_resized(file))

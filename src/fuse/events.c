@@ -32,7 +32,7 @@ static void event_folder_gone(void *data, uint32_t folder, uint32_t parent, cons
 
 /* Its attributes stay: who has it open reads on. */
 static void event_message_gone(void *data, uint32_t folder, uint32_t epoch, uint32_t uid,
-			       const char *label, const char *token)
+			       const char *label, const char *token, const char *chosen)
 {
 	const struct mount *mount = data;
 	uint64_t parent = tree_folder_node(folder);
@@ -42,6 +42,15 @@ static void event_message_gone(void *data, uint32_t folder, uint32_t epoch, uint
 		return;
 	notify_name(mount->notify, parent, tree_message_name(mount->tree, uid, label, token));
 	notify_name(mount->notify, parent, tree_message_alias(uid));
+	if (chosen)
+		notify_name(mount->notify, parent, g_strdup(chosen));
+}
+
+static void event_name_changed(void *data, uint32_t folder, const char *name)
+{
+	const struct mount *mount = data;
+
+	notify_name(mount->notify, tree_folder_node(folder), g_strdup(name));
 }
 
 static void event_message_changed(void *data, uint32_t epoch, uint32_t uid)
@@ -70,6 +79,7 @@ const struct engine_events events_table = {
 	.folder_changed = event_folder_changed,
 	.folder_gone = event_folder_gone,
 	.message_gone = event_message_gone,
+	.name_changed = event_name_changed,
 	.message_changed = event_message_changed,
 	.epoch_gone = event_epoch_gone,
 };

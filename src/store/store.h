@@ -11,8 +11,9 @@
  * closes it. A job that came back with an error before that has failed by itself; the connection
  * lives.
  *
- * A job may be retried on a new connection if it came back because the connection ended: none of
- * the present kinds changes anything.
+ * A job that came back because the connection ended may be asked again on a new one, but for COPY,
+ * APPEND, CREATE, DELETE and RENAME that were `sent`: what became of those must be found out.
+ * FLAGS, EXPUNGE and MOVE name UIDs, so that doing them twice does no more than doing them once.
  *
  * All calls and all sink functions run in the engine thread. Sink functions must not call the
  * store. Strings and sets in facts live during the call.
@@ -52,9 +53,64 @@ enum store_job_kind {
 	/* Facts: opened, unless it is so already and only verified; message, flags, gone, present
 	 * in any order. Flags and gone of what was known may come ahead of opened. Refreshed. */
 	STORE_REFRESH,
-	STORE_BODY,  /* facts: body_begin, body_data..., body_end */
-	STORE_QUOTA, /* facts: quota, if the server has one */
-	STORE_PROBE, /* is it alive, has the open folder changed? facts: changed */
+	STORE_BODY,    /* facts: body_begin, body_data..., body_end */
+	STORE_QUOTA,   /* facts: quota, if the server has one */
+	STORE_PROBE,   /* is it alive, has the open folder changed? facts: changed */
+	STORE_MEASURE, /* is `size_hint` the true size of message `uid`? Result: honest */
+
+	/* Changes. The mailbox is opened for change; facts: rights, when it is. `known.uidvalidity`
+	 * as for BODY. */
+	STORE_RIGHTS,  /* nothing else */
+	STORE_FLAGS,   /* of `uids`: `set` and `set_words`, `clear` and `clear_words` */
+	STORE_EXPUNGE, /* `uids` alone, for good; facts: gone. Without STORE_CAN_EXPUNGE: only
+			  flagged, and no fact */
+	STORE_MOVE,    /* `uids` to `target`; facts: gone. Results: copied_... */
+	STORE_COPY,    /* `uids` to `target`. Results: copied_... */
+	STORE_FIND, /* results: found; of `uids`, or, if that is empty, all from known.uidnext on */
+
+	STORE_APPEND, /* to `name`: `len` bytes of `fd`, `date_s`, `set`. Results: box, uid */
+	STORE_MARK,   /* results: box: UIDVALIDITY and UIDNEXT of `name` */
+
+	/* Folders. Facts: none. No connection of the engine may have it open (LEAVE). */
+	STORE_CREATE, /* and subscribed */
+	STORE_DELETE, /* ERROR_NOT_EMPTY if it holds a message that is not \Deleted */
+	STORE_RENAME, /* to `target`; its subscription with it */
+	STORE_LEAVE,  /* `name` and those below it (behind `separator`) are open here no more */
+};
+
+enum store_ability {
+	STORE_CAN_CHANGE = 1 << 0, /* all but RIGHTS, MOVE, EXPUNGE, which have bits of their own */
+	STORE_CAN_MOVE = 1 << 1,
+	STORE_CAN_EXPUNGE = 1 << 2, /* single messages */
+};
+
+/* What the server allows in a folder. */
+enum store_right {
+	STORE_MAY_INSERT = 1 << 0, /* append, copy and move into it */
+	STORE_MAY_DELETE = 1 << 1, /* set and clear \Deleted */
+	STORE_MAY_EXPUNGE = 1 << 2,
+	STORE_MAY_SEEN = 1 << 3,
+	STORE_MAY_FLAG = 1 << 4,    /* the other flags and keywords */
+	STORE_MAY_KEYWORD = 1 << 5, /* new keywords */
+	STORE_MAY_CREATE = 1 << 6,  /* folders below it */
+	STORE_MAY_DROP = 1 << 7,    /* delete and rename it */
+};
+#define STORE_MAY_ALL 0xffu
+
+struct store_rights {
+	bool read_only;	     /* opened for change, it is READ-ONLY */
+	unsigned may;	     /* enum store_right */
+	unsigned flags;	     /* enum store_flag that are kept (PERMANENTFLAGS) */
+	GPtrArray *keywords; /* those that exist, of char *; NULL: none */
+};
+
+/* What tells two messages apart across mailboxes. */
+struct store_identity {
+	uint32_t uid;
+	uint64_t size;
+	int64_t date_s;
+	char *fields; /* Message-ID, Date, From, To, Subject: "name:value\n" each, in this order,
+		       values with each run of white space as one space; "" if it has none */
 };
 
 /* What the index knew of a folder when the job was made. */
@@ -63,6 +119,18 @@ struct store_known {
 	uint32_t uidnext;     /* all UIDs below are known */
 	uint64_t modseq;      /* 0: none */
 	bool verify;	      /* the number of messages was wrong: find out which exist */
+};
+
+struct store_mailbox {
+	uint64_t uidvalidity;
+	uint64_t messages;
+	uint32_t uidnext; /* 0: not told */
+	uint64_t modseq;  /* 0: none */
+	bool read_only;
+};
+
+struct store_pair {
+	uint32_t from, to;
 };
 
 struct store_item {
@@ -85,26 +153,40 @@ struct store_job {
 	/* BODY of many small ones, as far as the server plays along: those that do not come as
 	 * announced are left out. Of struct store_item, by ascending UID; NULL: one message. */
 	GArray *batch;
+	/* changes */
+	struct seqset uids;
+	unsigned set, clear;	       /* enum store_flag */
+	char *set_words, *clear_words; /* keywords parted by spaces; NULL or "": none */
+	char *target;		       /* the mailbox, as the server spelt it */
+	char separator;		       /* LEAVE, DELETE, RENAME; 0: none */
+	int fd;			       /* APPEND: closed with the job; -1: none */
+	uint64_t len;
+	int64_t date_s;
+	/* results */
+	bool sent; /* the command that changes something was begun */
+	bool honest;
+	struct store_mailbox
+		box; /* MARK, APPEND, MOVE, COPY (of the target); uidvalidity 0: not told */
+	uint32_t appended_uid; /* 0: not told */
+	/* As COPYUID tells: the n-th of one is the n-th of the other (RFC 4315 section 3). Of
+	 * struct store_pair; NULL: not told. */
+	GArray *copied;
+	GPtrArray *found; /* of struct store_identity * */
 	/* the engine's own */
+	GPtrArray *changes; /* of struct change * */
+	uint32_t ticket;
 	unsigned tries;
 	uint32_t epoch;
 };
 
 struct store_job *store_job_new(enum store_job_kind kind);
 void store_job_free(struct store_job **job);
+void store_identity_free(void *identity);
 
 struct store_folder {
 	const char *name;
 	char separator;
 	unsigned attributes;
-};
-
-struct store_mailbox {
-	uint64_t uidvalidity;
-	uint64_t messages;
-	uint32_t uidnext; /* 0: not told */
-	uint64_t modseq;  /* 0: none */
-	bool read_only;
 };
 
 struct store_message {
@@ -141,6 +223,7 @@ struct store_sink {
 	/* Something happened in the open folder that only a refresh can tell. */
 	void (*changed)(void *data, uint32_t folder);
 	void (*quota)(void *data, const struct store_quota *quota);
+	void (*rights)(void *data, uint32_t folder, const struct store_rights *rights);
 	/* Bytes of message `uid`, not yet verified. False fails it: the disk is full. */
 	bool (*body_begin)(void *data, const struct store_job *job, uint32_t uid);
 	bool (*body_data)(void *data, const struct store_job *job, uint32_t uid, uint64_t offset,
@@ -159,7 +242,7 @@ struct store;
 struct store_config {
 	const struct account *account; /* borrowed for the life of the store */
 	const struct secret *secret;   /* borrowed likewise */
-	const char *role;	       /* "list", "body": for traces */
+	const char *role;	       /* "list", "body", "change": for traces */
 };
 
 struct store_ops {
@@ -173,6 +256,9 @@ struct store_ops {
 	bool (*step)(struct store *store, int64_t now_ms, GError **error);
 	bool (*accepts)(const struct store *store, const struct store_job *job);
 	void (*submit)(struct store *store, struct store_job *job, int64_t now_ms);
+	/* While ready: enum store_ability, and the largest message that may be appended
+	 * (UINT64_MAX: none told). */
+	unsigned (*abilities)(const struct store *store, uint64_t *ret_append_max_bytes);
 	/* Lines "key: value" for .mailfs/status: server, tls, capabilities. */
 	void (*describe)(const struct store *store, GString *out);
 };

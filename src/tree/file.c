@@ -43,7 +43,7 @@ static struct tree_file *file_new(enum file_state state, int fd)
 	return file;
 }
 
-void tree_close(struct tree_file **file)
+void tree_close(struct tree *tree, struct tree_file **file)
 {
 	if (*file == NULL)
 		return;
@@ -55,7 +55,7 @@ void tree_close(struct tree_file **file)
 	*file = NULL;
 }
 
-bool tree_file_is_control(const struct tree_file *file)
+bool tree_file_is_text(const struct tree_file *file)
 {
 	return file->control != 0;
 }
@@ -144,7 +144,7 @@ int tree_file_open_message(const struct visit *visit, uint64_t node, struct tree
 		return 0;
 	}
 	result = need_body(visit, file, whole ? UINT64_MAX : 1);
-	tree_close(&file);
+	tree_close(visit->tree, &file);
 	return result;
 }
 

@@ -1,4 +1,7 @@
-/* The namespace: every operation a plain synchronous function over the index and the message files.
+/* The namespace: every operation a plain synchronous function over the index, the state and the
+ * message files. What a folder shows is what the index says with the changes of this mount applied,
+ * its files that are no messages yet, and the messages on their way into it.
+ *
  * If something is missing that the server may have, it returns TREE_AGAIN with the need; the caller
  * parks the request, states the need, and calls the same function again when it is settled.
  *
@@ -28,24 +31,36 @@ struct tree_config {
 	const struct account *account; /* borrowed, as the rest */
 	struct index *index;
 	struct bodies *bodies;
+	struct state *state;
 	struct engine *engine;
 };
 
 struct tree_call {
 	int give_up;
+	uint32_t ticket; /* of the operation that the server was asked for; kept between calls */
 	struct need need;
 	bool need_soft;
 };
 
 /* Node ids (also st_ino): kind in bits 60-63, folder or epoch in 32-59, UID in 0-31. The root is 1.
  */
-enum node_kind { NODE_SPECIAL, NODE_FOLDER, NODE_MESSAGE, NODE_CONTROL };
+enum node_kind {
+	NODE_SPECIAL,
+	NODE_FOLDER,
+	NODE_MESSAGE,
+	NODE_CONTROL,
+	NODE_SPOOL, /* a file that is no message, or not yet: its number */
+	NODE_VIEW,  /* of a folder: which (view.c) */
+	NODE_PARTS, /* of a message: "<uid>.d" */
+	NODE_FLAGS, /* of a message: "<uid>.d/flags" */
+};
 
 struct tree_entry {
 	uint64_t node;
 	struct stat attr;
 	bool volatile_attr; /* may change at any time: no attribute caching (folders, control files)
 			     */
+	bool volatile_name; /* the name may stand for something else soon: no caching either */
 };
 
 struct tree *tree_new(const struct tree_config *config, GError **error);
@@ -64,15 +79,17 @@ typedef bool (*tree_entry_fn)(void *data, const char *name, const struct tree_en
 			      uint64_t cookie);
 int tree_readdir(struct tree *tree, uint64_t node, uint64_t cookie, tree_entry_fn each, void *data);
 
-/* Read-only; any other access is EROFS. */
+/* Messages are read-only: any other access is EPERM (EROFS where nothing can be changed). */
 int tree_open(struct tree *tree, struct tree_call *call, uint64_t node, int flags,
 	      struct tree_file **ret);
-void tree_close(struct tree_file **file);
+/* The last writer of a new message hands it over to be sent: nothing is waited for. */
+void tree_close(struct tree *tree, struct tree_file **file);
 /* As tree_getattr() of its node, but what is open outlives its removal: nlink is 0 then. */
 int tree_file_getattr(struct tree *tree, struct tree_call *call, struct tree_file *file,
 		      struct tree_entry *ret);
-/* Control files: their size is that of the moment, so the kernel must not cache. */
-bool tree_file_is_control(const struct tree_file *file);
+/* Texts made for the open (control files, flags): their size is that of the moment, so the kernel
+ * must not cache. */
+bool tree_file_is_text(const struct tree_file *file);
 /* Once after the exact size turned out to differ from what getattr said before: 1 if it is larger
  * (the kernel's copy must be dropped before the answer to this open or read is sent), -1 if smaller
  * (after the answer to this read). Else 0. */
@@ -80,6 +97,59 @@ int tree_file_take_resized(struct tree_file *file);
 /* `*ret_len` < len only at the end. `buffer` has room for `len` bytes. */
 int tree_read(struct tree *tree, struct tree_call *call, struct tree_file *file, uint64_t offset,
 	      size_t len, void *buffer, size_t *ret_len);
+
+/* --- changing --- */
+
+/* EROFS where nothing can be changed, EACCES where the server does not allow it: both at once, if
+ * the rights are known. What answers 0 is done, or on record and sent soon. `flags`: renameat2(2).
+ */
+int tree_unlink(struct tree *tree, struct tree_call *call, uint64_t parent, const char *name);
+int tree_rename(struct tree *tree, struct tree_call *call, uint64_t parent, const char *name,
+		uint64_t new_parent, const char *new_name, unsigned flags);
+/* These wait for the server's verdict. */
+int tree_mkdir(struct tree *tree, struct tree_call *call, uint64_t parent, const char *name,
+	       struct tree_entry *ret);
+int tree_rmdir(struct tree *tree, struct tree_call *call, uint64_t parent, const char *name);
+/* A new file, open for reading and writing. EEXIST if the name is taken. */
+int tree_create(struct tree *tree, struct tree_call *call, uint64_t parent, const char *name,
+		struct tree_entry *ret, struct tree_file **ret_file);
+
+struct tree_setattr {
+	bool set_size;
+	uint64_t size;
+	bool set_mtime;
+	int64_t mtime_ns;
+};
+
+/* Size and time of what is not yet a message; all else (owner, mode; times of messages) succeeds
+ * and does nothing. `file`: open for writing, or NULL. */
+int tree_setattr(struct tree *tree, struct tree_call *call, uint64_t node, struct tree_file *file,
+		 const struct tree_setattr *setattr, struct tree_entry *ret);
+/* All of it, or an errno. */
+int tree_write(struct tree *tree, struct tree_call *call, struct tree_file *file, uint64_t offset,
+	       size_t len, const void *buffer);
+/* Local errors alone. */
+int tree_flush(struct tree *tree, struct tree_file *file);
+/* The server's verdict on all that is pending of the file, or of the folder `node`; the root: of
+ * all. */
+int tree_fsync(struct tree *tree, struct tree_call *call, struct tree_file *file);
+int tree_fsyncdir(struct tree *tree, struct tree_call *call, uint64_t node);
+/* A whole message into an empty new file becomes COPY on the server; anything else is EOPNOTSUPP,
+ * for the caller to read and write. */
+int tree_copy(struct tree *tree, struct tree_call *call, struct tree_file *from,
+	      uint64_t from_offset, struct tree_file *to, uint64_t to_offset, uint64_t len,
+	      uint64_t *ret_len);
+
+/* Extended attributes. ENODATA; a value is at most 64 KiB. `*ret` is g_malloc'ed, `*ret_len` bytes.
+ */
+int tree_getxattr(struct tree *tree, struct tree_call *call, uint64_t node, const char *name,
+		  char **ret, size_t *ret_len);
+/* NUL-terminated names, one behind the other. */
+int tree_listxattr(struct tree *tree, struct tree_call *call, uint64_t node, char **ret,
+		   size_t *ret_len);
+/* `flags`: XATTR_CREATE, XATTR_REPLACE. Attributes that are not ours: EOPNOTSUPP. */
+int tree_setxattr(struct tree *tree, struct tree_call *call, uint64_t node, const char *name,
+		  const char *value, size_t len, int flags);
 
 int tree_statfs(struct tree *tree, struct statvfs *ret);
 
@@ -91,5 +161,6 @@ char *tree_message_alias(uint32_t uid);
 char *tree_folder_name(uint32_t parent, const char *leaf);
 uint64_t tree_folder_node(uint32_t folder); /* INDEX_ROOT: the root */
 uint64_t tree_message_node(uint32_t epoch, uint32_t uid);
+uint64_t tree_deleted_node(uint32_t folder); /* its view ".deleted" */
 enum node_kind tree_node_kind(uint64_t node);
 uint32_t tree_node_epoch(uint64_t node); /* of a message; of a folder its id */

@@ -368,6 +368,12 @@ static void memory_submit(struct store *store, struct store_job *job, int64_t no
 	g_queue_push_tail(&store->jobs, job);
 }
 
+static unsigned memory_abilities(const struct store *store, uint64_t *ret_append_max_bytes)
+{
+	*ret_append_max_bytes = UINT64_MAX;
+	return 0;
+}
+
 static void memory_describe(const struct store *store, GString *out)
 {
 	g_string_append(out, "server: memory\n");
@@ -381,5 +387,6 @@ const struct store_ops store_memory = {
 	.step = memory_step,
 	.accepts = memory_accepts,
 	.submit = memory_submit,
+	.abilities = memory_abilities,
 	.describe = memory_describe,
 };

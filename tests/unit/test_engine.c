@@ -62,7 +62,7 @@ static void on_folder_gone(void *data, uint32_t folder, uint32_t parent, const c
 }
 
 static void on_message_gone(void *data, uint32_t folder, uint32_t epoch, uint32_t uid,
-			    const char *label, const char *token)
+			    const char *label, const char *token, const char *chosen)
 {
 	struct fixture *fix = data;
 

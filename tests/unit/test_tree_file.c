@@ -28,7 +28,7 @@ static struct tree_file *must_open(struct fixture *f, uint32_t epoch)
 	struct tree_file *file = NULL;
 
 	g_assert_cmpint(try_open(f, epoch, &file), ==, 0);
-	g_assert_false(tree_file_is_control(file));
+	g_assert_false(tree_file_is_text(file));
 	return file;
 }
 
@@ -99,7 +99,7 @@ static void test_open_small(struct fixture *f, gconstpointer data)
 	must_read(f, file, 4, 3, 3);
 	must_read(f, file, 10, 1, 0);
 	must_read(f, file, 4096, 4096, 0);
-	tree_close(&file);
+	tree_close(f->tree, &file);
 	g_assert_null(file);
 }
 
@@ -147,7 +147,7 @@ static void test_open_gone(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(entry.attr.st_size, ==, 10);
 	/* What is open stays whole. */
 	must_read(f, file, 0, 100, 10);
-	tree_close(&file);
+	tree_close(f->tree, &file);
 }
 
 /* --- sizes that were not true --- */
@@ -169,7 +169,7 @@ static void test_resized(struct fixture *f, gconstpointer data)
 		g_assert_cmpint(tree_file_take_resized(file), ==, 0);
 		must_read(f, file, 0, 4096, sizes[i]);
 		g_assert_cmpint(tree_file_take_resized(file), ==, 0);
-		tree_close(&file);
+		tree_close(f->tree, &file);
 		tree_getattr(f->tree, &f->call, tree_message_node(epoch, 1), &entry);
 		g_assert_cmpint(entry.attr.st_size, ==, sizes[i]);
 		expunge(f, epoch);
@@ -189,7 +189,7 @@ static void test_resized_untold(struct fixture *f, gconstpointer data)
 	file = must_open(f, epoch);
 	g_assert_cmpint(tree_file_take_resized(file), ==, 1);
 	must_read(f, file, 0, 4096, 12);
-	tree_close(&file);
+	tree_close(f->tree, &file);
 	tree_getattr(f->tree, &f->call, tree_message_node(epoch, 1), &entry);
 	g_assert_cmpint(entry.attr.st_size, ==, 12);
 }
@@ -224,7 +224,7 @@ static void test_part(struct fixture *f, gconstpointer data)
 	must_read(f, file, BIG, 4096, 0);
 	must_read(f, file, 0, 10, 10);
 	g_assert_cmpint(tree_file_take_resized(file), ==, 0);
-	tree_close(&file);
+	tree_close(f->tree, &file);
 }
 
 /* The announced end is reached, but the message goes on, or ended before. */
@@ -248,7 +248,7 @@ static void test_part_resized(struct fixture *f, gconstpointer data)
 		g_assert_cmpint(tree_file_take_resized(file), ==, sizes[i] > BIG ? 1 : -1);
 		g_assert_cmpint(tree_file_take_resized(file), ==, 0);
 		must_read(f, file, BIG, 8192, sizes[i] > BIG ? sizes[i] - BIG : 0);
-		tree_close(&file);
+		tree_close(f->tree, &file);
 		expunge(f, epoch);
 	}
 }
@@ -266,7 +266,7 @@ static void test_part_exact(struct fixture *f, gconstpointer data)
 	file = must_open(f, epoch);
 	g_assert_cmpint(tree_file_take_resized(file), ==, -1);
 	must_read(f, file, BIG - 10, 4096, 10);
-	tree_close(&file);
+	tree_close(f->tree, &file);
 }
 
 /* A file of a wrong size (a power failure) is not served. */
@@ -299,8 +299,8 @@ static void test_part_gone(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(try_read(f, file, 3 * MIB, 4096), ==, ESTALE);
 	/* This one was seen complete. */
 	must_read(f, done, 3 * MIB, 4096, 4096);
-	tree_close(&file);
-	tree_close(&done);
+	tree_close(f->tree, &file);
+	tree_close(f->tree, &done);
 }
 
 /* A part that broke and was begun anew is found again. */
@@ -319,7 +319,7 @@ static void test_part_anew(struct fixture *f, gconstpointer data)
 	assert_need(f, try_read(f, file, 2 * MIB, 4096), epoch, 2 * MIB + 4096);
 	receive(f, epoch, 1, 3 * MIB);
 	must_read(f, file, 2 * MIB, 4096, 4096);
-	tree_close(&file);
+	tree_close(f->tree, &file);
 }
 
 /* The rest is asked for before the reader gets there, once for each length. */
@@ -350,7 +350,7 @@ static void test_ahead(struct fixture *f, gconstpointer data)
 	must_read(f, file, BIG - 4096, 4096, 4096);
 	must_read(f, file, 0, 4096, 4096);
 	g_assert_cmpuint(f->engine.needs, ==, 2);
-	tree_close(&file);
+	tree_close(f->tree, &file);
 }
 
 static void test_range(struct fixture *f, gconstpointer data)
@@ -364,7 +364,7 @@ static void test_range(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(try_read(f, file, INT64_MAX, 1), ==, EINVAL);
 	must_read(f, file, INT64_MAX - 1, 1, 0);
 	must_read(f, file, 0, 0, 0);
-	tree_close(&file);
+	tree_close(f->tree, &file);
 }
 
 /* --- many threads --- */
@@ -417,7 +417,7 @@ static void test_threads(struct fixture *f, gconstpointer data)
 	complete(f, epoch, 1, BIG + 3);
 	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
 		pthread_join(threads[i], NULL);
-	tree_close(&stream.file);
+	tree_close(f->tree, &stream.file);
 }
 
 /* --- control files --- */
@@ -432,7 +432,7 @@ static struct tree_file *open_control(struct fixture *f, const char *name)
 	g_assert_cmpint(tree_lookup(f->tree, &f->call, entry.node, name, &entry), ==, 0);
 	g_assert_cmpint(tree_open(f->tree, &f->call, entry.node, O_WRONLY, &file), ==, EROFS);
 	g_assert_cmpint(tree_open(f->tree, &f->call, entry.node, O_RDONLY, &file), ==, 0);
-	g_assert_true(tree_file_is_control(file));
+	g_assert_true(tree_file_is_text(file));
 	g_assert_cmpint(tree_file_take_resized(file), ==, 0);
 	return file;
 }
@@ -459,7 +459,7 @@ static void test_status(struct fixture *f, gconstpointer data)
 	g_assert_cmpstr(some, ==, "fine");
 	g_assert_cmpstr(none, ==, "");
 	g_assert_cmpstr(far, ==, "");
-	tree_close(&file);
+	tree_close(f->tree, &file);
 }
 
 /* As `tail -f` does: what was logged since is read behind the end. */
@@ -474,7 +474,7 @@ static void test_log(struct fixture *f, gconstpointer data)
 	log_info("one more line");
 	after = read_control(f, file, strlen(before), 4096);
 	g_assert_nonnull(strstr(after, "one more line"));
-	tree_close(&file);
+	tree_close(f->tree, &file);
 }
 
 #define ADD(path, function)                                                                        \

@@ -380,6 +380,12 @@ static void imap_submit(struct store *store, struct store_job *submitted, int64_
 	start[submitted->kind](job);
 }
 
+static unsigned imap_abilities(const struct store *store, uint64_t *ret_append_max_bytes)
+{
+	*ret_append_max_bytes = UINT64_MAX;
+	return 0;
+}
+
 static void imap_describe(const struct store *store, GString *out)
 {
 	g_autofree char *peer = link_describe_peer(store->link);
@@ -399,5 +405,6 @@ const struct store_ops store_imap = {
 	.step = imap_step,
 	.accepts = imap_accepts,
 	.submit = imap_submit,
+	.abilities = imap_abilities,
 	.describe = imap_describe,
 };

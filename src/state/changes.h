@@ -1,0 +1,141 @@
+/* Changes of messages that were answered with success and are not confirmed by the server. They are
+ * the first half of "what a folder shows = the index + the changes": nothing is written into the
+ * index before the server confirmed it, and a refused change is undone by dropping it.
+ *
+ * Of one message, changes run in the order in which they were made. A change that the engine has in
+ * hand (`running`) is not altered by anybody else; the engine thread alone takes, advances and
+ * drops them.
+ */
+#pragma once
+
+#include "state/state.h"
+
+enum change_kind {
+	CHANGE_FLAGS,
+	CHANGE_EXPUNGE, /* for good */
+	CHANGE_MOVE,
+	CHANGE_COPY,
+};
+
+enum change_step {
+	CHANGE_QUEUED,
+	/* COPY, and MOVE where the server has no MOVE: UIDVALIDITY and UIDNEXT of the target are on
+	 * record, the COPY may have been sent. One of an earlier run, or one whose connection was
+	 * lost, is `unknown`: what came into the target since tells. */
+	CHANGE_MARKED,
+	CHANGE_COPIED, /* MOVE: the target has it, the source remains to be removed */
+	/* The server confirmed it. No longer on record, but shown until a refresh that began later
+	 * has ended: one under way may still tell what was before. */
+	CHANGE_SETTLED,
+};
+
+struct change {
+	uint64_t id; /* rises */
+	enum change_kind kind;
+	enum change_step step;
+	bool running;
+	bool unknown;
+	unsigned tries; /* the engine's */
+	uint32_t folder;
+	uint32_t epoch;
+	char *mailbox;
+	uint64_t uidvalidity;
+	uint32_t uid;
+	/* FLAGS: enum store_flag, and keywords parted by spaces ("" if none) */
+	unsigned set;
+	unsigned clear;
+	char *set_words;
+	char *clear_words;
+	/* MOVE, COPY */
+	uint32_t target; /* folder of the index; 0: not bound */
+	char *target_mailbox;
+	char *name; /* that the client chose; NULL: none */
+	uint64_t mark_uidvalidity;
+	uint32_t mark_uidnext;
+	uint32_t target_uid; /* COPIED; 0: not known */
+	int64_t settled_ms;  /* the engine's clock */
+};
+
+/* --- making them --- */
+
+/* What is asked of one message. Strings are copied; NULL words are none. */
+struct change_request {
+	enum change_kind kind;
+	struct state_box box;
+	uint32_t uid;
+	unsigned set, clear;
+	const char *set_words, *clear_words;
+	uint32_t target;
+	const char *target_mailbox;
+	const char *name;
+};
+
+/* Joins a FLAGS change of the same message that is not running and has no other behind it; one that
+ * asks for what another takes back leaves neither (a `rm` taken back before it was sent). Touches
+ * both folders. */
+bool changes_add(struct state *state, const struct change_request *request, GError **error);
+
+/* --- what they make of the index --- */
+
+struct overlay {
+	unsigned set;	/* flags to be seen as set */
+	unsigned clear; /* as not set */
+	bool gone;	/* moved away or expunged: not there any more */
+	bool pending;	/* something is not confirmed */
+};
+
+/* Any change of the epoch: where there is none, changes_overlay() need not be asked. */
+bool changes_in(struct state *state, uint32_t epoch);
+void changes_overlay(struct state *state, uint32_t epoch, uint32_t uid, struct overlay *ret);
+/* The keywords of a message with all changes applied, parted by spaces. Free with g_free(). */
+char *changes_keywords(struct state *state, uint32_t epoch, uint32_t uid, const char *keywords);
+/* Of all messages of the epoch that a change concerns, ascending; to count what is hidden. Free
+ * with g_array_unref(); of uint32_t. */
+GArray *changes_uids(struct state *state, uint32_t epoch);
+
+/* A message that is on its way into a folder (MOVE or COPY not settled): shown there under `name`
+ * with the node, bytes and attributes that it has where it comes from. One without a name is not
+ * shown. */
+struct guest {
+	uint64_t id; /* of the change */
+	uint32_t epoch;
+	uint32_t uid;
+	char *name; /* free with guest_clear() */
+};
+
+void guest_clear(struct guest *guest);
+bool changes_guest(struct state *state, uint32_t folder, const char *name, struct guest *ret);
+/* By rising id. NULL if there are none; free with g_ptr_array_unref(); of struct guest *. */
+GPtrArray *changes_guests(struct state *state, uint32_t folder);
+
+/* --- the engine --- */
+
+#define CHANGES_BATCH 500 /* that go together, at most: a command line has an end */
+
+/* The oldest change that can run (bound, not running, nothing before it of the same message, not
+ * settled, `not_before` has passed for its folder: see changes_defer()), and all others that are
+ * the same but for the UID (kind, step, unknown, source epoch, target, flags, words): now running.
+ * For `single` the oldest alone. NULL if there is none. Free with g_ptr_array_unref(); of struct
+ * change *, which stay valid and unaltered until they are advanced or dropped. */
+GPtrArray *changes_take(struct state *state, int64_t now_ms);
+/* Back: not running. Not taken again before `not_before_ms`; `alone`: in batches of one. */
+void changes_defer(struct state *state, GPtrArray *changes, int64_t not_before_ms, bool alone);
+/* QUEUED becomes MARKED; they stay running. Synced. On failure they stay as they were. */
+bool changes_mark(struct state *state, GPtrArray *changes, uint64_t uidvalidity, uint32_t uidnext,
+		  GError **error);
+/* MARKED or QUEUED. `unknown`: the connection was lost with COPY under way. Not running any more.
+ */
+void changes_set_unknown(struct state *state, GPtrArray *changes);
+/* An unknown one that proved not to have been done: QUEUED again, not running. */
+bool changes_requeue(struct state *state, struct change *change, GError **error);
+/* The target has it, as `target_uid` (0: not known). Synced; not running any more. */
+bool changes_copied(struct state *state, struct change *change, uint32_t target_uid,
+		    GError **error);
+/* Confirmed: SETTLED. A failure to write is logged: it will be found done when it is done again. */
+void changes_settle(struct state *state, GPtrArray *changes, int64_t now_ms);
+/* Refused, or moot: undone, not shown any more. */
+void changes_drop(struct state *state, struct change *change);
+/* A refresh of the epoch that began at `began_ms` has ended: older settled ones are forgotten. */
+void changes_refreshed(struct state *state, uint32_t epoch, int64_t began_ms);
+/* There is one that is not settled of this message. */
+bool changes_pending(struct state *state, uint32_t epoch, uint32_t uid);
