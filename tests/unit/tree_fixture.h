@@ -3,6 +3,9 @@
 #pragma once
 
 #include "base/file.h"
+#include "state/changes.h"
+#include "state/names.h"
+#include "state/spool.h"
 #include "store/store.h"
 #include "tree/file.h"
 #include "tree/tree.h"
@@ -24,6 +27,16 @@ struct engine {
 	uint64_t used, limit;
 	unsigned needs; /* stated by engine_need() */
 	struct need last;
+	unsigned changes; /* calls of engine_changed() */
+	unsigned abilities;
+	uint64_t append_max;
+	bool rights_known;
+	struct store_rights rights;
+	const char *keyword; /* that exists in every folder; may be NULL */
+	enum sizes_trust trust;
+	/* The last operation on a folder, with strings of its own, and its ticket. */
+	struct folder_op op;
+	uint32_t ticket;
 };
 
 struct fixture {
@@ -32,6 +45,7 @@ struct fixture {
 	struct engine engine;
 	struct index *index;
 	struct bodies *bodies;
+	struct state *state;
 	struct tree *tree;
 	struct tree_call call;
 };
@@ -79,7 +93,77 @@ char *engine_status(struct engine *engine)
 	return g_strdup("state: fine\n");
 }
 
+void engine_changed(struct engine *engine)
+{
+	pthread_mutex_lock(&engine->lock);
+	engine->changes++;
+	pthread_mutex_unlock(&engine->lock);
+}
+
+unsigned engine_abilities(struct engine *engine, uint64_t *ret_append_max_bytes)
+{
+	*ret_append_max_bytes = engine->append_max;
+	return engine->abilities;
+}
+
+bool engine_rights(struct engine *engine, uint32_t folder, struct store_rights *ret)
+{
+	if (engine->rights_known)
+		*ret = engine->rights;
+	return engine->rights_known;
+}
+
+bool engine_has_keyword(struct engine *engine, uint32_t folder, const char *keyword)
+{
+	return engine->keyword != NULL && g_ascii_strcasecmp(engine->keyword, keyword) == 0;
+}
+
+enum sizes_trust engine_trusts_sizes(struct engine *engine)
+{
+	return engine->trust;
+}
+
+static inline void engine_op_clear(struct engine *engine)
+{
+	g_free((char *)engine->op.mailbox);
+	g_free((char *)engine->op.target);
+	memset(&engine->op, 0, sizeof(engine->op));
+}
+
+uint32_t engine_folder_op(struct engine *engine, const struct folder_op *op)
+{
+	engine_op_clear(engine);
+	engine->op = *op;
+	engine->op.mailbox = g_strdup(op->mailbox);
+	engine->op.target = g_strdup(op->target);
+	return ++engine->ticket;
+}
+
 /* --- making and filling --- */
+
+/* Everything is allowed and known; that sizes lie makes readers wait for small messages. */
+static inline void engine_up(struct engine *engine)
+{
+	pthread_mutex_init(&engine->lock, NULL);
+	engine->folder_fresh = true;
+	engine->folders_fresh = true;
+	engine->abilities = STORE_CAN_CHANGE | STORE_CAN_MOVE | STORE_CAN_EXPUNGE;
+	engine->append_max = UINT64_MAX;
+	engine->rights_known = true;
+	engine->rights.may = STORE_MAY_ALL;
+	engine->rights.flags = STORE_FLAG_SEEN | STORE_FLAG_ANSWERED | STORE_FLAG_FLAGGED |
+			       STORE_FLAG_DELETED | STORE_FLAG_DRAFT;
+	engine->trust = SIZES_LIE;
+}
+
+static inline void open_state(struct fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *dir = g_build_filename(f->dir, "state", NULL);
+
+	f->state = state_open(dir, &error);
+	g_assert_no_error(error);
+}
 
 static void fixture_up(struct fixture *f, gconstpointer data)
 {
@@ -87,11 +171,10 @@ static void fixture_up(struct fixture *f, gconstpointer data)
 	struct tree_config config;
 
 	memset(f, 0, sizeof(*f));
-	pthread_mutex_init(&f->engine.lock, NULL);
+	engine_up(&f->engine);
 	f->dir = g_dir_make_tmp("mailfs-tree-XXXXXX", &error);
 	g_assert_no_error(error);
-	f->engine.folder_fresh = true;
-	f->engine.folders_fresh = true;
+	open_state(f);
 	f->index = index_open(f->dir, "alice@host", &error);
 	g_assert_no_error(error);
 	f->bodies = bodies_open(f->dir, 1 << 30, &error);
@@ -99,6 +182,7 @@ static void fixture_up(struct fixture *f, gconstpointer data)
 	config = (struct tree_config){.account = &f->account,
 				      .index = f->index,
 				      .bodies = f->bodies,
+				      .state = f->state,
 				      .engine = &f->engine};
 	f->tree = tree_new(&config, &error);
 	g_assert_no_error(error);
@@ -109,11 +193,13 @@ static void fixture_down(struct fixture *f, gconstpointer data)
 	g_autoptr(GError) error = NULL;
 
 	tree_free(&f->tree);
+	state_close(&f->state);
 	bodies_close(&f->bodies);
 	index_close(&f->index);
 	file_remove_tree(f->dir, &error);
 	g_assert_no_error(error);
 	g_free(f->dir);
+	engine_op_clear(&f->engine);
 	pthread_mutex_destroy(&f->engine.lock);
 }
 
@@ -153,11 +239,25 @@ static inline uint32_t folder_id(struct fixture *f, uint32_t parent, const char 
 	return id;
 }
 
+/* What the state is told of a folder, as the index has it. Clear `row` after use. */
+static inline struct state_box box_of(struct fixture *f, uint32_t folder, struct folder_row *row)
+{
+	g_assert_true(index_folder_write_get(f->index, folder, row));
+	return (struct state_box){.folder = folder,
+				  .epoch = row->epoch,
+				  .mailbox = row->name,
+				  .uidvalidity = row->uidvalidity};
+}
+
 static inline uint32_t open_folder(struct fixture *f, uint32_t folder, uint64_t uidvalidity)
 {
 	uint32_t old, epoch = index_folder_open(f->index, folder, uidvalidity, NOW_NS, &old);
+	struct folder_row row;
+	struct state_box box = box_of(f, folder, &row);
 
 	g_assert_cmpuint(epoch, !=, 0);
+	state_bind(f->state, &box, NULL, NULL);
+	folder_row_clear(&row);
 	return epoch;
 }
 
