@@ -3,8 +3,9 @@
 _mailfs() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local keys='tls=off tls_ca= tls_fingerprint= password_command= password_file= names=label
-		names=uid poll= timeout= cache_size= delay_connect nonempty allow_other allow_root
-		auto_unmount default_permissions ro noatime'
+		names=uid ro delete=flag delete=trash delete=expunge append_seen xattr poll= timeout=
+		cache_size= delay_connect nonempty allow_other allow_root
+		auto_unmount default_permissions noatime'
 
 	# "--key=value" comes as three words.
 	[[ $cur == = ]] && cur=
@@ -17,6 +18,10 @@ _mailfs() {
 		;;
 	--names)
 		COMPREPLY=($(compgen -W 'label uid' -- "$cur"))
+		return
+		;;
+	--delete)
+		COMPREPLY=($(compgen -W 'flag trash expunge' -- "$cur"))
 		return
 		;;
 	--tls-ca | --password-file)
@@ -38,7 +43,8 @@ _mailfs() {
 
 	if [[ $cur == -* ]]; then
 		COMPREPLY=($(compgen -W '-f -d -s -o --tls= --tls-ca= --tls-fingerprint=
-			--password-command= --password-file= --names= --poll= --timeout=
+			--password-command= --password-file= --names= --ro --delete=
+			--append-seen --xattr --poll= --timeout=
 			--cache-size= --delay-connect --nonempty --allow-other -h --help
 			-V --version' -- "$cur"))
 		[[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace

@@ -121,6 +121,19 @@ static bool set_names(struct parse *parse, const char *value, GError **error)
 	return true;
 }
 
+static bool set_delete(struct parse *parse, const char *value, GError **error)
+{
+	if (strcmp(value, "flag") == 0)
+		parse->options->account.delete_mode = DELETE_FLAG;
+	else if (strcmp(value, "trash") == 0)
+		parse->options->account.delete_mode = DELETE_TRASH;
+	else if (strcmp(value, "expunge") == 0)
+		parse->options->account.delete_mode = DELETE_EXPUNGE;
+	else
+		return bad_value(error, "delete", value, "flag, trash or expunge");
+	return true;
+}
+
 static bool set_poll(struct parse *parse, const char *value, GError **error)
 {
 	uint32_t seconds;
@@ -172,6 +185,10 @@ static const struct row rows[] = {
 	 set_password_command},
 	{0, "password_file", "FILE", "the password is the first line of FILE", set_password_file},
 	{0, "names", "label|uid", "subjects in file names, or none (default label)", set_names},
+	{0, "ro", NULL, "change nothing", FLAG(account.read_only)},
+	{0, "delete", "flag|trash|expunge", "what rm does to a message (default flag)", set_delete},
+	{0, "append_seen", NULL, "new messages are marked as seen", FLAG(account.append_seen)},
+	{0, "xattr", NULL, "flags and headers as extended attributes", FLAG(account.xattr)},
 	{0, "poll", "SECONDS", "how old a listing may be (default 30)", set_poll},
 	{0, "timeout", "SECONDS", "how long the server may be silent (default 30)", set_timeout},
 	{0, "cache_size", "SIZE", "disk space for messages (default 1G)", set_cache_size},
@@ -184,7 +201,7 @@ static const struct row rows[] = {
 
 /* Words of mount(8) that libfuse shall see. */
 static const char *const fuse_words[] = {
-	"allow_root", "auto_unmount", "default_permissions", "ro", "noatime", "nodiratime", NULL,
+	"allow_root", "auto_unmount", "default_permissions", "noatime", "nodiratime", NULL,
 };
 
 /* Words of mount(8) and fstab(5) that mean nothing here, or nothing new. */

@@ -64,8 +64,45 @@ static void test_defaults(void)
 	g_assert_false(options.foreground || options.debug || options.single);
 	g_assert_false(options.nonempty || options.allow_other || options.account.delay_connect);
 	g_assert_cmpuint(options.fuse_options->len, ==, 0);
+	g_assert_false(options.account.read_only || options.account.append_seen);
+	g_assert_false(options.account.xattr);
+	g_assert_cmpint(options.account.delete_mode, ==, DELETE_FLAG);
 	options_clear(&options);
 	options_clear(&options);
+}
+
+static void test_changing_mail(void)
+{
+	static const struct {
+		const char *word;
+		enum delete_mode mode;
+	} modes[] = {
+		{"--delete=flag", DELETE_FLAG},
+		{"--delete=trash", DELETE_TRASH},
+		{"-odelete=expunge", DELETE_EXPUNGE},
+		{"-odelete=trash,delete=flag", DELETE_FLAG},
+	};
+	struct options options;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(modes); i++) {
+		PARSE(&options, URL, "/mnt", modes[i].word);
+		g_assert_cmpint(options.account.delete_mode, ==, modes[i].mode);
+		options_clear(&options);
+	}
+	PARSE(&options, URL, "/mnt", "-o", "append-seen,xattr");
+	g_assert_true(options.account.append_seen && options.account.xattr);
+	g_assert_false(options.account.read_only);
+	options_clear(&options);
+	PARSE(&options, URL, "/mnt", "--ro", "--append-seen", "--xattr");
+	g_assert_true(options.account.append_seen && options.account.xattr);
+	g_assert_true(options.account.read_only);
+	options_clear(&options);
+
+	REFUSE(ERROR_CONFIG, "delete: 'purge' is not flag, trash or expunge", URL, "/mnt",
+	       "--delete=purge");
+	REFUSE(ERROR_CONFIG, "is not flag", URL, "/mnt", "--delete=Flag");
+	REFUSE(ERROR_USAGE, "'delete' needs a value", URL, "/mnt", "-odelete");
+	REFUSE(ERROR_USAGE, "'xattr' takes no value", URL, "/mnt", "-oxattr=on");
 }
 
 static void test_long_options(void)
@@ -118,8 +155,8 @@ static void test_mount_words(void)
 
 	PARSE(&options, URL, "/mnt", "-o",
 	      "ro,noatime,allow_root,auto_unmount,default-permissions,ro,allow_other");
-	g_assert_cmpuint(options.fuse_options->len, ==, 6);
-	g_assert_true(passes_on(&options, "ro"));
+	g_assert_cmpuint(options.fuse_options->len, ==, 5);
+	g_assert_true(options.account.read_only && !passes_on(&options, "ro"));
 	g_assert_true(passes_on(&options, "default_permissions"));
 	g_assert_true(options.allow_other);
 	options_clear(&options);
@@ -136,7 +173,7 @@ static void test_letters(void)
 	g_assert_true(options.foreground && options.debug);
 	options_clear(&options);
 	PARSE(&options, "-foro", "--", URL, "-mnt");
-	g_assert_true(options.foreground && passes_on(&options, "ro"));
+	g_assert_true(options.foreground && options.account.read_only);
 	g_assert_true(g_str_has_suffix(options.mountpoint, "/-mnt"));
 	options_clear(&options);
 }
@@ -273,8 +310,8 @@ static void test_unknown(void)
 	REFUSE(ERROR_USAGE, "did you mean 'allow_root'?", URL, "/mnt", "-o", "alow_root");
 	REFUSE(ERROR_USAGE, "did you mean 'delay_connect'?", URL, "/mnt", "-o", "delay");
 	REFUSE(ERROR_USAGE, "unknown option 'help'", URL, "/mnt", "-o", "help");
-	REFUSE(ERROR_USAGE, "unknown option '--ro'", URL, "/mnt", "--ro");
-	REFUSE(ERROR_USAGE, "unknown option 'ro'", URL, "/mnt", "-o", "ro=1");
+	REFUSE(ERROR_USAGE, "unknown option '--noatime'", URL, "/mnt", "--noatime");
+	REFUSE(ERROR_USAGE, "'ro' takes no value", URL, "/mnt", "-o", "ro=1");
 	REFUSE(ERROR_USAGE, "unknown option '--'", URL, "/mnt", "--=x");
 	REFUSE(ERROR_USAGE, "unknown option '-x'", URL, "/mnt", "-fx");
 	REFUSE(ERROR_USAGE, "unknown option '-\\x01'", URL, "/mnt", "-\001");
@@ -344,6 +381,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/options/long", test_long_options);
 	g_test_add_func("/options/list", test_list_options);
 	g_test_add_func("/options/mount-words", test_mount_words);
+	g_test_add_func("/options/changing-mail", test_changing_mail);
 	g_test_add_func("/options/letters", test_letters);
 	g_test_add_func("/options/mount-helper", test_mount_helper);
 	g_test_add_func("/options/paths", test_paths);
