@@ -16,13 +16,23 @@ struct park_list {
 	struct parked *first, *last;
 };
 
+/* Requests that may still be on their way when their ticket is settled. */
+#define PARK_VERDICTS 64
+
+struct verdict {
+	struct need need;
+	int error;
+};
+
 struct park {
 	struct park_config config;
 	pthread_mutex_t mutex;
 	pthread_cond_t wake;
 	struct park_list waiting;
 	struct park_list ready;
-	int64_t next_due_ms; /* not after the earliest of the waiting */
+	int64_t next_due_ms;			/* not after the earliest of the waiting */
+	struct verdict verdicts[PARK_VERDICTS]; /* nobody waited for them yet; oldest goes first */
+	unsigned next_verdict;
 	bool stopping;
 	bool joined;
 	pthread_t threads[PARK_THREADS];
@@ -66,7 +76,15 @@ static int64_t deadline_of(const struct park *park, const struct parked *parked,
 		return now_ms;
 	if (parked->soft)
 		return parked->soft_since_ms + park->config.soft_ms;
-	return MIN(now_ms + park->config.hard_ms, parked->since_ms + LIMIT_JOB_MS);
+	switch (parked->need.kind) {
+	case NEED_CHANGE:
+	case NEED_CHANGES:
+	case NEED_SPOOL:
+		/* Whatever is sent before it takes its time too. */
+		return now_ms + LIMIT_JOB_MS;
+	default:
+		return MIN(now_ms + park->config.hard_ms, parked->since_ms + LIMIT_JOB_MS);
+	}
 }
 
 static void wait_locked(struct park *park, struct parked *parked)
@@ -81,6 +99,25 @@ static void wait_locked(struct park *park, struct parked *parked)
 	parked->due_ms = deadline_of(park, parked, now_ms);
 	list_append(&park->waiting, parked);
 	heed_due_locked(park, parked);
+}
+
+/* A ticket is settled once, maybe before the request waits for it. */
+static void verdict_add_locked(struct park *park, const struct need *need, int error)
+{
+	struct verdict *verdict = &park->verdicts[park->next_verdict++ % PARK_VERDICTS];
+
+	*verdict = (struct verdict){.need = *need, .error = error};
+}
+
+static void verdict_find_locked(struct park *park, struct parked *parked)
+{
+	for (unsigned i = 0; i < PARK_VERDICTS; i++) {
+		if (!need_equal(&park->verdicts[i].need, &parked->need))
+			continue;
+		park->verdicts[i].need.kind = NEED_NONE;
+		make_ready_locked(park, parked, park->verdicts[i].error);
+		return;
+	}
 }
 
 /* Moves those whose time is up. An interrupt is told from a deadline by run_one(). */
@@ -146,6 +183,7 @@ static int abort_reason_locked(const struct park *park, const struct parked *par
 /* Puts it to the waiting, or answers it if there is no more waiting. */
 static void wait_for(struct park *park, struct parked *parked, const struct need *need, bool soft)
 {
+	bool is_ticket = need->kind == NEED_TICKET;
 	bool stopping;
 
 	pthread_mutex_lock(&park->mutex);
@@ -154,6 +192,8 @@ static void wait_for(struct park *park, struct parked *parked, const struct need
 		parked->need = *need;
 		parked->soft = soft;
 		wait_locked(park, parked);
+		if (is_ticket)
+			verdict_find_locked(park, parked);
 		pthread_cond_signal(&park->wake);
 	}
 	pthread_mutex_unlock(&park->mutex);
@@ -161,7 +201,7 @@ static void wait_for(struct park *park, struct parked *parked, const struct need
 	/* Stated after it waits: a need that is met at this moment still finds it. */
 	if (stopping)
 		parked->ops->abort(parked, ECONNABORTED);
-	else
+	else if (!is_ticket)
 		park->config.state_need(park->config.data, need);
 }
 
@@ -261,6 +301,8 @@ void park_settled(struct park *park, const struct need *need, int error)
 	}
 	if (any)
 		pthread_cond_broadcast(&park->wake);
+	else if (need->kind == NEED_TICKET)
+		verdict_add_locked(park, need, error);
 	pthread_mutex_unlock(&park->mutex);
 }
 

@@ -43,7 +43,7 @@ struct parked {
 };
 
 struct park_config {
-	/* Told once the request waits; may call park_settled(). */
+	/* Told once the request waits, but not of tickets; may call park_settled(). */
 	void (*state_need)(void *data, const struct need *need);
 	void *data;
 	int64_t soft_ms;      /* how long a soft need may delay an answer */

@@ -155,6 +155,74 @@ static void test_settled_at_once(void)
 	world_end();
 }
 
+/* A verdict is given once, and nobody states a ticket: it must not be lost on a request that is
+ * still on its way. */
+static void test_ticket(void)
+{
+	struct fake before, after, other;
+
+	world_begin(ENDLESS_MS, ENDLESS_MS, ENDLESS_MS);
+	fake_init(&before, 0, 1);
+	before.need = (struct need){.kind = NEED_TICKET, .uid = 7};
+	fake_init(&after, 0, 1);
+	after.need = (struct need){.kind = NEED_TICKET, .uid = 8};
+	fake_init(&other, 0, 1);
+	other.need = (struct need){.kind = NEED_TICKET, .uid = 9};
+
+	park_settled(world.park, &before.need, EEXIST);
+	fake_park(&other);
+	fake_park(&before);
+	fake_wait(&before);
+	g_assert_cmpint(before.gave_up, ==, EEXIST);
+	fake_park(&after);
+	park_settled(world.park, &after.need, 0);
+	fake_wait(&after);
+	g_assert_cmpint(after.gave_up, ==, 0);
+	g_assert_cmpint(after.runs, ==, 1);
+	g_assert_cmpint(world.stated, ==, 0);
+	g_assert_cmpint(other.runs, ==, 0);
+	world_end();
+	g_assert_cmpint(other.error, ==, ECONNABORTED);
+}
+
+/* Verdicts that nobody asks for do not pile up; the latest are kept. */
+static void test_many_tickets(void)
+{
+	struct need need = {.kind = NEED_TICKET};
+	struct fake fake;
+
+	world_begin(ENDLESS_MS, ENDLESS_MS, ENDLESS_MS);
+	for (need.uid = 1; need.uid <= 1000; need.uid++)
+		park_settled(world.park, &need, EACCES);
+	fake_init(&fake, 0, 1);
+	fake.need = (struct need){.kind = NEED_TICKET, .uid = 1000};
+	fake_park(&fake);
+	fake_wait(&fake);
+	g_assert_cmpint(fake.gave_up, ==, EACCES);
+	world_end();
+}
+
+/* What is sent before it may take long: only the server's silence, of which the engine tells,
+ * ends the wait for a change. */
+static void test_changes_wait_longer(void)
+{
+	struct fake hard, change;
+
+	world_begin(ENDLESS_MS, 20, ENDLESS_MS);
+	fake_init(&change, 7, 1);
+	change.need.kind = NEED_CHANGES;
+	fake_init(&hard, 7, 1);
+	fake_park(&change);
+	fake_park(&hard);
+	fake_wait(&hard);
+	g_assert_cmpint(hard.gave_up, ==, ETIMEDOUT);
+	g_assert_cmpint(change.runs, ==, 0);
+	park_settled(world.park, &change.need, ENOSPC);
+	fake_wait(&change);
+	g_assert_cmpint(change.gave_up, ==, ENOSPC);
+	world_end();
+}
+
 /* Settled for ever, never met: it ends. */
 static void test_rounds(void)
 {
@@ -358,6 +426,9 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/park/settled", test_settled);
 	g_test_add_func("/park/settled-at-once", test_settled_at_once);
+	g_test_add_func("/park/ticket", test_ticket);
+	g_test_add_func("/park/many-tickets", test_many_tickets);
+	g_test_add_func("/park/changes-wait-longer", test_changes_wait_longer);
 	g_test_add_func("/park/rounds", test_rounds);
 	g_test_add_func("/park/deadlines", test_deadlines);
 	g_test_add_func("/park/soft-is-bounded", test_soft_is_bounded);
