@@ -18,7 +18,7 @@ struct table {
 /* Children of one folder whose ids share the upper half: its messages, or one child folder. */
 struct group {
 	uint64_t key;
-	uint64_t parent;
+	uint64_t parent; /* 0: none is known */
 	uint32_t nodes;
 };
 
@@ -181,7 +181,7 @@ static struct group *group_get(struct known *known, uint64_t node, uint64_t pare
 		group->key = key;
 		group->parent = parent;
 		g_hash_table_insert(known->groups, &group->key, group);
-	} else if (group->parent != parent) { /* it was moved */
+	} else if (parent && group->parent != parent) { /* it was moved */
 		folder_lose(known, group->parent, group->nodes);
 		folder_get(known, parent)->children += group->nodes;
 		group->parent = parent;
@@ -239,16 +239,16 @@ void known_free(struct known **known)
 void known_add(struct known *known, uint64_t parent, uint64_t node)
 {
 	struct group *group;
+	bool is_new;
 
 	if (!node)
 		return;
 	pthread_mutex_lock(&known->mutex);
-	if (table_add(&known->table, node)) {
-		group = group_get(known, node, parent);
+	is_new = table_add(&known->table, node);
+	group = group_get(known, node, parent);
+	if (is_new) {
 		group->nodes++;
-		folder_get(known, parent)->children++;
-	} else {
-		group_get(known, node, parent);
+		folder_get(known, group->parent)->children++;
 	}
 	pthread_mutex_unlock(&known->mutex);
 }

@@ -15,7 +15,7 @@ struct known;
 struct known *known_new(void);
 void known_free(struct known **known);
 
-/* One more lookup of `node`, found in `parent`. */
+/* One more lookup of `node`, found in `parent`; 0: not where its like belong. */
 void known_add(struct known *known, uint64_t parent, uint64_t node);
 /* `lookups` less. More than there are count as all. */
 void known_forget(struct known *known, uint64_t node, uint64_t lookups);

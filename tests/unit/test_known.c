@@ -61,6 +61,30 @@ static void test_moved(void)
 	known_free(&known);
 }
 
+/* Met where its like do not belong, a node is known, but moves nobody. */
+static void test_elsewhere(void)
+{
+	struct known *known = known_new();
+
+	known_add(known, FOLDER, message(16, 1));
+	known_add(known, 0, message(16, 1));
+	known_add(known, 0, message(16, 2));
+	g_assert_cmpuint(known_children(known, FOLDER), ==, 2);
+	known_add(known, 0, message(17, 1));
+	g_assert_true(known_has(known, message(17, 1)));
+	known_add(known, OTHER, message(17, 2));
+	g_assert_cmpuint(known_children(known, OTHER), ==, 2);
+	g_assert_cmpuint(known_children(known, 0), ==, 0);
+	known_forget(known, message(17, 1), 1);
+	known_forget(known, message(17, 2), 1);
+	known_forget(known, message(16, 2), 1);
+	known_forget(known, message(16, 1), 2);
+	g_assert_cmpuint(known_children(known, OTHER), ==, 0);
+	g_assert_cmpuint(known_children(known, FOLDER), ==, 0);
+	g_assert_cmpuint(known_size(known), ==, 0);
+	known_free(&known);
+}
+
 /* Against a plain table, through growth, gaps and shrinking. */
 static void test_random(void)
 {
@@ -158,6 +182,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/known/counts", test_counts);
 	g_test_add_func("/known/forget-too-much", test_forget_too_much);
 	g_test_add_func("/known/moved", test_moved);
+	g_test_add_func("/known/elsewhere", test_elsewhere);
 	g_test_add_func("/known/random", test_random);
 	g_test_add_func("/known/siblings", test_siblings);
 	g_test_add_func("/known/listing", test_listing);
