@@ -157,6 +157,9 @@ int tree_statfs(struct tree *tree, struct statvfs *ret);
 char *tree_message_name(const struct tree *tree, uint32_t uid, const char *label,
 			const char *token);
 char *tree_message_alias(uint32_t uid);
+/* The names under which a message may be listed in its folder, for the same purpose: its own, and
+ * the one that a client chose. Free with g_ptr_array_unref(); of char *. NULL: it is not there. */
+GPtrArray *tree_message_names(struct tree *tree, uint64_t node, uint32_t *ret_folder);
 /* The name of a folder in its parent. g_free(). */
 char *tree_folder_name(uint32_t parent, const char *leaf);
 uint64_t tree_folder_node(uint32_t folder); /* INDEX_ROOT: the root */
