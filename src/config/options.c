@@ -188,7 +188,7 @@ static const struct row rows[] = {
 	{0, "ro", NULL, "change nothing", FLAG(account.read_only)},
 	{0, "delete", "flag|trash|expunge", "what rm does to a message (default flag)", set_delete},
 	{0, "append_seen", NULL, "new messages are marked as seen", FLAG(account.append_seen)},
-	{0, "xattr", NULL, "flags and headers as extended attributes", FLAG(account.xattr)},
+	{0, "xattr", NULL, "flags and more as extended attributes", FLAG(account.xattr)},
 	{0, "poll", "SECONDS", "how old a listing may be (default 30)", set_poll},
 	{0, "timeout", "SECONDS", "how long the server may be silent (default 30)", set_timeout},
 	{0, "cache_size", "SIZE", "disk space for messages (default 1G)", set_cache_size},
