@@ -1,8 +1,11 @@
 #include "protocol/imap_caps.h"
 
 #include "base/limits.h"
+#include "base/number.h"
 #include "base/text.h"
 #include "protocol/imap_session.h"
+
+#include <string.h>
 
 static const struct {
 	const char *word;
@@ -22,6 +25,10 @@ static const struct {
 	{"SPECIAL-USE", IMAP_CAP_SPECIAL_USE},
 	{"QUOTA", IMAP_CAP_QUOTA},
 	{"ID", IMAP_CAP_ID},
+	{"UIDPLUS", IMAP_CAP_UIDPLUS},
+	{"MOVE", IMAP_CAP_MOVE},
+	{"UNSELECT", IMAP_CAP_UNSELECT},
+	{"ACL", IMAP_CAP_ACL},
 };
 
 static unsigned word_to_bit(const char *word)
@@ -40,6 +47,21 @@ unsigned imap_caps_parse(const GPtrArray *words)
 	for (unsigned i = 0; words && i < words->len; i++)
 		caps |= word_to_bit(g_ptr_array_index(words, i));
 	return caps;
+}
+
+uint64_t imap_caps_append_limit(const GPtrArray *words)
+{
+	static const char name[] = "APPENDLIMIT=";
+	const size_t n = sizeof(name) - 1;
+	uint64_t limit = UINT64_MAX;
+
+	for (unsigned i = 0; words && i < words->len; i++) {
+		const char *word = g_ptr_array_index(words, i);
+
+		if (g_ascii_strncasecmp(word, name, n) == 0)
+			number_parse_u64(word + n, strlen(word + n), &limit);
+	}
+	return limit;
 }
 
 char *imap_caps_text(const GPtrArray *words)

@@ -9,7 +9,14 @@
 #define TEXT_MAX 512
 #define NAME_MAX_BYTES 64
 
-enum code_argument { CODE_PLAIN, CODE_NUMBER, CODE_WORDS, CODE_FLAGS };
+enum code_argument {
+	CODE_PLAIN,
+	CODE_NUMBER,
+	CODE_WORDS,
+	CODE_FLAGS,
+	CODE_APPENDUID,
+	CODE_COPYUID,
+};
 
 /* The error is that of a NO with this code. */
 static const struct code_row {
@@ -42,7 +49,12 @@ static const struct code_row {
 	{"SERVERBUG", IMAP_CODE_SERVERBUG, CODE_PLAIN, ERROR_SERVER},
 	{"CLIENTBUG", IMAP_CODE_CLIENTBUG, CODE_PLAIN, ERROR_SERVER},
 	{"EXPUNGEISSUED", IMAP_CODE_EXPUNGEISSUED, CODE_PLAIN, ERROR_GONE},
-	{"TRYCREATE", IMAP_CODE_OTHER, CODE_PLAIN, ERROR_GONE},
+	{"TRYCREATE", IMAP_CODE_TRYCREATE, CODE_PLAIN, ERROR_GONE},
+	{"APPENDUID", IMAP_CODE_APPENDUID, CODE_APPENDUID, ERROR_SERVER},
+	{"COPYUID", IMAP_CODE_COPYUID, CODE_COPYUID, ERROR_SERVER},
+	{"ALREADYEXISTS", IMAP_CODE_OTHER, CODE_PLAIN, ERROR_EXISTS},
+	{"HASCHILDREN", IMAP_CODE_OTHER, CODE_PLAIN, ERROR_NOT_EMPTY},
+	{"CANNOT", IMAP_CODE_OTHER, CODE_PLAIN, ERROR_REFUSED},
 	{"TOOBIG", IMAP_CODE_OTHER, CODE_PLAIN, ERROR_LIMIT},
 	{"THROTTLED", IMAP_CODE_OTHER, CODE_PLAIN, ERROR_TEMPORARY},
 };
@@ -138,6 +150,27 @@ static const struct code_row *code_find(const char *text, size_t len)
 	return NULL;
 }
 
+static bool code_uids(struct imap_cursor *cursor, GArray **ret)
+{
+	struct imap_token token;
+
+	if (imap_token_next(cursor, &token) != IMAP_TOKEN_ATOM)
+		return false;
+	*ret = seqset_parse_list(token.text, token.len);
+	return *ret;
+}
+
+/* "UIDVALIDITY uids", with `from` in front "UIDVALIDITY uids uids" (RFC 4315 section 3). */
+static bool code_uidplus(struct imap_response *response, struct imap_cursor *cursor, bool from)
+{
+	struct imap_token token;
+
+	imap_token_next(cursor, &token);
+	return imap_token_number(&token, &response->number) && response->number > 0 &&
+	       (!from || code_uids(cursor, &response->from)) && code_uids(cursor, &response->to) &&
+	       imap_cursor_peek(cursor) == 0;
+}
+
 /* False if it is not what the code needs. */
 static bool code_argument(struct imap_response *response, const struct code_row *row,
 			  struct imap_cursor *cursor)
@@ -156,6 +189,10 @@ static bool code_argument(struct imap_response *response, const struct code_row 
 	case CODE_FLAGS:
 		response->words = imap_code_flags(cursor);
 		return response->words;
+	case CODE_APPENDUID:
+		return code_uidplus(response, cursor, false);
+	case CODE_COPYUID:
+		return code_uidplus(response, cursor, true);
 	}
 	return false;
 }

@@ -135,6 +135,15 @@ bool imap_command_secret(struct imap_command *command, const char *bytes, size_t
 	return string_add(command, bytes, len, true);
 }
 
+void imap_command_stream(struct imap_command *command, uint64_t len, imap_read_fn read, void *data)
+{
+	struct imap_part *part = part_add(command, IMAP_PART_STREAM, false, 0);
+
+	part->len = len;
+	part->read = read;
+	part->data = data;
+}
+
 void imap_command_challenge(struct imap_command *command, const char *line)
 {
 	struct imap_part *part = part_add(command, IMAP_PART_CHALLENGE, true, strlen(line));

@@ -7,12 +7,17 @@ enum imap_part_kind {
 	IMAP_PART_TEXT,	     /* as it is */
 	IMAP_PART_LITERAL,   /* "{n}", then the bytes */
 	IMAP_PART_CHALLENGE, /* a line end, the server's "+", then the bytes */
+	IMAP_PART_STREAM,    /* like LITERAL, its bytes read as they can be sent */
 };
 
 struct imap_part {
 	enum imap_part_kind kind;
 	bool secret;
 	GString *bytes; /* of a secret: never reallocated, so that wiping it wipes all of it */
+	/* STREAM */
+	uint64_t len;
+	imap_read_fn read;
+	void *data;
 };
 
 /* The line that answers the challenge of AUTHENTICATE (RFC 9051 section 6.2.2); a secret. Nothing

@@ -259,6 +259,22 @@ static bool flag_is_keyword(const struct imap_token *token)
 	return true;
 }
 
+unsigned imap_fetch_sort_flags(const GPtrArray *words, GPtrArray *keywords)
+{
+	unsigned flags = 0;
+
+	for (unsigned i = 0; i < words->len; i++) {
+		const char *word = g_ptr_array_index(words, i);
+		struct imap_token token = {
+			.kind = IMAP_TOKEN_ATOM, .text = word, .len = strlen(word)};
+
+		flags |= flag_system(&token);
+		if (flag_is_keyword(&token))
+			g_ptr_array_add(keywords, g_strdup(word));
+	}
+	return flags;
+}
+
 /* Keywords beyond the cap, and those that can be none, are dropped. */
 static void flag_add(struct imap_fetch *fetch, const struct imap_token *token)
 {

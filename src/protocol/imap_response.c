@@ -19,6 +19,8 @@ void imap_response_clear(struct imap_response *response)
 	g_clear_pointer(&response->code_name, g_free);
 	g_clear_pointer(&response->text, g_free);
 	g_clear_pointer(&response->words, g_ptr_array_unref);
+	g_clear_pointer(&response->from, g_array_unref);
+	g_clear_pointer(&response->to, g_array_unref);
 	g_clear_pointer(&response->mailbox, g_free);
 	seqset_clear(&response->set);
 	imap_fetch_clear(&response->fetch);
@@ -112,6 +114,24 @@ static bool parse_list(struct imap_cursor *cursor, struct imap_response *respons
 		return false;
 	if (response->data == IMAP_DATA_LIST)
 		response_mailbox(response, &name);
+	return true;
+}
+
+/* --- MYRIGHTS ------------------------------------------------------------------------------ */
+
+static bool parse_myrights(struct imap_cursor *cursor, struct imap_response *response)
+{
+	struct imap_token name, rights;
+
+	if (!imap_token_astring(cursor, &name))
+		return false;
+	response_mailbox(response, &name);
+	imap_token_next(cursor, &rights);
+	if (rights.kind != IMAP_TOKEN_ATOM && rights.kind != IMAP_TOKEN_STRING)
+		return rights.kind == IMAP_TOKEN_END;
+	for (size_t i = 0; i < rights.len; i++)
+		if (g_ascii_islower(rights.text[i]))
+			response->rights |= 1u << (rights.text[i] - 'a');
 	return true;
 }
 
@@ -336,6 +356,7 @@ static const struct data_row named[] = {
 	{"CAPABILITY", IMAP_DATA_CAPABILITY, parse_words},
 	{"ENABLED", IMAP_DATA_ENABLED, parse_words},
 	{"QUOTA", IMAP_DATA_QUOTA, parse_quota},
+	{"MYRIGHTS", IMAP_DATA_MYRIGHTS, parse_myrights},
 };
 
 /* Unknown ones stay IMAP_DATA_OTHER. */

@@ -26,6 +26,7 @@ enum imap_data {
 	IMAP_DATA_SEARCH, /* SEARCH and ESEARCH */
 	IMAP_DATA_FLAGS,
 	IMAP_DATA_QUOTA,
+	IMAP_DATA_MYRIGHTS,
 	IMAP_DATA_OTHER,
 };
 
@@ -57,6 +58,9 @@ enum imap_code {
 	IMAP_CODE_SERVERBUG,
 	IMAP_CODE_CLIENTBUG,
 	IMAP_CODE_EXPUNGEISSUED,
+	IMAP_CODE_TRYCREATE,
+	IMAP_CODE_APPENDUID, /* number: UIDVALIDITY; to */
+	IMAP_CODE_COPYUID,   /* number: UIDVALIDITY; from, to */
 	IMAP_CODE_OTHER,
 };
 
@@ -132,11 +136,14 @@ struct imap_response {
 
 	/* EXISTS and EXPUNGE: the number; FETCH: the sequence number; codes: their number */
 	uint64_t number;
+	/* Of struct seqrange in the order sent: the n-th UID of one is the n-th of the other, if
+	 * they have as many. NULL without such a code. */
+	GArray *from, *to;
 
 	GPtrArray *words; /* CAPABILITY, ENABLED, FLAGS and such codes: upper-cased atoms (flags as
 			     sent) */
 
-	/* LIST, STATUS, QUOTA */
+	/* LIST, STATUS, QUOTA, MYRIGHTS */
 	char *mailbox;	/* as the server spelt it, unquoted; NUL-terminated, may hold any other byte
 			 */
 	char separator; /* LIST: 0 for NIL */
@@ -147,6 +154,8 @@ struct imap_response {
 	uint64_t storage_used, storage_limit;
 	bool has_message_quota;
 	uint64_t message_used, message_limit;
+
+	uint32_t rights; /* MYRIGHTS: bit 0 for the letter "a" and so on (RFC 4314 section 2.1) */
 
 	/* SEARCH, VANISHED */
 	struct seqset set;

@@ -9,6 +9,9 @@
 #define NONSYNC_MAX 100000
 /* RFC 7888 section 5. */
 #define LITERAL_MINUS_MAX 4096
+/* Bytes of a stream that wait in the output. */
+#define STREAM_AHEAD (64 * 1024)
+#define STREAM_PIECE (16 * 1024)
 
 void imap_pending_free(struct imap_pending *pending)
 {
@@ -34,7 +37,7 @@ static void put_shown(struct imap_session *session, GString *shown, const char *
 	g_string_append(shown, text);
 }
 
-static bool literal_is_nonsync(const struct imap_session *session, size_t len)
+static bool literal_is_nonsync(const struct imap_session *session, uint64_t len)
 {
 	if (session->caps & IMAP_CAP_LITERAL_PLUS)
 		return len <= NONSYNC_MAX;
@@ -48,11 +51,12 @@ static bool put_announcement(struct imap_session *session, const struct imap_par
 {
 	bool nonsync = false;
 
-	if (part->kind == IMAP_PART_LITERAL) {
+	if (part->kind != IMAP_PART_CHALLENGE) {
+		uint64_t len = part->kind == IMAP_PART_STREAM ? part->len : part->bytes->len;
 		g_autofree char *size = NULL;
 
-		nonsync = literal_is_nonsync(session, part->bytes->len);
-		size = g_strdup_printf("{%zu%s}", (size_t)part->bytes->len, nonsync ? "+" : "");
+		nonsync = literal_is_nonsync(session, len);
+		size = g_strdup_printf("{%" G_GUINT64_FORMAT "%s}", len, nonsync ? "+" : "");
 		put_shown(session, shown, size);
 	}
 	put(session, "\r\n", 2);
@@ -68,6 +72,31 @@ static void put_bytes(struct imap_session *session, const struct imap_part *part
 		g_string_append(shown, part->bytes->str);
 }
 
+static bool stream_is_whole(const struct imap_pending *pending, const struct imap_part *part)
+{
+	return part->kind != IMAP_PART_STREAM || pending->streamed == part->len;
+}
+
+static void put_stream(struct imap_session *session, struct imap_pending *pending,
+		       const struct imap_part *part)
+{
+	uint8_t bytes[STREAM_PIECE];
+
+	while (!session->error && !stream_is_whole(pending, part) &&
+	       buf_len(&session->output) < STREAM_AHEAD) {
+		size_t max = (size_t)MIN(part->len - pending->streamed, sizeof(bytes));
+		size_t len = part->read(part->data, pending->streamed, bytes, max);
+
+		if (len == 0 || len > max) {
+			imap_session_fail(session, ERROR_IO, "what is being sent cannot be read");
+			return;
+		}
+		put(session, bytes, len);
+		pending->streamed += len;
+	}
+}
+
+/* False if the rest has to wait. */
 static bool put_part(struct imap_session *session, struct imap_pending *pending,
 		     const struct imap_part *part, GString *shown)
 {
@@ -78,7 +107,18 @@ static bool put_part(struct imap_session *session, struct imap_pending *pending,
 	}
 	pending->got_plus = false;
 	put_bytes(session, part, shown);
-	return true;
+	pending->sent_at = session->appended;
+	pending->streamed = 0;
+	if (part->kind == IMAP_PART_STREAM)
+		put_stream(session, pending, part);
+	return stream_is_whole(pending, part);
+}
+
+static void put_end(struct imap_session *session, struct imap_pending *pending)
+{
+	put(session, "\r\n", 2);
+	pending->complete = true;
+	pending->sent_at = session->appended;
 }
 
 /* Hands out as much of the command as may go. */
@@ -98,11 +138,10 @@ static void pending_write(struct imap_session *session, struct imap_pending *pen
 			break;
 		pending->part++;
 	}
-	if (!pending->wants_plus) {
-		put(session, "\r\n", 2);
-		pending->complete = true;
-	}
-	pending->sent_at = session->appended;
+	if (pending->part == imap_command_parts(pending->command))
+		put_end(session, pending);
+	else if (pending->wants_plus)
+		pending->sent_at = session->appended;
 	if (session->trace) {
 		g_autofree char *line = imap_trace_clean(shown->str, shown->len);
 
@@ -166,6 +205,22 @@ void imap_send_plus(struct imap_session *session)
 	last->wants_plus = false;
 	last->got_plus = true;
 	pending_write(session, last);
+	imap_send_pump(session);
+}
+
+void imap_send_refill(struct imap_session *session)
+{
+	struct imap_pending *last = g_queue_peek_tail(&session->flight);
+	const struct imap_part *part;
+
+	if (session->error || !last || last->complete || last->wants_plus)
+		return;
+	part = imap_command_part(last->command, last->part);
+	put_stream(session, last, part);
+	if (!stream_is_whole(last, part))
+		return;
+	last->part++;
+	put_end(session, last);
 	imap_send_pump(session);
 }
 

@@ -58,6 +58,7 @@ void imap_session_set_caps(struct imap_session *session, const GPtrArray *words)
 	g_free(session->cap_text);
 	session->cap_text = imap_caps_text(words);
 	session->caps = imap_caps_parse(words);
+	session->append_limit = imap_caps_append_limit(words);
 	session->caps_known = true;
 }
 
@@ -130,6 +131,9 @@ static void take_tagged(struct imap_session *session, const struct imap_response
 	if (!pending)
 		return;
 	pending->done(pending->data, response);
+	if (!pending->complete && pending->streamed > 0)
+		imap_session_fail(session, ERROR_PROTOCOL,
+				  "the server refuses a command before it was sent");
 	imap_pending_free(pending);
 	imap_send_pump(session);
 }
@@ -269,6 +273,7 @@ struct imap_session *imap_session_new(const struct imap_session_config *config,
 	session->events = *events;
 	session->data = data;
 	session->cap_text = g_strdup("");
+	session->append_limit = UINT64_MAX;
 	imap_frame_init(&session->frame, LIMIT_GREETING_LINE);
 	buf_init(&session->output, OUTPUT_MAX);
 	g_queue_init(&session->waiting);
@@ -315,6 +320,11 @@ bool imap_session_qresync_enabled(const struct imap_session *session)
 	return session->qresync_enabled;
 }
 
+uint64_t imap_session_append_limit(const struct imap_session *session)
+{
+	return session->append_limit;
+}
+
 const char *imap_session_cap_text(const struct imap_session *session)
 {
 	return session->cap_text;
@@ -327,9 +337,18 @@ void imap_session_tls_done(struct imap_session *session)
 	imap_login_ask_capability(session);
 }
 
-struct buf *imap_session_output(struct imap_session *session)
+const struct buf *imap_session_output(const struct imap_session *session)
 {
 	return &session->output;
+}
+
+bool imap_session_wrote(struct imap_session *session, size_t len, GError **error)
+{
+	buf_consume(&session->output, len);
+	imap_send_refill(session);
+	if (session->error && error)
+		*error = g_error_copy(session->error);
+	return !session->error;
 }
 
 void imap_session_set_trace(struct imap_session *session, imap_trace_fn trace, void *data)

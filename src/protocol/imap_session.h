@@ -8,7 +8,9 @@
  * sent whole or unknown: the connection is closed; nothing learnt before TLS is kept; LOGINDISABLED
  * is obeyed; untagged data before login is ignored; a command marked `alone` (SELECT and its kind)
  * is sent when nothing is in flight and nothing is sent behind it until it is answered;
- * synchronising literals wait for their "+", and only the last command in flight has one.
+ * synchronising literals wait for their "+", and only the last command in flight has one. A
+ * command that is refused while its stream is on the way is answered, and then the connection ends:
+ * what it takes for the rest of the stream cannot be known.
  *
  * Owned and called by one thread. Callbacks come from within imap_session_feed() and may call
  * imap_session_send().
@@ -48,6 +50,10 @@ enum imap_cap {
 	IMAP_CAP_QUOTA = 1 << 11,
 	IMAP_CAP_ID = 1 << 12,
 	IMAP_CAP_LITERAL_MINUS = 1 << 13,
+	IMAP_CAP_UIDPLUS = 1 << 14,
+	IMAP_CAP_MOVE = 1 << 15,
+	IMAP_CAP_UNSELECT = 1 << 16,
+	IMAP_CAP_ACL = 1 << 17,
 };
 
 struct imap_session_config {
@@ -78,6 +84,8 @@ enum imap_session_state imap_session_state(const struct imap_session *session);
  * confirmed them. */
 unsigned imap_session_caps(const struct imap_session *session);
 bool imap_session_qresync_enabled(const struct imap_session *session);
+/* As imap_caps_append_limit(). */
+uint64_t imap_session_append_limit(const struct imap_session *session);
 /* Space-separated, in upper case, as the server listed them; for .mailfs/status. */
 const char *imap_session_cap_text(const struct imap_session *session);
 
@@ -90,9 +98,13 @@ bool imap_session_feed(struct imap_session *session, const uint8_t *bytes, size_
 /* The handshake is done. */
 void imap_session_tls_done(struct imap_session *session);
 
-/* Bytes to write; the owner consumes what it wrote, before it feeds what it read later. May hold a
- * password: never logged. */
-struct buf *imap_session_output(struct imap_session *session);
+/* Bytes to write; the owner says what it wrote of them, before it feeds what it read later. May
+ * hold a password: never logged. */
+const struct buf *imap_session_output(const struct imap_session *session);
+/* The first `len` bytes of the output are written. A stream under way gives more then, until the
+ * output holds 64 KiB. False if it could not: a fatal error as of imap_session_feed(), of code
+ * ERROR_IO. */
+bool imap_session_wrote(struct imap_session *session, size_t len, GError **error);
 
 /* Takes over `*command`. `done` comes once: with the tagged response, or with NULL if the
  * connection ends first. `alone`: see above. */

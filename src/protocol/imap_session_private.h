@@ -16,11 +16,13 @@ struct imap_pending {
 	bool ours; /* the session's own: `data` is the session, and nobody waits for it */
 	imap_done_fn done;
 	void *data;
-	unsigned part;	  /* the next to hand out */
-	bool wants_plus;  /* handed out up to a place where the server has to say "+" */
-	bool got_plus;	  /* it said it: the bytes of `part` may follow */
-	bool complete;	  /* handed out whole */
-	uint64_t sent_at; /* session->appended behind its last byte so far */
+	unsigned part;	   /* the next to hand out */
+	bool wants_plus;   /* handed out up to a place where the server has to say "+" */
+	bool got_plus;	   /* it said it: the bytes of `part` may follow */
+	uint64_t streamed; /* bytes of `part`, a stream, that were handed out */
+	bool complete;	   /* handed out whole */
+	uint64_t sent_at;  /* session->appended behind its last byte so far, or behind the
+			      announcement of the stream under way */
 };
 
 struct imap_session {
@@ -49,6 +51,7 @@ struct imap_session {
 
 	unsigned caps;
 	char *cap_text;
+	uint64_t append_limit;
 	bool caps_known;
 	bool qresync_enabled;
 	unsigned after_login; /* commands of ours that READY waits for */
@@ -72,6 +75,8 @@ void imap_send_now(struct imap_session *session, struct imap_command *command, i
 /* Sends of the waiting commands what may go. */
 void imap_send_pump(struct imap_session *session);
 void imap_send_plus(struct imap_session *session);
+/* More of the stream under way, if there is one and the output has room. */
+void imap_send_refill(struct imap_session *session);
 /* The command that this tagged response answers, out of flight; NULL after a fatal error. */
 struct imap_pending *imap_send_answered(struct imap_session *session,
 					const struct imap_response *response);

@@ -137,7 +137,7 @@ static void ranges_append(GArray *ranges, const struct seqrange *range)
 	g_array_append_val(ranges, *range);
 }
 
-static bool set_parse(struct seqset *set, const char *text, size_t len, char separator, size_t max)
+static GArray *ranges_parse(const char *text, size_t len, char separator, size_t max)
 {
 	g_autoptr(GArray) ranges = g_array_new(FALSE, FALSE, sizeof(struct seqrange));
 	const char *end = text + len;
@@ -149,15 +149,31 @@ static bool set_parse(struct seqset *set, const char *text, size_t len, char sep
 
 		if (n > 0) {
 			if (!range_parse(text, n, &range))
-				return false;
+				return NULL;
 			ranges_append(ranges, &range);
 			if (ranges->len > max)
-				return false;
+				return NULL;
 		}
 		text += n + (stop ? 1 : 0);
 	}
+	return g_steal_pointer(&ranges);
+}
+
+static bool set_parse(struct seqset *set, const char *text, size_t len, char separator, size_t max)
+{
+	g_autoptr(GArray) ranges = ranges_parse(text, len, separator, max);
+
+	if (!ranges)
+		return false;
 	set_merge_sorted(set, ranges);
 	return true;
+}
+
+GArray *seqset_parse_list(const char *text, size_t len)
+{
+	g_autoptr(GArray) ranges = ranges_parse(text, len, ',', LIMIT_TOKENS);
+
+	return ranges && ranges->len > 0 ? g_steal_pointer(&ranges) : NULL;
 }
 
 bool seqset_parse(struct seqset *set, const char *text, size_t len)

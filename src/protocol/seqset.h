@@ -26,6 +26,8 @@ void seqset_format(const struct seqset *set, GString *out);
 /* Strict but for "5:3" (= 3:5) and an empty member; at most LIMIT_TOKENS ranges. The set is
  * untouched on failure. */
 bool seqset_parse(struct seqset *set, const char *text, size_t len);
-/* The same for the words of SEARCH, parted by spaces: "1 2 9". As many as there are: the server
- * sends one a message, and LIMIT_LINE bounds them. */
+/* The same, but of struct seqrange in the order of `text`; NULL if it is malformed or empty. */
+GArray *seqset_parse_list(const char *text, size_t len);
+/* As seqset_parse() for the words of SEARCH, parted by spaces: "1 2 9". As many as there are: the
+ * server sends one a message, and LIMIT_LINE bounds them. */
 bool seqset_parse_words(struct seqset *set, const char *text, size_t len);

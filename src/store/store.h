@@ -59,14 +59,16 @@ enum store_job_kind {
 	STORE_MEASURE, /* is `size_hint` the true size of message `uid`? Result: honest */
 
 	/* Changes. The mailbox is opened for change; facts: rights, when it is. `known.uidvalidity`
-	 * as for BODY. */
-	STORE_RIGHTS,  /* nothing else */
+	 * as for BODY; for RIGHTS and FIND, 0 is any. A `target` (for APPEND, a `name`) that does
+	 * not exist is ERROR_REFUSED: ERROR_GONE speaks of where the messages are, and of them. */
+	STORE_RIGHTS,  /* nothing else; asks the server each time */
 	STORE_FLAGS,   /* of `uids`: `set` and `set_words`, `clear` and `clear_words` */
 	STORE_EXPUNGE, /* `uids` alone, for good; facts: gone. Without STORE_CAN_EXPUNGE: only
 			  flagged, and no fact */
 	STORE_MOVE,    /* `uids` to `target`; facts: gone. Results: copied_... */
 	STORE_COPY,    /* `uids` to `target`. Results: copied_... */
-	STORE_FIND, /* results: found; of `uids`, or, if that is empty, all from known.uidnext on */
+	STORE_FIND, /* opened to be read. Results: found; of `uids`, or, if that is empty, all from
+		       known.uidnext on */
 
 	STORE_APPEND, /* to `name`: `len` bytes of `fd`, `date_s`, `set`. Results: box, uid */
 	STORE_MARK,   /* results: box: UIDVALIDITY and UIDNEXT of `name` */

@@ -1,12 +1,14 @@
 /* Arbitrary bytes of a server into a session. Input: one byte of settings, then pieces: a byte of
- * length (0 to 127; with the high bit our output stays unwritten meanwhile) and that many bytes.
+ * length (0 to 127; with the high bit our output stays unwritten meanwhile) and that many bytes. A
+ * setting says how much of the stream among the commands can be read.
  * Whatever comes, only the lines below are sent, nothing behind STARTTLS but TLS, no login before
  * it, and every command of the caller is done once. */
 #include "fuzz.h"
 
 #include "protocol/imap_session.h"
 
-#define COMMANDS 4
+#define COMMANDS 5
+#define STREAM_LEN 70000 /* more than the output holds of it */
 
 /* What may follow a tag, and, without a tag, a "+". A command whose literal is refused ends with
  * its first line. */
@@ -25,6 +27,8 @@ static const char *const lines_tagged[] = {
 	"SELECT \"x\"\r\n",
 	"CREATE {1}\r\n",
 	"CREATE {1+}\r\n",
+	"APPEND {70000}\r\n",
+	"APPEND {70000+}\r\n",
 	"LOGOUT\r\n",
 };
 static const char *const lines_continued[] = {
@@ -41,6 +45,8 @@ struct run {
 	unsigned done;
 	bool tls_required;
 	bool tls_active;
+	uint64_t stream_size; /* can be read */
+	uint64_t stream_left; /* to be seen in what is sent */
 	uint64_t body_left;
 };
 
@@ -71,7 +77,22 @@ static size_t match_tagged(struct run *run, const char *text, size_t len)
 	if (line_len == 0)
 		return 0;
 	run->tags++;
+	if (g_str_has_prefix(text, "APPEND {70000"))
+		run->stream_left = STREAM_LEN;
 	return tag_len + line_len;
+}
+
+/* The stream, and the line end behind it. */
+static size_t match_stream(struct run *run, const char *text, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && n < run->stream_left && text[n] == 's')
+		n++;
+	run->stream_left -= n;
+	if (n > 0 && run->stream_left == 0 && len - n >= 2 && memcmp(text + n, "\r\n", 2) == 0)
+		n += 2;
+	return n;
 }
 
 static void check_sent(struct run *run)
@@ -83,6 +104,8 @@ static void check_sent(struct run *run)
 
 		if (line_len == 0)
 			line_len = match(text, len, lines_continued, G_N_ELEMENTS(lines_continued));
+		if (line_len == 0)
+			line_len = match_stream(run, text, len);
 		g_assert_cmpuint(line_len, >, 0);
 		run->checked += line_len;
 	}
@@ -90,11 +113,23 @@ static void check_sent(struct run *run)
 
 static void write_all(struct run *run)
 {
-	struct buf *output = imap_session_output(run->session);
+	const struct buf *output = imap_session_output(run->session);
 
-	g_string_append_len(run->sent, (const char *)buf_data(output), (gssize)buf_len(output));
-	buf_consume(output, buf_len(output));
-	check_sent(run);
+	while (buf_len(output) > 0) {
+		g_string_append_len(run->sent, (const char *)buf_data(output),
+				    (gssize)buf_len(output));
+		imap_session_wrote(run->session, buf_len(output), NULL);
+		check_sent(run);
+	}
+}
+
+static size_t stream_read(void *data, uint64_t offset, void *bytes, size_t max)
+{
+	const struct run *run = data;
+	size_t len = (size_t)MIN(max, run->stream_size - MIN(offset, run->stream_size));
+
+	memset(bytes, 's', len);
+	return len;
 }
 
 static void on_done(void *data, const struct imap_response *tagged)
@@ -140,6 +175,9 @@ static void send_commands(struct run *run)
 	imap_command_string(command, "x", 1);
 	imap_session_send(run->session, &command, true, on_done, run);
 	command = imap_command_new("NOOP");
+	imap_session_send(run->session, &command, false, on_done, run);
+	command = imap_command_new("APPEND ");
+	imap_command_stream(command, STREAM_LEN, stream_read, run);
 	imap_session_send(run->session, &command, false, on_done, run);
 }
 
@@ -192,6 +230,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		return 0;
 	run.tls_active = bytes[0] & 1;
 	run.tls_required = bytes[0] & 2;
+	run.stream_size = bytes[0] & 16 ? STREAM_LEN - 1 : STREAM_LEN;
 	run.sent = g_string_new(NULL);
 	run.session = imap_session_new(
 		&(struct imap_session_config){

@@ -374,7 +374,7 @@ static void subject_feed(void *data, const uint8_t *bytes, size_t len)
 static const uint8_t *subject_sent(void *data, size_t *ret_len)
 {
 	struct subject *subject = data;
-	struct buf *output;
+	const struct buf *output;
 
 	subject_start(subject);
 	output = imap_session_output(subject->session);
@@ -386,7 +386,7 @@ static void subject_take(void *data, size_t len)
 {
 	struct subject *subject = data;
 
-	buf_consume(imap_session_output(subject->session), len);
+	imap_session_wrote(subject->session, len, subject->error ? NULL : &subject->error);
 }
 
 static void set_tls(struct subject *subject, const char *text)

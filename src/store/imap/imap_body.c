@@ -95,26 +95,6 @@ static void send_single(struct imap_job *job)
 	imap_store_send(job, &command, false, fetched);
 }
 
-static void news_taken(void *data, const struct imap_response *tagged)
-{
-	struct imap_job *job = data;
-
-	if (imap_store_answered(job, tagged, "cannot read a message"))
-		send_single(job);
-	else if (tagged)
-		imap_store_finish(job);
-}
-
-/* A message that another connection saw arrive may be news to this one, and UID FETCH need not
- * look for news. */
-static void fetch_again(struct imap_job *job)
-{
-	struct imap_command *noop = imap_command_new("NOOP");
-
-	job->again = true;
-	imap_store_send(job, &noop, false, news_taken);
-}
-
 static void fetched(void *data, const struct imap_response *tagged)
 {
 	struct imap_job *job = data;
@@ -124,7 +104,7 @@ static void fetched(void *data, const struct imap_response *tagged)
 	if (!tagged)
 		return;
 	if (done && !job->error && !job->got && !job->again) {
-		fetch_again(job);
+		imap_store_news(job, send_single);
 		return;
 	}
 	if (done && !job->got)
@@ -308,11 +288,70 @@ static void take_single(struct imap_job *job, const struct imap_fetch *fetch)
 	job->len = job->store->body_len;
 }
 
+/* --- is the size true? --- */
+
+static void measure(struct imap_job *job);
+
+static void measured(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+	g_autofree char *what = what_fails(job);
+	bool done = imap_store_answered(job, tagged, what);
+
+	if (!tagged)
+		return;
+	if (done && !job->got && !job->again) {
+		imap_store_news(job, measure);
+		return;
+	}
+	job->job->honest = job->len == (job->job->size_hint > 0 ? 1 : 0);
+	/* What takes the place of a message that is gone tells nothing. */
+	if (done && (!job->got || (!job->job->honest && job->expunges != job->store->expunges)))
+		fail(job, ERROR_GONE, "the server sent nothing");
+	if (job->error)
+		job->job->honest = false;
+	imap_store_finish(job);
+}
+
+/* Its last byte, and one more if there is one. */
+static void measure(struct imap_job *job)
+{
+	uint64_t size = job->job->size_hint;
+	struct imap_command *command =
+		imap_command_new("UID FETCH %u (UID BODY.PEEK[]<%" G_GUINT64_FORMAT ".%d>)",
+				 job->job->uid, size > 0 ? size - 1 : 0, size > 0 ? 2 : 1);
+
+	job->expunges = job->store->expunges;
+	imap_store_send(job, &command, false, measured);
+}
+
+void imap_measure_start(struct imap_job *job)
+{
+	imap_select_to_read(job, measure);
+}
+
+/* True if the answer was to that question. */
+static bool is_measured(struct store *store, const struct imap_fetch *fetch)
+{
+	struct imap_job *job = g_queue_peek_head(&store->jobs);
+
+	if (!job || job->job->kind != STORE_MEASURE)
+		return false;
+	store->body = NULL;
+	if (fetch->uid == job->job->uid && !fetch->body_nil) {
+		job->got = true;
+		job->len = fetch->body_size;
+	}
+	return true;
+}
+
 void imap_body_fetch(struct store *store, const struct imap_fetch *fetch)
 {
 	struct imap_job *job;
 	bool wanted;
 
+	if (is_measured(store, fetch))
+		return;
 	if (!fetch->body_streamed)
 		take_inline(store, fetch);
 	job = store->body;

@@ -4,8 +4,6 @@
 #include "base/limits.h"
 #include "base/log.h"
 
-#include <string.h>
-
 /* --- LIST --- */
 
 static void list_send(struct imap_job *job, const char *options, imap_done_fn done)
@@ -69,16 +67,6 @@ void imap_list_untagged(struct store *store, const struct imap_response *respons
 
 /* --- STATUS --- */
 
-/* STATUS of the open mailbox is asking for trouble (RFC 9051 section 6.3.11). It was opened by
- * EXAMINE, so that CLOSE expunges nothing. */
-static void leave_mailbox(struct imap_job *job, imap_done_fn done)
-{
-	struct imap_command *command = imap_command_new("CLOSE");
-
-	job->store->selected = 0;
-	imap_store_send(job, &command, true, done);
-}
-
 static void status_done(void *data, const struct imap_response *tagged)
 {
 	struct imap_job *job = data;
@@ -89,22 +77,14 @@ static void status_done(void *data, const struct imap_response *tagged)
 		imap_store_finish(job);
 }
 
-void imap_status_start(struct imap_job *job)
+static void status_send(struct imap_job *job)
 {
-	struct store *store = job->store;
-	bool modseq = imap_session_caps(store->session) & IMAP_CAP_CONDSTORE;
+	bool modseq = imap_session_caps(job->store->session) & IMAP_CAP_CONDSTORE;
 
 	for (unsigned i = 0; i < job->job->names->len; i++) {
-		const char *name = g_ptr_array_index(job->job->names, i);
-		struct imap_command *command;
+		struct imap_command *command =
+			imap_store_named("STATUS", g_ptr_array_index(job->job->names, i));
 
-		if (g_array_index(job->job->folders, uint32_t, i) == store->selected)
-			leave_mailbox(job, status_done);
-		command = imap_command_new("STATUS ");
-		if (!imap_command_string(command, name, strlen(name))) {
-			imap_command_free(&command);
-			continue;
-		}
 		imap_command_text(command, " (MESSAGES UIDNEXT UIDVALIDITY%s)",
 				  modseq ? " HIGHESTMODSEQ" : "");
 		imap_store_send(job, &command, false, status_done);
@@ -112,10 +92,19 @@ void imap_status_start(struct imap_job *job)
 	imap_store_finish(job);
 }
 
-static bool is_mailbox(const char *a, const char *b)
+void imap_status_start(struct imap_job *job)
 {
-	return strcmp(a, b) == 0 ||
-	       (g_ascii_strcasecmp(a, "INBOX") == 0 && g_ascii_strcasecmp(b, "INBOX") == 0);
+	const struct store *store = job->store;
+	bool open = false;
+
+	for (unsigned i = 0; store->selected_name && i < job->job->names->len; i++)
+		open |= imap_store_is_same(g_ptr_array_index(job->job->names, i),
+					   store->selected_name);
+	/* STATUS of the open mailbox is asking for trouble (RFC 9051 section 6.3.11). */
+	if (open)
+		imap_leave(job, status_send);
+	else
+		status_send(job);
 }
 
 void imap_status_untagged(struct imap_job *job, const struct imap_response *response)
@@ -123,7 +112,7 @@ void imap_status_untagged(struct imap_job *job, const struct imap_response *resp
 	struct store *store = job->store;
 
 	for (unsigned i = 0; i < job->job->names->len; i++) {
-		if (!is_mailbox(g_ptr_array_index(job->job->names, i), response->mailbox))
+		if (!imap_store_is_same(g_ptr_array_index(job->job->names, i), response->mailbox))
 			continue;
 		store->sink->status(store->data, g_array_index(job->job->folders, uint32_t, i),
 				    &(struct store_mailbox){.uidvalidity = response->uidvalidity,

@@ -6,6 +6,8 @@
 #include "base/text.h"
 #include "config/secret.h"
 
+#include <string.h>
+
 #define READ_SIZE (64 * 1024)
 #define READS_A_STEP 8 /* then the engine commits and looks at its other connections */
 #define LOGIN_MS (4 * LIMIT_CONNECT_MS)
@@ -41,9 +43,57 @@ bool imap_store_answered(struct imap_job *job, const struct imap_response *tagge
 	return true;
 }
 
+bool imap_store_delivered(struct imap_job *job, const struct imap_response *tagged,
+			  const char *what, const char *target)
+{
+	g_autofree char *shown = text_clean(target, -1, LIMIT_MAILBOX_NAME);
+
+	if (!tagged ||
+	    (tagged->code != IMAP_CODE_TRYCREATE && tagged->code != IMAP_CODE_NONEXISTENT))
+		return imap_store_answered(job, tagged, what);
+	job->commands--;
+	imap_store_fail(job, g_error_new(MAILFS_ERROR, ERROR_REFUSED, "%s: no such folder: %s",
+					 what, shown));
+	return false;
+}
+
+struct imap_command *imap_store_named(const char *verb, const char *name)
+{
+	struct imap_command *command = imap_command_new("%s ", verb);
+
+	/* Only a NUL would be refused. */
+	imap_command_string(command, name, strlen(name));
+	return command;
+}
+
+bool imap_store_is_same(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0 ||
+	       (g_ascii_strcasecmp(a, "INBOX") == 0 && g_ascii_strcasecmp(b, "INBOX") == 0);
+}
+
 char *imap_store_shown_name(const struct imap_job *job)
 {
 	return text_clean(job->job->name, -1, LIMIT_MAILBOX_NAME);
+}
+
+static void news_taken(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+
+	if (imap_store_answered(job, tagged, "cannot ask for news"))
+		job->next(job);
+	else if (tagged)
+		imap_store_finish(job);
+}
+
+void imap_store_news(struct imap_job *job, void (*next)(struct imap_job *))
+{
+	struct imap_command *noop = imap_command_new("NOOP");
+
+	job->again = true;
+	job->next = next;
+	imap_store_send(job, &noop, false, news_taken);
 }
 
 static void imap_job_free(struct imap_job *job)
@@ -54,6 +104,7 @@ static void imap_job_free(struct imap_job *job)
 		store->body = NULL;
 	g_queue_remove(&store->jobs, job);
 	seqset_clear(&job->seen);
+	g_free(job->leaving);
 	g_clear_error(&job->error);
 	g_free(job);
 }
@@ -88,20 +139,32 @@ static void on_untagged(void *data, const struct imap_response *response)
 		log_warning("%s: the server says: %s", store->account->name, response->text);
 	imap_select_untagged(store, response);
 	switch (response->data) {
+	case IMAP_DATA_STATUS:
+		if (first_is(store, STORE_MOVE) || first_is(store, STORE_COPY))
+			imap_transfer_told(first_job(store), response);
+		break;
 	case IMAP_DATA_LIST:
 		if (first_is(store, STORE_LIST))
 			imap_list_untagged(store, response);
+		else if (first_is(store, STORE_DELETE))
+			imap_delete_listed(first_job(store), response);
+		break;
+	case IMAP_DATA_MYRIGHTS:
+		if (first_job(store))
+			imap_rights_untagged(first_job(store), response);
 		break;
 	case IMAP_DATA_MAILBOX_STATUS:
 		if (first_is(store, STORE_STATUS))
 			imap_status_untagged(first_job(store), response);
+		else if (first_is(store, STORE_MARK))
+			imap_mark_untagged(first_job(store), response);
 		break;
 	case IMAP_DATA_QUOTA:
 		if (first_is(store, STORE_QUOTA))
 			imap_quota_untagged(store, response);
 		break;
 	case IMAP_DATA_SEARCH:
-		if (first_is(store, STORE_REFRESH))
+		if (first_is(store, STORE_REFRESH) || first_is(store, STORE_DELETE))
 			imap_refresh_search(first_job(store), response);
 		break;
 	default:
@@ -194,7 +257,7 @@ static void imap_close(struct store **ret_store)
 					   "connection to %s closed", store->account->host);
 	if (imap_ready(store) && g_queue_is_empty(&store->jobs)) {
 		imap_session_logout(store->session);
-		struct buf *out = imap_session_output(store->session);
+		const struct buf *out = imap_session_output(store->session);
 		link_write(store->link, buf_data(out), buf_len(out), NULL);
 	}
 	imap_session_free(&store->session);
@@ -203,6 +266,7 @@ static void imap_close(struct store **ret_store)
 		imap_job_free(job);
 	}
 	link_free(&store->link);
+	imap_select_clear(store);
 	g_hash_table_unref(store->flags_ms);
 	g_clear_error(&store->fatal);
 	g_clear_pointer(ret_store, g_free);
@@ -212,6 +276,16 @@ static void imap_close(struct store **ret_store)
 static bool is_waiting(const struct store *store)
 {
 	return store->session && (!imap_ready(store) || imap_session_in_flight(store->session) > 0);
+}
+
+/* An upload may be slow, as long as it goes on. */
+static int64_t job_deadline_ms(const struct imap_job *job)
+{
+	int64_t deadline = job->started_ms + LIMIT_JOB_MS;
+
+	if (job->job->kind == STORE_APPEND)
+		deadline += (int64_t)(job->job->len / LIMIT_UPLOAD_BYTES_MS);
+	return deadline;
 }
 
 static int64_t deadline_ms(const struct store *store)
@@ -225,7 +299,7 @@ static int64_t deadline_ms(const struct store *store)
 	if (!imap_ready(store))
 		deadline = MIN(deadline, store->born_ms + LOGIN_MS);
 	else if (job && job->job->kind != STORE_REFRESH)
-		deadline = MIN(deadline, job->started_ms + LIMIT_JOB_MS);
+		deadline = MIN(deadline, job_deadline_ms(job));
 	return deadline;
 }
 
@@ -241,7 +315,7 @@ static void imap_poll(const struct store *store, struct pollfd *ret_poll, int64_
 
 static bool flush(struct store *store, GError **error)
 {
-	struct buf *out = imap_session_output(store->session);
+	const struct buf *out = imap_session_output(store->session);
 
 	while (buf_len(out) > 0) {
 		ssize_t sent = link_write(store->link, buf_data(out), buf_len(out), error);
@@ -250,7 +324,10 @@ static bool flush(struct store *store, GError **error)
 			return false;
 		if (sent == 0)
 			break;
-		buf_consume(out, (size_t)sent);
+		/* What the server took is no silence: an upload may last. */
+		store->progress_ms = store->now_ms;
+		if (!imap_session_wrote(store->session, (size_t)sent, error))
+			return false;
 	}
 	return true;
 }
@@ -284,6 +361,9 @@ static bool converse(struct store *store, GError **error)
 	if (link_state(store->link) == LINK_OPEN && !flush(store, error))
 		return false;
 	if (imap_session_state(store->session) == IMAP_SESSION_CLOSED) {
+		/* Its own error, if it has one. */
+		if (!imap_session_feed(store->session, (const uint8_t *)"", 0, error))
+			return false;
 		g_set_error(error, MAILFS_ERROR, ERROR_UNREACHABLE, "%s closed the connection",
 			    store->account->host);
 		return false;
@@ -369,6 +449,13 @@ static void imap_submit(struct store *store, struct store_job *submitted, int64_
 		[STORE_LIST] = imap_list_start,	      [STORE_STATUS] = imap_status_start,
 		[STORE_REFRESH] = imap_refresh_start, [STORE_BODY] = imap_body_start,
 		[STORE_QUOTA] = imap_quota_start,     [STORE_PROBE] = imap_probe_start,
+		[STORE_MEASURE] = imap_measure_start, [STORE_RIGHTS] = imap_rights_start,
+		[STORE_FLAGS] = imap_flags_start,     [STORE_EXPUNGE] = imap_expunge_start,
+		[STORE_MOVE] = imap_transfer_start,   [STORE_COPY] = imap_transfer_start,
+		[STORE_FIND] = imap_find_start,	      [STORE_APPEND] = imap_append_start,
+		[STORE_MARK] = imap_mark_start,	      [STORE_CREATE] = imap_create_start,
+		[STORE_DELETE] = imap_delete_start,   [STORE_RENAME] = imap_rename_start,
+		[STORE_LEAVE] = imap_leave_start,
 	};
 	struct imap_job *job = g_new0(struct imap_job, 1);
 
@@ -382,8 +469,11 @@ static void imap_submit(struct store *store, struct store_job *submitted, int64_
 
 static unsigned imap_abilities(const struct store *store, uint64_t *ret_append_max_bytes)
 {
-	*ret_append_max_bytes = UINT64_MAX;
-	return 0;
+	unsigned caps = imap_session_caps(store->session);
+
+	*ret_append_max_bytes = imap_session_append_limit(store->session);
+	return STORE_CAN_CHANGE | (caps & IMAP_CAP_MOVE ? STORE_CAN_MOVE : 0) |
+	       (caps & IMAP_CAP_UIDPLUS ? STORE_CAN_EXPUNGE : 0);
 }
 
 static void imap_describe(const struct store *store, GString *out)

@@ -14,17 +14,26 @@ struct imap_job {
 	struct store *store;
 	struct store_job *job;
 	int64_t started_ms;
-	unsigned commands;		    /* in flight */
-	void (*next)(struct imap_job *job); /* after the SELECT under way */
-	GError *error;			    /* the first that went wrong */
+	unsigned commands;		     /* in flight */
+	void (*next)(struct imap_job *job);  /* after the mailbox was opened or left */
+	void (*after)(struct imap_job *job); /* then */
+	/* instead of its end, when its mailbox cannot be opened; may be NULL */
+	void (*refused)(struct imap_job *job);
+	char *leaving; /* the mailbox */
+	GError *error; /* the first that went wrong */
+	/* changes */
+	uint32_t rights; /* letters of MYRIGHTS */
+	bool rights_told;
+	bool unselectable; /* LIST says so */
 	/* refresh */
 	uint32_t highest;   /* UID seen */
-	struct seqset seen; /* UIDs of this pass, when they are counted */
+	struct seqset seen; /* UIDs of this pass, when they are counted; told by COPYUID */
 	bool counting;
 	/* body */
 	bool asked;	  /* its mailbox is open, the fetch was sent */
 	bool got;	  /* the answer with our UID came whole */
-	bool again;	  /* it was asked for twice */
+	bool again;	  /* news were asked for */
+	bool fresh;	  /* its mailbox was opened for it */
 	bool still_there; /* the second look found the UID */
 	uint64_t len;
 	unsigned expunges; /* store->expunges when it was sent */
@@ -49,8 +58,12 @@ struct store {
 	unsigned list_count;
 	bool list_inbox;
 
-	/* The selected mailbox: 0 for none. */
+	/* The selected mailbox: 0 and NULL for none. */
 	uint32_t selected;
+	char *selected_name;
+	bool writable;	      /* opened by SELECT */
+	GPtrArray *permanent; /* its PERMANENTFLAGS, of char *; NULL: not told */
+	GPtrArray *listed;    /* its FLAGS; NULL: not told */
 	struct store_mailbox box;
 	bool counted;	      /* EXISTS was told */
 	bool dirty;	      /* something happened that only a refresh can tell */
@@ -69,20 +82,44 @@ struct store {
 /* Sends for a job; `done` gets the struct imap_job. Counts it as in flight. */
 void imap_store_send(struct imap_job *job, struct imap_command **command, bool alone,
 		     imap_done_fn done);
+/* "VERB name" */
+struct imap_command *imap_store_named(const char *verb, const char *name);
+/* Two names of one mailbox. */
+bool imap_store_is_same(const char *a, const char *b);
 /* To be called first in each `done`: false if the job must not go on (connection lost, or NO/BAD,
  * whose error is kept with `what` in front). */
 bool imap_store_answered(struct imap_job *job, const struct imap_response *tagged,
 			 const char *what);
+/* The same for what delivers into `target`: ERROR_REFUSED if there is no such mailbox. */
+bool imap_store_delivered(struct imap_job *job, const struct imap_response *tagged,
+			  const char *what, const char *target);
 /* Ends the job when nothing of it is in flight any more. */
 void imap_store_finish(struct imap_job *job);
 /* The mailbox of the job, fit for messages. Free with g_free(). */
 char *imap_store_shown_name(const struct imap_job *job);
+/* NOOP, then `next`: a message that another connection saw arrive may be news to this one, and UID
+ * FETCH need not look for news. */
+void imap_store_news(struct imap_job *job, void (*next)(struct imap_job *));
 /* Keeps the first error. Takes it over. */
 void imap_store_fail(struct imap_job *job, GError *error);
+/* `set` as text, in pieces that fit a command line; of char *. */
+GPtrArray *imap_store_set_pieces(const struct seqset *set);
+/* "\\Seen $Junk" of enum store_flag and of keywords parted by spaces, which may be NULL. NULL if
+ * one cannot be sent, or if they are too many for a command line. Free with g_free(). */
+char *imap_store_flag_list(unsigned flags, const char *words);
 
-/* EXAMINE, if another mailbox is selected; then `next`. `parameters` such as " (CONDSTORE)" or "".
- */
+/* EXAMINE; then `next`. `parameters` such as " (CONDSTORE)" or "". */
 void imap_select(struct imap_job *job, const char *parameters, void (*next)(struct imap_job *));
+/* The same unless it is open already, in whichever way; the job ends if it was replaced. */
+void imap_select_to_read(struct imap_job *job, void (*next)(struct imap_job *));
+/* SELECT, and what is allowed there, unless it is open so already; the job ends if the mailbox was
+ * replaced. */
+void imap_select_to_change(struct imap_job *job, void (*next)(struct imap_job *));
+void imap_rights_untagged(struct imap_job *job, const struct imap_response *response);
+/* Leaves the selected mailbox, if there is one, then `next`. Nothing is ever expunged by it: a
+ * mailbox that was opened for change is never closed by CLOSE (RFC 9051 section 6.4.1). */
+void imap_leave(struct imap_job *job, void (*next)(struct imap_job *));
+void imap_select_clear(struct store *store);
 void imap_select_untagged(struct store *store, const struct imap_response *response);
 
 void imap_list_start(struct imap_job *job);
@@ -102,3 +139,20 @@ void imap_body_fetch(struct store *store, const struct imap_fetch *fetch);
 /* A FETCH without a body: the answer to a second look. */
 void imap_body_seen(struct store *store, uint32_t uid);
 void imap_body_vanished(struct store *store, const struct seqset *uids);
+void imap_measure_start(struct imap_job *job);
+void imap_rights_start(struct imap_job *job);
+void imap_flags_start(struct imap_job *job);
+void imap_expunge_start(struct imap_job *job);
+void imap_transfer_start(struct imap_job *job);
+/* COPYUID, tagged or not. */
+void imap_transfer_told(struct imap_job *job, const struct imap_response *response);
+void imap_find_start(struct imap_job *job);
+void imap_find_fetch(struct imap_job *job, const struct imap_fetch *fetch);
+void imap_append_start(struct imap_job *job);
+void imap_mark_start(struct imap_job *job);
+void imap_mark_untagged(struct imap_job *job, const struct imap_response *response);
+void imap_create_start(struct imap_job *job);
+void imap_delete_start(struct imap_job *job);
+void imap_delete_listed(struct imap_job *job, const struct imap_response *response);
+void imap_rename_start(struct imap_job *job);
+void imap_leave_start(struct imap_job *job);
