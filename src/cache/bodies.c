@@ -45,6 +45,7 @@ struct bodies {
 struct entry {
 	uint32_t epoch;
 	uint32_t uid;
+	ino_t inode;
 	uint64_t size;
 	int64_t used_ns;
 };
@@ -122,6 +123,7 @@ static void scan_file(struct bodies *bodies, int dir_fd, const char *dir_path, u
 		return;
 	g_autofree char *path = g_build_filename(dir_path, name, NULL);
 
+	entry.inode = stat.st_ino;
 	entry.size = (uint64_t)stat.st_size;
 	entry.used_ns = ns_from(&stat.st_atim);
 	each(bodies, path, is_part, &entry, data);
@@ -289,6 +291,13 @@ uint64_t bodies_received(struct bodies *bodies, uint32_t epoch, uint32_t uid)
 
 /* --- parts --- */
 
+static bool epoch_make_dir(struct bodies *bodies, uint32_t epoch, GError **error)
+{
+	g_autofree char *dir = path_of_epoch(bodies, epoch);
+
+	return file_make_private_dir(dir, error);
+}
+
 /* Makes the directory where it is missing: of a new epoch, or deleted under us. */
 static int part_create(struct bodies *bodies, uint32_t epoch, const char *path, GError **error)
 {
@@ -296,9 +305,7 @@ static int part_create(struct bodies *bodies, uint32_t epoch, const char *path, 
 	int fd = open(path, flags, 0600);
 
 	if (fd < 0 && errno == ENOENT) {
-		g_autofree char *dir = path_of_epoch(bodies, epoch);
-
-		if (!file_make_private_dir(dir, error))
+		if (!epoch_make_dir(bodies, epoch, error))
 			return -1;
 		fd = open(path, flags, 0600);
 	}
@@ -437,6 +444,21 @@ void bodies_part_discard(struct bodies *bodies, uint32_t epoch, uint32_t uid)
 	pthread_mutex_unlock(&bodies->lock);
 }
 
+void bodies_link(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint32_t to_epoch,
+		 uint32_t to_uid)
+{
+	g_autofree char *from = path_of(bodies, epoch, uid, "");
+	g_autofree char *to = path_of(bodies, to_epoch, to_uid, "");
+	struct stat stat;
+
+	if (!bodies_has(bodies, epoch, uid) || !epoch_make_dir(bodies, to_epoch, NULL))
+		return;
+	pthread_mutex_lock(&bodies->lock);
+	if (lstat(from, &stat) == 0 && S_ISREG(stat.st_mode) && link(from, to) == 0)
+		bodies->total += (uint64_t)stat.st_size;
+	pthread_mutex_unlock(&bodies->lock);
+}
+
 /* --- removal --- */
 
 void bodies_drop(struct bodies *bodies, uint32_t epoch, uint32_t uid)
@@ -507,6 +529,10 @@ void bodies_evict(struct bodies *bodies)
 	g_array_sort(entries, entry_by_use);
 	for (guint i = 0; i + 1 < entries->len && bodies_total(bodies) > goal; i++) {
 		const struct entry *entry = &g_array_index(entries, struct entry, i);
+
+		/* the file used last, by its other name */
+		if (entry->inode == g_array_index(entries, struct entry, entries->len - 1).inode)
+			continue;
 		g_autofree char *path = path_of(bodies, entry->epoch, entry->uid, "");
 
 		pthread_mutex_lock(&bodies->lock);

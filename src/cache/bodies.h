@@ -54,8 +54,8 @@ bool bodies_part_commit(struct bodies *bodies, uint32_t epoch, uint32_t uid, uin
 			GError **error);
 void bodies_part_discard(struct bodies *bodies, uint32_t epoch, uint32_t uid);
 
-/* The complete message is also that of another epoch and UID now: nothing is copied. Nothing
- * happens if it is not there. */
+/* The complete message is also that of another epoch and UID now: nothing is copied, but each
+ * counts with its size. Nothing happens if it is not there, or the other is. */
 void bodies_link(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint32_t to_epoch,
 		 uint32_t to_uid);
 /* Both also discard parts. */

@@ -104,6 +104,7 @@ static int schema_probe(struct index *index)
 		"SELECT name FROM folder ORDER BY name DESC LIMIT 1",
 		"SELECT label FROM message ORDER BY epoch, uid LIMIT 1",
 		"SELECT label FROM message ORDER BY epoch DESC, uid DESC LIMIT 1",
+		"SELECT uid FROM message INDEXED BY message_deleted WHERE flags & 8 LIMIT 1",
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(reads); i++) {
@@ -227,6 +228,9 @@ struct index *index_open(const char *dir, const char *account, GError **error)
 {
 	struct index *index = g_new0(struct index, 1);
 
+	/* Nobody asks how much memory is in use, and counting it takes a lock for each piece.
+	 * Refused, without harm, if SQLite has been used before. */
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	index->path = g_build_filename(dir, "index.sqlite", NULL);
 	index->mark = g_build_filename(dir, "index.damaged", NULL);
 	index->account = g_strdup(account);

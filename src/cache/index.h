@@ -100,11 +100,14 @@ void index_folder_touch(struct index *index, uint32_t folder, int64_t now_ns);
 bool index_folder_write_get(struct index *index, uint32_t folder, struct folder_row *ret);
 
 /* A folder that is known under another name from now on, and those below it (behind `separator`)
- * with it: ids, epochs and messages stay. What had the new name is gone. False if there is no such
- * folder or the new name is refused as by index_folder_seen(). */
+ * with it: ids, epochs and messages stay. What had the new names is gone; a parent that was only
+ * made for it goes too. False if there is no such folder, the new name (or that of one below it) is
+ * refused as by index_folder_seen() or is itself below the old one, or INBOX would become another
+ * folder or another one INBOX. */
 bool index_folder_rename(struct index *index, uint32_t folder, const char *name, char separator,
 			 int64_t now_ns);
-/* With its messages. One that has children stays, marked like a missing parent. */
+/* With its messages, and a parent that was only made for it. One that has children stays, without
+ * an epoch, marked like a missing parent. */
 void index_folder_remove(struct index *index, uint32_t folder, int64_t now_ns);
 
 enum index_change {

@@ -37,6 +37,11 @@ static bool name_is_fit(const char *name, char separator)
 	return depth <= LIMIT_FOLDER_DEPTH;
 }
 
+static bool name_is_inbox(const char *name)
+{
+	return g_ascii_strcasecmp(name, "INBOX") == 0;
+}
+
 static bool number_is_taken(struct index *index, enum index_sql which, uint32_t number)
 {
 	sqlite3_stmt *get = index_db_statement(&index->db, which);
@@ -59,7 +64,7 @@ static uint32_t number_free_from(struct index *index, enum index_sql which, uint
 
 static bool folder_find(struct index *index, const char *name, struct folder_row *ret)
 {
-	bool inbox = g_ascii_strcasecmp(name, "INBOX") == 0;
+	bool inbox = name_is_inbox(name);
 	sqlite3_stmt *get =
 		index_db_statement(&index->db, inbox ? SQL_FOLDER_INBOX : SQL_FOLDER_BY_NAME);
 
@@ -153,26 +158,6 @@ static void folder_set_attributes(struct index *index, uint32_t id, unsigned att
 		index_folder_touch(index, id, now_ns);
 }
 
-/* The separator changed: so may its place have. */
-static void folder_move(struct index *index, const struct folder_row *row, char separator,
-			int64_t now_ns)
-{
-	struct place place;
-
-	if (!folder_place(index, row->name, separator, row->id, now_ns, &place))
-		return;
-	sqlite3_stmt *move = index_write_statement(index, SQL_FOLDER_PLACE);
-
-	if (!move)
-		return;
-	INDEX_BIND(move, row->id, place.parent, (unsigned char)separator);
-	index_bind_text(move, 4, place.leaf);
-	if (!index_db_run(&index->db, move) || place.parent == row->parent)
-		return;
-	index_folder_touch(index, row->parent, now_ns);
-	index_folder_touch(index, place.parent, now_ns);
-}
-
 static uint32_t folder_parent(struct index *index, uint32_t id)
 {
 	sqlite3_stmt *get = index_db_statement(&index->db, SQL_FOLDER_PARENT);
@@ -187,12 +172,38 @@ static uint32_t folder_parent(struct index *index, uint32_t id)
 	return parent;
 }
 
-static void folder_note_listed(struct index *index, uint32_t id)
+static void folder_note_ancestors(struct index *index, uint32_t id)
 {
-	g_hash_table_add(index->listed, GUINT_TO_POINTER(id));
 	do {
 		id = folder_parent(index, id);
 	} while (id > INDEX_ROOT && g_hash_table_add(index->ancestors, GUINT_TO_POINTER(id)));
+}
+
+/* Its name or separator changed: so may its place have. */
+static void folder_move(struct index *index, const struct folder_row *row, const char *name,
+			char separator, int64_t now_ns)
+{
+	struct place place;
+
+	if (!folder_place(index, name, separator, row->id, now_ns, &place))
+		return;
+	sqlite3_stmt *move = index_write_statement(index, SQL_FOLDER_PLACE);
+
+	if (!move)
+		return;
+	INDEX_BIND(move, row->id, place.parent, (unsigned char)separator);
+	index_bind_text(move, 4, name);
+	index_bind_text(move, 5, place.leaf);
+	if (!index_db_run(&index->db, move))
+		return;
+	/* a listing that is under way must not sweep its new parents away */
+	if (g_hash_table_contains(index->listed, GUINT_TO_POINTER(row->id)) ||
+	    g_hash_table_contains(index->ancestors, GUINT_TO_POINTER(row->id)))
+		folder_note_ancestors(index, row->id);
+	if (place.parent == row->parent && strcmp(place.leaf, row->leaf) == 0)
+		return;
+	index_folder_touch(index, row->parent, now_ns);
+	index_folder_touch(index, place.parent, now_ns);
 }
 
 bool index_folder_seen(struct index *index, const char *name, char separator, unsigned attributes,
@@ -208,15 +219,17 @@ bool index_folder_seen(struct index *index, const char *name, char separator, un
 		id = row.id;
 		changed = row.attributes != attributes || row.separator != separator;
 		if (row.separator != separator)
-			folder_move(index, &row, separator, now_ns);
+			folder_move(index, &row, row.name, separator, now_ns);
 		if (row.attributes != attributes)
 			folder_set_attributes(index, id, attributes, now_ns);
 		folder_row_clear(&row);
 	} else {
 		id = folder_make(index, name, separator, attributes, now_ns);
 	}
-	if (id)
-		folder_note_listed(index, id);
+	if (id) {
+		g_hash_table_add(index->listed, GUINT_TO_POINTER(id));
+		folder_note_ancestors(index, id);
+	}
 	return changed && id && index_write_ready(index);
 }
 
@@ -246,6 +259,8 @@ static void folder_remove(struct index *index, uint32_t id, int64_t now_ns, inde
 		INDEX_BIND(delete, id);
 		if (index_db_run(&index->db, delete)) {
 			index->folders = MAX(index->folders - 1, -1);
+			g_hash_table_remove(index->listed, GUINT_TO_POINTER(id));
+			g_hash_table_remove(index->ancestors, GUINT_TO_POINTER(id));
 			index_folder_touch(index, row.parent, now_ns);
 			if (gone)
 				gone(data, &row);
@@ -297,6 +312,230 @@ void index_folders_sweep(struct index *index, int64_t now_ns, index_folder_fn go
 	}
 	g_hash_table_remove_all(index->listed);
 	g_hash_table_remove_all(index->ancestors);
+}
+
+static bool folder_has_children(struct index *index, uint32_t id)
+{
+	sqlite3_stmt *count = index_db_statement(&index->db, SQL_FOLDERS_COUNT);
+
+	if (!count)
+		return true;
+	INDEX_BIND(count, id);
+	bool has = !index_db_row(&index->db, count) || sqlite3_column_int64(count, 0) > 0;
+
+	sqlite3_reset(count);
+	return has;
+}
+
+/* Removes it, and those above, if it was only made for children and has none any more. */
+static void implied_remove(struct index *index, uint32_t id, int64_t now_ns)
+{
+	struct folder_row row;
+
+	while (id > INDEX_ROOT && index_folder_write_get(index, id, &row)) {
+		bool idle = (row.attributes & INDEX_IMPLIED) == INDEX_IMPLIED &&
+			    !folder_has_children(index, id);
+
+		folder_row_clear(&row);
+		if (!idle)
+			return;
+		folder_remove(index, id, now_ns, NULL, NULL);
+		id = row.parent;
+	}
+}
+
+/* Its messages go; it stays for its children. */
+static void folder_hollow(struct index *index, const struct folder_row *row, int64_t now_ns)
+{
+	sqlite3_stmt *close = NULL;
+
+	if (messages_forget(index, row->epoch))
+		close = index_write_statement(index, SQL_FOLDER_CLOSE);
+	if (!close)
+		return;
+	INDEX_BIND(close, row->id);
+	if (index_db_run(&index->db, close))
+		folder_set_attributes(index, row->id, row->attributes | INDEX_IMPLIED, now_ns);
+}
+
+void index_folder_remove(struct index *index, uint32_t folder, int64_t now_ns)
+{
+	struct folder_row row;
+
+	if (folder == INDEX_ROOT || !index_folder_write_get(index, folder, &row))
+		return;
+	if (folder_has_children(index, folder)) {
+		folder_hollow(index, &row, now_ns);
+	} else {
+		folder_remove(index, folder, now_ns, NULL, NULL);
+		implied_remove(index, row.parent, now_ns);
+	}
+	folder_row_clear(&row);
+}
+
+/* --- renaming --- */
+
+struct renaming {
+	uint32_t id;
+	char separator;
+	char *name; /* the new one */
+};
+
+static void renaming_clear(void *data)
+{
+	struct renaming *renaming = data;
+
+	g_free(renaming->name);
+}
+
+static bool name_is_below(const char *name, const char *above, char separator)
+{
+	size_t len = strlen(above);
+
+	return separator && strncmp(name, above, len) == 0 && name[len] == separator &&
+	       name[len + 1];
+}
+
+static void plan_add(GArray *plan, uint32_t id, char separator, const char *name,
+		     const char *suffix)
+{
+	struct renaming renaming = {id, separator, g_strconcat(name, suffix, NULL)};
+
+	g_array_append_val(plan, renaming);
+}
+
+/* The folder and those below it, parents first. */
+static GArray *plan_make(struct index *index, const struct folder_row *row, const char *name,
+			 char separator)
+{
+	GArray *plan = g_array_new(FALSE, FALSE, sizeof(struct renaming));
+	sqlite3_stmt *names = index_db_statement(&index->db, SQL_FOLDERS_NAMES);
+
+	g_array_set_clear_func(plan, renaming_clear);
+	plan_add(plan, row->id, separator, name, "");
+	if (!names)
+		return plan;
+	INDEX_BIND(names, INDEX_ROOT);
+	while (index_db_row(&index->db, names)) {
+		const char *old = (const char *)sqlite3_column_text(names, 1);
+
+		if (old && name_is_below(old, row->name, separator))
+			plan_add(plan, (uint32_t)sqlite3_column_int64(names, 0),
+				 (char)sqlite3_column_int(names, 2), name, old + strlen(row->name));
+	}
+	sqlite3_reset(names);
+	return plan;
+}
+
+static bool plan_is_fit(const GArray *plan)
+{
+	for (guint i = 0; i < plan->len; i++) {
+		const struct renaming *renaming = &g_array_index(plan, struct renaming, i);
+
+		if (!name_is_fit(renaming->name, renaming->separator))
+			return false;
+	}
+	return true;
+}
+
+static bool plan_has(const GArray *plan, uint32_t id)
+{
+	for (guint i = 0; i < plan->len; i++) {
+		if (g_array_index(plan, struct renaming, i).id == id)
+			return true;
+	}
+	return false;
+}
+
+static void children_add(struct index *index, uint32_t id, GArray *ids)
+{
+	sqlite3_stmt *list = index_db_statement(&index->db, SQL_FOLDERS_EACH);
+
+	if (!list)
+		return;
+	INDEX_BIND(list, id, 0);
+	while (index_db_row(&index->db, list)) {
+		uint32_t child = (uint32_t)sqlite3_column_int64(list, 0);
+
+		g_array_append_val(ids, child);
+	}
+	sqlite3_reset(list);
+}
+
+/* Removes what has the new names; its children are noted. */
+static void plan_make_room(struct index *index, const GArray *plan, GArray *strays, int64_t now_ns)
+{
+	struct folder_row row;
+
+	for (guint i = 0; i < plan->len; i++) {
+		if (!folder_find(index, g_array_index(plan, struct renaming, i).name, &row))
+			continue;
+		folder_row_clear(&row);
+		if (plan_has(plan, row.id))
+			continue;
+		children_add(index, row.id, strays);
+		folder_remove(index, row.id, now_ns, NULL, NULL);
+	}
+}
+
+static void renaming_apply(struct index *index, const struct renaming *renaming, int64_t now_ns)
+{
+	struct folder_row row;
+
+	if (!index_folder_write_get(index, renaming->id, &row))
+		return;
+	folder_move(index, &row, renaming->name, renaming->separator, now_ns);
+	folder_row_clear(&row);
+}
+
+/* Those whose parent has another name now, or is gone, and whose own name stays. */
+static void strays_settle(struct index *index, const GArray *strays, const GArray *plan,
+			  int64_t now_ns)
+{
+	struct folder_row row;
+
+	for (guint i = 0; i < strays->len; i++) {
+		uint32_t id = g_array_index(strays, uint32_t, i);
+
+		if (plan_has(plan, id) || !index_folder_write_get(index, id, &row))
+			continue;
+		folder_move(index, &row, row.name, row.separator, now_ns);
+		folder_row_clear(&row);
+	}
+}
+
+static bool plan_run(struct index *index, const struct folder_row *row, const GArray *plan,
+		     int64_t now_ns)
+{
+	g_autoptr(GArray) strays = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	const struct renaming *first = &g_array_index(plan, struct renaming, 0);
+	size_t len = name_parent_len(first->name, strlen(first->name), first->separator);
+
+	if (len > 0 && !folder_ensure(index, first->name, len, first->separator, now_ns))
+		return false;
+	children_add(index, row->id, strays);
+	plan_make_room(index, plan, strays, now_ns);
+	for (guint i = 0; i < plan->len; i++)
+		renaming_apply(index, &g_array_index(plan, struct renaming, i), now_ns);
+	strays_settle(index, strays, plan, now_ns);
+	implied_remove(index, row->parent, now_ns);
+	return index_write_ready(index);
+}
+
+bool index_folder_rename(struct index *index, uint32_t folder, const char *name, char separator,
+			 int64_t now_ns)
+{
+	struct folder_row row;
+
+	if (folder == INDEX_ROOT || !index_folder_write_get(index, folder, &row))
+		return false;
+	g_autoptr(GArray) plan = plan_make(index, &row, name, separator);
+	bool done = name_is_inbox(name) == name_is_inbox(row.name) &&
+		    !name_is_below(name, row.name, separator) && plan_is_fit(plan) &&
+		    plan_run(index, &row, plan, now_ns);
+
+	folder_row_clear(&row);
+	return done;
 }
 
 static bool folder_begin_epoch(struct index *index, const struct folder_row *row,

@@ -7,6 +7,8 @@
 #define FOLDER_SELECT "SELECT " FOLDER_COLUMNS " FROM folder "
 #define MESSAGE_COLUMNS "uid, size_hint, size, date_s, ctime_ns, flags, keywords, label"
 #define MESSAGE_SELECT "SELECT " MESSAGE_COLUMNS " FROM message "
+/* An index of these alone is used only where the same words are asked for. */
+#define MESSAGE_DELETED "flags & 8"
 
 /* An epoch is NULL until the folder was opened once, so that UNIQUE takes many of them. A folder's
  * `messages` and `bytes` are kept equal to the sums over its messages. `size` and `ctime_ns` are
@@ -42,7 +44,8 @@ const char index_schema[] =
 	" flags INTEGER NOT NULL,"
 	" keywords TEXT NOT NULL,"
 	" label TEXT NOT NULL,"
-	" PRIMARY KEY (epoch, uid)) WITHOUT ROWID;";
+	" PRIMARY KEY (epoch, uid)) WITHOUT ROWID;"
+	"CREATE INDEX message_deleted ON message (epoch, uid) WHERE " MESSAGE_DELETED ";";
 
 const char *const index_sql_text[SQL_STATEMENTS] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -60,6 +63,9 @@ const char *const index_sql_text[SQL_STATEMENTS] = {
 	/* a name is longer than its parent's: children come first */
 	[SQL_FOLDERS_ALL] = "SELECT id, attributes FROM folder WHERE id <> ?1"
 			    " ORDER BY length(CAST(name AS BLOB)) DESC",
+	/* parents come first */
+	[SQL_FOLDERS_NAMES] = "SELECT id, name, separator FROM folder WHERE id <> ?1"
+			      " ORDER BY length(CAST(name AS BLOB))",
 	[SQL_FOLDERS_TOTAL] = "SELECT count(*) FROM folder",
 	[SQL_FOLDER_PARENT] = "SELECT parent FROM folder WHERE id = ?1",
 	[SQL_FOLDER_ID_TAKEN] = "SELECT 1 FROM folder WHERE id = ?1",
@@ -67,13 +73,16 @@ const char *const index_sql_text[SQL_STATEMENTS] = {
 	[SQL_FOLDER_INSERT] = "INSERT INTO folder"
 			      " (id, parent, separator, attributes, mtime_ns, name, leaf)"
 			      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-	[SQL_FOLDER_PLACE] = "UPDATE folder SET parent = ?2, separator = ?3, leaf = ?4"
+	[SQL_FOLDER_PLACE] = "UPDATE folder SET parent = ?2, separator = ?3, name = ?4, leaf = ?5"
 			     " WHERE id = ?1",
 	[SQL_FOLDER_ATTRIBUTES] = "UPDATE folder SET attributes = ?2 WHERE id = ?1",
 	[SQL_FOLDER_DELETE] = "DELETE FROM folder WHERE id = ?1",
 	[SQL_FOLDER_OPEN] = "UPDATE folder SET epoch = ?2, uidvalidity = ?3, uidnext = 1,"
 			    " modseq = 0, synced = 0, messages = 0, bytes = 0, token = ?4"
 			    " WHERE id = ?1",
+	[SQL_FOLDER_CLOSE] = "UPDATE folder SET epoch = NULL, uidvalidity = 0, uidnext = 1,"
+			     " modseq = 0, synced = 0, messages = 0, bytes = 0, token = ''"
+			     " WHERE id = ?1",
 	[SQL_FOLDER_REFRESHED] = "UPDATE folder SET uidnext = max(uidnext, ?2), modseq = ?3,"
 				 " synced = 1 WHERE id = ?1",
 	[SQL_FOLDER_TOUCH] = "UPDATE folder SET mtime_ns = max(mtime_ns + 1, ?2) WHERE id = ?1",
@@ -82,12 +91,21 @@ const char *const index_sql_text[SQL_STATEMENTS] = {
 
 	[SQL_MESSAGE_GET] = MESSAGE_SELECT "WHERE epoch = ?1 AND uid = ?2",
 	[SQL_MESSAGES_EACH] = MESSAGE_SELECT "WHERE epoch = ?1 AND uid > ?2 ORDER BY uid",
+	[SQL_DELETED_EACH] = MESSAGE_SELECT "INDEXED BY message_deleted WHERE " MESSAGE_DELETED
+					    " AND epoch = ?1 AND uid > ?2 ORDER BY uid",
+	[SQL_DELETED_COUNT] = "SELECT count(*) FROM message INDEXED BY message_deleted"
+			      " WHERE " MESSAGE_DELETED " AND epoch = ?1",
 	[SQL_MESSAGE_INSERT] = "INSERT OR IGNORE INTO message"
 			       " (epoch, uid, size_hint, date_s, flags, keywords, label)"
 			       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	[SQL_MESSAGE_COPY] = "INSERT OR IGNORE INTO message (epoch, uid, size_hint, size, date_s,"
+			     " ctime_ns, flags, keywords, label)"
+			     " SELECT ?3, ?4, size_hint, size, date_s, ?6, ?5, keywords, label"
+			     " FROM message WHERE epoch = ?1 AND uid = ?2",
+	[SQL_MESSAGE_GET_FLAGS] = "SELECT flags, keywords FROM message"
+				  " WHERE epoch = ?1 AND uid = ?2",
 	[SQL_MESSAGE_FLAGS] = "UPDATE message SET flags = ?3, ctime_ns = ?4, keywords = ?5"
-			      " WHERE epoch = ?1 AND uid = ?2"
-			      " AND (flags <> ?3 OR keywords <> ?5)",
+			      " WHERE epoch = ?1 AND uid = ?2",
 	[SQL_MESSAGE_SIZES] = "SELECT size_hint, size FROM message WHERE epoch = ?1 AND uid = ?2",
 	[SQL_MESSAGE_SET_SIZE] = "UPDATE message SET size = ?3 WHERE epoch = ?1 AND uid = ?2",
 	[SQL_MESSAGES_UIDS] = "SELECT uid FROM message WHERE epoch = ?1 AND uid <= ?2"
@@ -98,5 +116,7 @@ const char *const index_sql_text[SQL_STATEMENTS] = {
 				      " WHERE epoch = ?1 AND uid BETWEEN ?2 AND ?3",
 	[SQL_MESSAGES_DELETE_EPOCH] = "DELETE FROM message WHERE epoch = ?1",
 	[SQL_MESSAGES_HIGHEST] = "SELECT max(uid) FROM message WHERE epoch = ?1",
+	[SQL_SIZES_SET] = "REPLACE INTO meta VALUES ('sizes', ?1)",
+	[SQL_SIZES_GET] = "SELECT value FROM meta WHERE key = 'sizes'",
 	[SQL_TOTALS] = "SELECT total(bytes), sum(messages) FROM folder",
 };

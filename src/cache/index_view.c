@@ -66,18 +66,23 @@ void index_folders_each(struct index_view *view, uint32_t parent, uint32_t after
 	sqlite3_reset(list);
 }
 
-uint32_t index_folders_count(struct index_view *view, uint32_t parent)
+static uint32_t rows_count(struct index_view *view, enum index_sql which, uint32_t of)
 {
-	sqlite3_stmt *count = view_statement(view, SQL_FOLDERS_COUNT);
+	sqlite3_stmt *count = view_statement(view, which);
 	uint32_t n = 0;
 
 	if (!count)
 		return 0;
-	INDEX_BIND(count, parent);
+	INDEX_BIND(count, of);
 	if (index_db_row(&view->db, count))
 		n = (uint32_t)sqlite3_column_int64(count, 0);
 	sqlite3_reset(count);
 	return n;
+}
+
+uint32_t index_folders_count(struct index_view *view, uint32_t parent)
+{
+	return rows_count(view, SQL_FOLDERS_COUNT, parent);
 }
 
 static int64_t ns_from_s(int64_t s)
@@ -129,15 +134,32 @@ static uint32_t messages_tell(struct index_view *view, sqlite3_stmt *list,
 	return n;
 }
 
-void index_messages_each(struct index_view *view, uint32_t epoch, uint32_t after_uid,
-			 index_message_each_fn each, void *data)
+static void messages_list(struct index_view *view, enum index_sql which, uint32_t epoch,
+			  uint32_t after_uid, index_message_each_fn each, void *data)
 {
-	sqlite3_stmt *list = view_statement(view, SQL_MESSAGES_EACH);
+	sqlite3_stmt *list = view_statement(view, which);
 
 	if (!list)
 		return;
 	INDEX_BIND(list, epoch, after_uid);
 	messages_tell(view, list, each, data);
+}
+
+void index_messages_each(struct index_view *view, uint32_t epoch, uint32_t after_uid,
+			 index_message_each_fn each, void *data)
+{
+	messages_list(view, SQL_MESSAGES_EACH, epoch, after_uid, each, data);
+}
+
+void index_deleted_each(struct index_view *view, uint32_t epoch, uint32_t after_uid,
+			index_message_each_fn each, void *data)
+{
+	messages_list(view, SQL_DELETED_EACH, epoch, after_uid, each, data);
+}
+
+uint32_t index_deleted_count(struct index_view *view, uint32_t epoch)
+{
+	return rows_count(view, SQL_DELETED_COUNT, epoch);
 }
 
 bool index_message_get(struct index_view *view, uint32_t epoch, uint32_t uid,

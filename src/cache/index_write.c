@@ -39,18 +39,42 @@ enum index_change index_message_put(struct index *index, uint32_t epoch,
 	return INDEX_NEW;
 }
 
+/* What these flags are to the ones on record. Most often they are the same: nothing is written. */
+static enum index_change flags_compare(struct index *index, uint32_t epoch, uint32_t uid,
+				       unsigned flags, const char *keywords)
+{
+	/* inside of the transaction: to begin and end one for each read takes longer */
+	sqlite3_stmt *get = index_write_statement(index, SQL_MESSAGE_GET_FLAGS);
+	enum index_change change = INDEX_SAME;
+
+	if (!get)
+		return INDEX_SAME;
+	INDEX_BIND(get, epoch, uid);
+	if (index_db_row(&index->db, get)) {
+		unsigned old = (unsigned)sqlite3_column_int64(get, 0);
+		const char *words = (const char *)sqlite3_column_text(get, 1);
+
+		if ((old ^ flags) & INDEX_DELETED)
+			change = INDEX_SHIFTED;
+		else if (old != flags || g_strcmp0(words, keywords) != 0)
+			change = INDEX_CHANGED;
+	}
+	sqlite3_reset(get);
+	return change;
+}
+
 enum index_change index_message_flags(struct index *index, uint32_t epoch, uint32_t uid,
 				      unsigned flags, const char *keywords, int64_t now_ns)
 {
-	sqlite3_stmt *update = index_write_statement(index, SQL_MESSAGE_FLAGS);
+	enum index_change change = flags_compare(index, epoch, uid, flags, keywords);
+	sqlite3_stmt *update =
+		change == INDEX_SAME ? NULL : index_write_statement(index, SQL_MESSAGE_FLAGS);
 
 	if (!update)
 		return INDEX_SAME;
 	INDEX_BIND(update, epoch, uid, flags, now_ns);
 	index_bind_text(update, 5, keywords);
-	if (!index_db_run(&index->db, update))
-		return INDEX_SAME;
-	return sqlite3_changes(index->db.handle) > 0 ? INDEX_CHANGED : INDEX_SAME;
+	return index_db_run(&index->db, update) ? change : INDEX_SAME;
 }
 
 /* What readers are told. */
@@ -97,6 +121,54 @@ bool index_message_write_has(struct index *index, uint32_t epoch, uint32_t uid)
 	bool exact;
 
 	return message_size_get(index, epoch, uid, &size, &exact);
+}
+
+enum index_change index_message_copy(struct index *index, uint32_t epoch, uint32_t uid,
+				     uint32_t to_epoch, uint32_t to_uid, unsigned flags,
+				     int64_t now_ns)
+{
+	uint64_t size;
+	bool exact;
+
+	if (to_epoch == 0 || to_uid == 0 || epoch_is_full(index, to_epoch) ||
+	    !message_size_get(index, epoch, uid, &size, &exact))
+		return INDEX_SAME;
+	sqlite3_stmt *copy = index_write_statement(index, SQL_MESSAGE_COPY);
+
+	if (!copy)
+		return INDEX_SAME;
+	INDEX_BIND(copy, epoch, uid, to_epoch, to_uid, flags, now_ns);
+	if (!index_db_run(&index->db, copy) || sqlite3_changes(index->db.handle) == 0)
+		return INDEX_SAME;
+	index_write_add(index, to_epoch, 1, (int64_t)size);
+	return INDEX_NEW;
+}
+
+void index_sizes_set(struct index *index, enum sizes_trust trust)
+{
+	sqlite3_stmt *set = index_write_statement(index, SQL_SIZES_SET);
+
+	if (!set)
+		return;
+	INDEX_BIND(set, trust);
+	index_db_run(&index->db, set);
+}
+
+enum sizes_trust index_sizes_get(struct index *index)
+{
+	sqlite3_stmt *get = index_write_query(index, SQL_SIZES_GET);
+	enum sizes_trust trust = SIZES_UNPROVEN;
+
+	if (!get)
+		return trust;
+	if (index_db_row(&index->db, get)) {
+		int value = sqlite3_column_int(get, 0);
+
+		if (value == SIZES_TRUE || value == SIZES_LIE)
+			trust = (enum sizes_trust)value;
+	}
+	sqlite3_reset(get);
+	return trust;
 }
 
 /* Tells of those in the range and sums them up. */

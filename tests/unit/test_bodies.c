@@ -323,6 +323,69 @@ static void test_earlier(struct fixture *f, const void *data)
 	g_assert_cmpuint(bodies_total(f->bodies), ==, 12);
 }
 
+#define OTHER (EPOCH + 1)
+
+static int open_other(struct fixture *f, uint32_t uid)
+{
+	uint64_t size;
+
+	return bodies_get(f->bodies, OTHER, uid, UINT64_MAX, &size);
+}
+
+static void test_link(struct fixture *f, const void *data)
+{
+	put(f, 7, 10);
+	bodies_link(f->bodies, EPOCH, 8, OTHER, 1); /* not there */
+	g_assert_cmpint(open_other(f, 1), ==, -1);
+	bodies_link(f->bodies, EPOCH, 7, OTHER, 1);
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 20);
+	bodies_link(f->bodies, EPOCH, 7, OTHER, 1);
+	bodies_link(f->bodies, EPOCH, 7, EPOCH, 7);
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 20);
+	bodies_drop(f->bodies, EPOCH, 7);
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 10);
+	int fd = open_other(f, 1);
+
+	assert_reads(fd, "xxxxxxxxxx");
+	close(fd);
+	/* fetched again: the other stays as it is */
+	put(f, 7, 12);
+	bodies_link(f->bodies, EPOCH, 7, OTHER, 2);
+	put(f, 7, 13);
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 10 + 12 + 13);
+	reopen(f, 1000);
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 10 + 12 + 13);
+	bodies_drop_epoch(f->bodies, OTHER);
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 13);
+	g_assert_true(has(f, 7));
+}
+
+/* Each is a file of its own to the eviction, but the one used last stays by all its names. */
+static void test_link_evict(struct fixture *f, const void *data)
+{
+	put(f, 7, 300);
+	put(f, 8, 300);
+	bodies_link(f->bodies, EPOCH, 8, OTHER, 1);
+	bodies_link(f->bodies, EPOCH, 7, OTHER, 2);
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 1200);
+	for (unsigned i = 0; i < 2; i++) {
+		g_autofree char *path = path_of(f, i == 0 ? "7" : "8");
+		struct timespec times[] = {{.tv_sec = 1000 + i}, {.tv_nsec = UTIME_OMIT}};
+
+		g_assert_cmpint(utimensat(AT_FDCWD, path, times, 0), ==, 0);
+	}
+	bodies_evict(f->bodies);
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 900);
+	bodies_evict(f->bodies);
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 900);
+	g_assert_true(has(f, 8));
+	reopen(f, 100);
+	bodies_evict(f->bodies);
+	g_assert_cmpuint(bodies_total(f->bodies), ==, 600);
+	g_assert_true(exists(f, "8"));
+	g_assert_false(exists(f, "7"));
+}
+
 static void test_deleted_under_us(struct fixture *f, const void *data)
 {
 	g_autofree char *dir = g_build_filename(f->dir, "bodies", NULL);
@@ -417,6 +480,8 @@ int main(int argc, char **argv)
 	ADD("/bodies/drop-epoch", test_drop_epoch);
 	ADD("/bodies/reopen", test_reopen);
 	ADD("/bodies/earlier", test_earlier);
+	ADD("/bodies/link", test_link);
+	ADD("/bodies/link-evict", test_link_evict);
 	ADD("/bodies/deleted-under-us", test_deleted_under_us);
 	ADD("/bodies/links-are-not-followed", test_links_are_not_followed);
 	ADD("/bodies/threads", test_threads);

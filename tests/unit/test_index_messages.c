@@ -1,6 +1,7 @@
 #include "index_fixture.h"
 
 #include "base/limits.h"
+#include "cache/index_sql.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -230,6 +231,127 @@ static void test_keep(struct fixture *f, const void *data)
 	seqset_clear(&set);
 }
 
+/* \Deleted came or went: told apart from other changes, and listed by itself. */
+static void test_deleted(struct fixture *f, const void *data)
+{
+	uint32_t epoch = open_folder(f, "a", 5);
+	uint32_t other = open_folder(f, "b", 5);
+	g_autoptr(GString) uids = g_string_new(NULL);
+	struct message_row row;
+	struct seqset set = {0};
+
+	for (uint32_t uid = 1; uid <= 9; uid++)
+		put(f, epoch, uid, uid % 2 ? 8 | 1 : 7);
+	put(f, other, 2, 8);
+	commit(f);
+	g_assert_cmpuint(index_deleted_count(f->view, epoch), ==, 5);
+	g_assert_cmpuint(index_deleted_count(f->view, other), ==, 1);
+	g_assert_cmpuint(index_deleted_count(f->view, other + 1), ==, 0);
+	index_deleted_each(f->view, epoch, 0, add_uid, uids); /* stops at 7 */
+	index_deleted_each(f->view, epoch, 7, add_uid, uids);
+	index_deleted_each(f->view, epoch, 9, add_uid, uids);
+	g_assert_cmpstr(uids->str, ==, "1 3 5 7 9 ");
+
+	g_assert_cmpint(put(f, epoch, 2, 7), ==, INDEX_SAME);
+	g_assert_cmpint(put(f, epoch, 2, 6), ==, INDEX_CHANGED);
+	g_assert_cmpint(put(f, epoch, 2, 8 | 6), ==, INDEX_SHIFTED);
+	g_assert_cmpint(put(f, epoch, 2, 8 | 6), ==, INDEX_SAME);
+	g_assert_cmpint(put(f, epoch, 3, 1), ==, INDEX_SHIFTED);
+	g_assert_cmpint(index_message_flags(f->index, epoch, 1, 8, "a", NOW + 5), ==,
+			INDEX_CHANGED);
+	g_assert_cmpint(index_message_flags(f->index, epoch, 1, 0, "b", NOW + 6), ==,
+			INDEX_SHIFTED);
+	g_assert_cmpint(index_message_flags(f->index, epoch, 99, 8, "", NOW), ==, INDEX_SAME);
+	seqset_add(&set, 5, 6);
+	index_messages_remove(f->index, epoch, &set, NULL, NULL);
+	seqset_clear(&set);
+	commit(f);
+	g_assert_true(get(f, epoch, 1, &row));
+	g_assert_cmpint(row.ctime_ns, ==, NOW + 6);
+	g_assert_cmpuint(index_deleted_count(f->view, epoch), ==, 3);
+	g_string_truncate(uids, 0);
+	index_deleted_each(f->view, epoch, 0, add_uid, uids);
+	index_deleted_each(f->view, epoch, 7, add_uid, uids);
+	g_assert_cmpstr(uids->str, ==, "2 7 9 ");
+}
+
+static void test_deleted_by_index(struct fixture *f, const void *data)
+{
+	g_autofree char *path = g_build_filename(f->dir, "index.sqlite", NULL);
+	g_autofree char *sql =
+		g_strconcat("EXPLAIN QUERY PLAN ", index_sql_text[SQL_DELETED_EACH], NULL);
+	sqlite3 *db;
+	sqlite3_stmt *plan;
+
+	fixture_close(f);
+	g_assert_cmpint(sqlite3_open(path, &db), ==, SQLITE_OK);
+	g_assert_cmpint(sqlite3_prepare_v2(db, sql, -1, &plan, NULL), ==, SQLITE_OK);
+	g_assert_cmpint(sqlite3_step(plan), ==, SQLITE_ROW);
+	g_assert_cmpstr((const char *)sqlite3_column_text(plan, 3), ==,
+			"SEARCH message USING INDEX message_deleted (epoch=? AND uid>?)");
+	g_assert_cmpint(sqlite3_step(plan), ==, SQLITE_DONE); /* nor sorted */
+	sqlite3_finalize(plan);
+	sqlite3_close(db);
+	fixture_open(f, "test");
+}
+
+static bool copy_line(void *data, const struct message_row *row)
+{
+	g_string_printf(data, "%" PRIu32 " %" PRIu64 "/%" PRIu64 "%s %" PRIi64 " %u '%s' %s",
+			row->uid, row->size, row->size_hint, row->exact ? "!" : "", row->date_s,
+			row->flags, row->keywords, row->label);
+	return true;
+}
+
+static void test_copy(struct fixture *f, const void *data)
+{
+	uint32_t from = open_folder(f, "a", 5);
+	uint32_t to = open_folder(f, "b", 5);
+	g_autoptr(GString) line = g_string_new(NULL);
+	struct message_row row;
+
+	put(f, from, 1, 1);
+	put(f, from, 2, 8);
+	index_message_size(f->index, from, 1, 300);
+	index_message_flags(f->index, from, 1, 3, "$Work", NOW);
+	g_assert_cmpint(index_message_copy(f->index, from, 1, to, 7, 1, NOW + 1), ==, INDEX_NEW);
+	g_assert_cmpint(index_message_copy(f->index, from, 2, to, 7, 1, NOW + 1), ==, INDEX_SAME);
+	g_assert_cmpint(index_message_copy(f->index, from, 3, to, 8, 1, NOW + 1), ==, INDEX_SAME);
+	g_assert_cmpint(index_message_copy(f->index, from, 1, to, 0, 1, NOW + 1), ==, INDEX_SAME);
+	g_assert_cmpint(index_message_copy(f->index, from, 1, 0, 8, 1, NOW + 1), ==, INDEX_SAME);
+	g_assert_cmpint(index_message_copy(f->index, from, 2, from, 9, 8, NOW), ==, INDEX_NEW);
+	commit(f);
+	g_assert_true(index_message_get(f->view, to, 7, copy_line, line));
+	g_assert_cmpstr(line->str, ==, "7 300/100! 1001 1 '$Work' Lunch");
+	g_assert_true(get(f, to, 7, &row));
+	g_assert_cmpint(row.ctime_ns, ==, NOW + 1);
+	g_assert_true(index_message_get(f->view, from, 1, copy_line, line));
+	g_assert_cmpstr(line->str, ==, "1 300/100! 1001 3 '$Work' Lunch");
+	g_assert_cmpuint(index_deleted_count(f->view, from), ==, 2);
+	assert_uids(f, to, "7 ");
+	assert_uids(f, from, "1 2 9 ");
+	assert_totals(f, 300 + 300 + 100 + 100, 4);
+}
+
+static void test_sizes_trust(struct fixture *f, const void *data)
+{
+	static const enum sizes_trust all[] = {SIZES_TRUE, SIZES_LIE, SIZES_UNPROVEN, SIZES_TRUE};
+
+	g_assert_cmpint(index_sizes_get(f->index), ==, SIZES_UNPROVEN);
+	for (unsigned i = 0; i < G_N_ELEMENTS(all); i++) {
+		index_sizes_set(f->index, all[i]);
+		g_assert_cmpint(index_sizes_get(f->index), ==, all[i]);
+		commit(f);
+		fixture_close(f);
+		fixture_open(f, "test");
+		g_assert_cmpint(index_sizes_get(f->index), ==, all[i]);
+	}
+	index_sizes_set(f->index, SIZES_LIE);
+	fixture_close(f); /* not committed */
+	fixture_open(f, "test");
+	g_assert_cmpint(index_sizes_get(f->index), ==, SIZES_TRUE);
+}
+
 static void test_resume(struct fixture *f, const void *data)
 {
 	uint32_t epoch = open_folder(f, "a", 5);
@@ -380,6 +502,7 @@ static void test_limit(struct fixture *f, const void *data)
 	g_assert_cmpint(put(f, epoch, 2, 1), ==, INDEX_CHANGED);
 	g_assert_cmpint(put(f, other, 2, 0), ==, INDEX_NEW);
 	g_assert_cmpint(put(f, epoch, 3, 0), ==, INDEX_SAME);
+	g_assert_cmpint(index_message_copy(f->index, other, 1, epoch, 3, 0, NOW), ==, INDEX_SAME);
 	commit(f);
 	g_assert_cmpuint(index_messages_count(f->index, epoch, &highest), ==, LIMIT_MESSAGES);
 	g_assert_cmpuint(highest, ==, 2);
@@ -413,6 +536,10 @@ int main(int argc, char **argv)
 	ADD("/index-messages/remove", test_remove);
 	ADD("/index-messages/keep", test_keep);
 	ADD("/index-messages/limit", test_limit);
+	ADD("/index-messages/deleted", test_deleted);
+	ADD("/index-messages/deleted-by-index", test_deleted_by_index);
+	ADD("/index-messages/copy", test_copy);
+	ADD("/index-messages/sizes-trust", test_sizes_trust);
 	ADD("/index-messages/resume", test_resume);
 	ADD("/index-messages/nested", test_nested);
 	ADD("/index-messages/only-committed", test_only_committed);
