@@ -25,7 +25,8 @@ enum change_step {
 	CHANGE_MARKED,
 	CHANGE_COPIED, /* MOVE: the target has it, the source remains to be removed */
 	/* The server confirmed it. No longer on record, but shown until a refresh that began later
-	 * has ended: one under way may still tell what was before. */
+	 * has ended: one under way may still tell what was before. MOVE and COPY are shown by each
+	 * folder until its own refresh. */
 	CHANGE_SETTLED,
 };
 
@@ -70,9 +71,11 @@ struct change_request {
 	const char *name;
 };
 
-/* Joins a FLAGS change of the same message that is not running and has no other behind it; one that
- * asks for what another takes back leaves neither (a `rm` taken back before it was sent). Touches
- * both folders. */
+/* Joins a FLAGS change of the same message that is not running and has no other behind it: what is
+ * asked for last counts (a `rm` taken back before it was sent becomes "-\Deleted", since what the
+ * server has is not known here). Nothing is asked to be set and cleared at once. Touches both
+ * folders. ERROR_GONE: a MOVE or EXPUNGE of the message is under way; ERROR_EXISTS: a guest or a
+ * spool file of the target has the name. */
 bool changes_add(struct state *state, const struct change_request *request, GError **error);
 
 /* --- what they make of the index --- */
@@ -93,9 +96,10 @@ char *changes_keywords(struct state *state, uint32_t epoch, uint32_t uid, const 
  * with g_array_unref(); of uint32_t. */
 GArray *changes_uids(struct state *state, uint32_t epoch);
 
-/* A message that is on its way into a folder (MOVE or COPY not settled): shown there under `name`
- * with the node, bytes and attributes that it has where it comes from. One without a name is not
- * shown. */
+/* A message that is on its way into a folder (MOVE or COPY): shown there under `name` with the
+ * node, bytes and attributes that it has where it comes from, until the name is given to a message
+ * of the folder (names_set()) or, once it is settled, a refresh of that folder has ended. One
+ * without a name is not shown. */
 struct guest {
 	uint64_t id; /* of the change */
 	uint32_t epoch;
@@ -118,7 +122,8 @@ GPtrArray *changes_guests(struct state *state, uint32_t folder);
  * For `single` the oldest alone. NULL if there is none. Free with g_ptr_array_unref(); of struct
  * change *, which stay valid and unaltered until they are advanced or dropped. */
 GPtrArray *changes_take(struct state *state, int64_t now_ms);
-/* Back: not running. Not taken again before `not_before_ms`; `alone`: in batches of one. */
+/* Back: not running. No change of the same folder is taken before `not_before_ms`, of which the
+ * last word counts; `alone`: these in batches of one, until one is COPIED. */
 void changes_defer(struct state *state, GPtrArray *changes, int64_t not_before_ms, bool alone);
 /* QUEUED becomes MARKED; they stay running. Synced. On failure they stay as they were. */
 bool changes_mark(struct state *state, GPtrArray *changes, uint64_t uidvalidity, uint32_t uidnext,
@@ -128,14 +133,17 @@ bool changes_mark(struct state *state, GPtrArray *changes, uint64_t uidvalidity,
 void changes_set_unknown(struct state *state, GPtrArray *changes);
 /* An unknown one that proved not to have been done: QUEUED again, not running. */
 bool changes_requeue(struct state *state, struct change *change, GError **error);
-/* The target has it, as `target_uid` (0: not known). Synced; not running any more. */
+/* The target has it, as `target_uid` (0: not known). Synced; not running any more. On failure it is
+ * unknown. */
 bool changes_copied(struct state *state, struct change *change, uint32_t target_uid,
 		    GError **error);
-/* Confirmed: SETTLED. A failure to write is logged: it will be found done when it is done again. */
+/* Confirmed: SETTLED. A failure to write is logged: it will be found done when it is done again.
+ * They may be gone when it returns. */
 void changes_settle(struct state *state, GPtrArray *changes, int64_t now_ms);
 /* Refused, or moot: undone, not shown any more. */
 void changes_drop(struct state *state, struct change *change);
-/* A refresh of the epoch that began at `began_ms` has ended: older settled ones are forgotten. */
+/* A refresh of the epoch, which is bound, that began at `began_ms` has ended: what was settled by
+ * then is forgotten. */
 void changes_refreshed(struct state *state, uint32_t epoch, int64_t began_ms);
 /* There is one that is not settled of this message. */
 bool changes_pending(struct state *state, uint32_t epoch, uint32_t uid);

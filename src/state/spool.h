@@ -9,6 +9,11 @@
  *
  * After kill -9 a file that was whole at its last flush (spool_flush(), no byte written since) is
  * sealed by state_open(); any other stands in its folder as it was left.
+ *
+ * Size and time are the file's own. What is asked of a file that was removed meanwhile (touch,
+ * flush, close, seal) succeeds and does nothing: who has it open reads and writes on. A call about
+ * a file that another thread seals, fills or flushes waits for that; spool_get(), spool_find(),
+ * spool_list() and readers do not.
  */
 #pragma once
 
@@ -29,19 +34,19 @@ struct spool_file {
 	enum spool_step step;
 	bool running; /* an APPEND of it is under way */
 	bool unknown;
-	unsigned tries;	 /* the engine's */
+	unsigned tries;	 /* times that it was deferred */
 	uint32_t folder; /* 0: not bound */
 	char *mailbox;
 	char *name;
 	uint64_t size; /* of the working file, or the upload where that is gone */
 	int64_t mtime_ns;
 	unsigned writers;
-	/* It shall be a copy of this message (copy_file_range); epoch 0: of none. Without a byte of
-	 * its own. */
+	/* It shall be a copy of this message (copy_file_range); uid 0: of none; epoch 0: not bound.
+	 * Without a byte of its own. */
 	uint32_t clone_epoch, clone_uid;
 	uint64_t clone_size;
-	/* The message that an earlier upload of this file became: it is removed when this one has
-	 * arrived. 0: none. */
+	/* The message that an earlier upload of this file became: the engine removes it when this
+	 * one has arrived. 0: none. */
 	uint64_t former_uidvalidity;
 	uint32_t former_uid;
 	uint64_t mark_uidvalidity;
@@ -64,43 +69,53 @@ GPtrArray *spool_list(struct state *state, uint32_t folder);
 
 /* --- clients (FUSE threads) --- */
 
-/* An empty file with one writer. 0 on failure. The caller made sure that the name is free. */
+/* An empty file with one writer: the first who calls spool_open() to write. 0 on failure.
+ * ERROR_EXISTS: a guest or another file has the name; else the caller made sure that it is free. */
 uint32_t spool_create(struct state *state, uint32_t folder, const char *mailbox, const char *name,
 		      GError **error);
 /* A descriptor of the working file, or of the upload where that is all there is and it is only to
  * be read; -1 on failure. ERROR_BUSY: it is to be written and an APPEND of it is under way;
- * ERROR_READ_ONLY: it is to be written and UPLOADED (it is a message now). Writing to a QUEUED or
- * FAILED one takes it back: LOCAL again, its upload is gone. */
+ * ERROR_READ_ONLY: it is to be written and UPLOADED (it is a message now); ERROR_GONE. Opening a
+ * QUEUED or FAILED one to write takes it back: LOCAL again, its upload is gone. */
 int spool_open(struct state *state, uint32_t id, bool writer, GError **error);
 /* Before a writer's first write or truncation, and after each flush: it is not whole any more.
- * Cheap if that is known. One that was sealed while it is open becomes LOCAL again with
- * `former_uid` set once its upload has arrived; ERROR_BUSY while that is under way. */
+ * Cheap if that is known. One that was sealed while it is open is LOCAL again, with `former_uid`
+ * set if its upload has arrived; ERROR_BUSY while that is under way, ERROR_READ_ONLY if it arrived
+ * and nobody knows as which message. */
 bool spool_touch(struct state *state, uint32_t id, GError **error);
 /* What is in the file is all for now: synced. The names of empty ones are on record too. */
 bool spool_flush(struct state *state, uint32_t id, GError **error);
-/* The writer is gone; the last of a ".eml" that is not empty seals. ERROR_CONFIG: it holds NUL, and
- * is FAILED (EINVAL) now. `*ret_queued`: there is something to send. */
+/* The writer is gone (also on failure); the last of a ".eml" that is not empty seals.
+ * ERROR_REFUSED: it holds NUL, and is FAILED (EINVAL) now; after any other error it is LOCAL still.
+ * ERROR_GONE: it was to be a copy of a message that is on its way out. `*ret_queued`: there is
+ * something to send. */
 bool spool_close(struct state *state, uint32_t id, bool writer, bool *ret_queued, GError **error);
-/* Now, writers or not; also a FAILED one again. Nothing to do is success. */
+/* Now, writers or not; also a FAILED one again. Nothing to do is success. A clone waits for its
+ * last writer. Not while a write to the same file is under way. Errors of spool_close(). */
 bool spool_seal(struct state *state, uint32_t id, bool *ret_queued, GError **error);
-/* ".eml" and no writer: seals. A file of the new name must have been removed before. ERROR_BUSY
- * while an APPEND of it is under way, and for UPLOADED. */
+/* ".eml" and no writer: seals, and on failure (ERROR_REFUSED: NUL) it has its old name still. A
+ * file of the new name must have been removed before, else ERROR_EXISTS. ERROR_BUSY while an APPEND
+ * of it is under way, and for UPLOADED; ERROR_GONE. */
 bool spool_rename(struct state *state, uint32_t id, uint32_t folder, const char *mailbox,
 		  const char *name, bool *ret_queued, GError **error);
-/* Who has it open reads and writes on. ERROR_BUSY as above. */
+/* Who has it open reads and writes on. ERROR_BUSY and ERROR_GONE as above. */
 bool spool_remove(struct state *state, uint32_t id, GError **error);
 bool spool_set_mtime(struct state *state, uint32_t id, int64_t mtime_ns, GError **error);
 /* The file, which is empty, is to be a copy of the message: where sealing would queue an upload, a
  * CHANGE_COPY is made under its name instead, and the file is gone. */
 bool spool_set_clone(struct state *state, uint32_t id, const struct state_box *box, uint32_t uid,
 		     uint64_t size, GError **error);
-/* It has bytes of its own after all: those of `fd`, copied into the working file. */
+/* It has bytes of its own after all: those of `fd` (-1: none), copied into the working file. */
 bool spool_fill_clone(struct state *state, uint32_t id, int fd, GError **error);
+
 /* --- the engine --- */
 
-/* The oldest that can be sent (bound or not: APPEND needs the name alone), now running: a copy.
- * False if there is none. `*ret_fd`: its upload, the caller's to close. */
+/* The oldest that can be sent (bound or not: APPEND needs the name alone), now running: a copy,
+ * with the upload's size and time. False if there is none. `*ret_fd`: its upload, the caller's to
+ * close.
+ */
 bool spool_take(struct state *state, int64_t now_ms, struct spool_file *ret, int *ret_fd);
+/* Not running any more; one more try. */
 void spool_defer(struct state *state, uint32_t id, int64_t not_before_ms);
 /* As changes_mark(). Synced; it stays running. */
 bool spool_mark(struct state *state, uint32_t id, uint64_t uidvalidity, uint32_t uidnext,
@@ -108,12 +123,13 @@ bool spool_mark(struct state *state, uint32_t id, uint64_t uidvalidity, uint32_t
 void spool_set_unknown(struct state *state, uint32_t id);
 bool spool_requeue(struct state *state, uint32_t id, GError **error);
 /* The server has it. With `uid` the name is recorded with it (names.h), in the same transaction
- * that ends the file's own record. Not running any more. */
+ * that ends the file's own record. Not running any more; on failure it is `unknown`. */
 bool spool_uploaded(struct state *state, uint32_t id, uint64_t uidvalidity, uint32_t uid,
 		    int64_t now_ms, GError **error);
 void spool_fail(struct state *state, uint32_t id, int error, const char *reason);
 /* A refresh of the folder that began at `began_ms` has ended: UPLOADED ones from before are gone
- * from here. `gone` is told their names (may be NULL). */
+ * from here, but known to spool_get() while they have writers. `gone` is told their names (may be
+ * NULL). */
 typedef void (*spool_gone_fn)(void *data, const char *name);
 void spool_refreshed(struct state *state, uint32_t folder, int64_t began_ms, spool_gone_fn gone,
 		     void *data);

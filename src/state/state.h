@@ -29,17 +29,23 @@ struct state_box {
 	uint64_t uidvalidity;
 };
 
-/* A database that cannot be read is set aside as "state.damaged-<time>", with a log line that says
- * so; spool files of messages that were whole are kept and queued. */
+/* ERROR_IO; ERROR_BUSY: another process has it. What was left half done is brought to an end: whole
+ * messages are sealed (spool.h), what belongs to nothing is removed. Files with bytes that no
+ * record names are moved to DIR/lost/, with a log line each. A database that cannot be read, or is
+ * of a newer version, is set aside as "state.damaged-<time>", with a log line, and begun anew: then
+ * all spool files are such files, messages (<id>.eml) among them. */
 struct state *state_open(const char *dir, GError **error);
 void state_close(struct state **state);
 
 /* The index knows this mailbox by these numbers. What belongs to the mailbox at another UIDVALIDITY
  * (not 0) names messages that exist no more: names are dropped, changes are dropped and each is
- * told to `lost` ("removing message 5 of X"; may be NULL). Cheap where nothing is known of it. */
+ * told to `lost` ("removing message 5 of X"; may be NULL), but for running ones, which the server
+ * will refuse. To be called by whoever takes changes, also when nothing is new: cheap where nothing
+ * is known of it. */
 typedef void (*state_lost_fn)(void *data, const char *what);
 void state_bind(struct state *state, const struct state_box *box, state_lost_fn lost, void *data);
-/* A mailbox was renamed, those below it (behind `separator`) with it. */
+/* A mailbox was renamed, those below it (behind `separator`) with it. To be called by whoever takes
+ * changes. */
 bool state_renamed(struct state *state, const char *from, const char *to, char separator,
 		   GError **error);
 
