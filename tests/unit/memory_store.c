@@ -1,94 +1,8 @@
-#include "memory_store.h"
+#include "memory_private.h"
 
 #include "base/error.h"
 
 #include <string.h>
-
-struct store {
-	const struct store_sink *sink;
-	void *data;
-	bool ready;
-	GQueue jobs; /* of struct store_job */
-	unsigned dripped;
-	int64_t drip_ms; /* when the next may come */
-};
-
-struct memory_account memory = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-void memory_reset(void)
-{
-	pthread_mutex_lock(&memory.lock);
-	memset(memory.folders, 0, sizeof(memory.folders));
-	memory.folder_count = memory.connections = memory.die_after = memory.verifies = 0;
-	memory.stale_gone = 0;
-	memory.batched = memory.open = memory.refused = 0;
-	memory.refuse = 0;
-	memory.poison = memory.drip_ms = 0;
-	memory.hang = memory.hang_list = false;
-	memory.second = MEMORY_WELCOME;
-	memset(memory.jobs, 0, sizeof(memory.jobs));
-	pthread_mutex_unlock(&memory.lock);
-}
-
-unsigned memory_count(const unsigned *counter)
-{
-	unsigned n;
-
-	pthread_mutex_lock(&memory.lock);
-	n = *counter;
-	pthread_mutex_unlock(&memory.lock);
-	return n;
-}
-
-void memory_set(bool *fault, bool on)
-{
-	pthread_mutex_lock(&memory.lock);
-	*fault = on;
-	pthread_mutex_unlock(&memory.lock);
-}
-
-struct memory_folder *memory_folder_add(const char *name, uint64_t uidvalidity)
-{
-	struct memory_folder *folder;
-
-	pthread_mutex_lock(&memory.lock);
-	folder = &memory.folders[memory.folder_count++];
-	folder->name = name;
-	folder->uidvalidity = uidvalidity;
-	pthread_mutex_unlock(&memory.lock);
-	return folder;
-}
-
-void memory_message_add(struct memory_folder *folder, uint32_t uid, const char *subject,
-			const char *body)
-{
-	pthread_mutex_lock(&memory.lock);
-	folder->messages[folder->count++] = (struct memory_message){
-		.uid = uid, .subject = subject, .body = body, .size_told = strlen(body)};
-	pthread_mutex_unlock(&memory.lock);
-}
-
-void memory_message_remove(struct memory_folder *folder, uint32_t uid)
-{
-	unsigned kept = 0;
-
-	pthread_mutex_lock(&memory.lock);
-	for (unsigned i = 0; i < folder->count; i++) {
-		if (folder->messages[i].uid != uid)
-			folder->messages[kept++] = folder->messages[i];
-	}
-	folder->count = kept;
-	pthread_mutex_unlock(&memory.lock);
-}
-
-static struct memory_folder *find_folder(const char *name)
-{
-	for (unsigned i = 0; i < memory.folder_count; i++) {
-		if (strcmp(memory.folders[i].name, name) == 0)
-			return &memory.folders[i];
-	}
-	return NULL;
-}
 
 static struct store *memory_open(const struct store_config *config, const struct store_sink *sink,
 				 void *data, int64_t now_ms)
@@ -111,6 +25,7 @@ static void memory_close(struct store **store)
 	while ((job = g_queue_pop_head(&(*store)->jobs)))
 		(*store)->sink->done((*store)->data, job, error);
 	pthread_mutex_lock(&memory.lock);
+	memory_leave(*store);
 	memory.open -= (*store)->ready;
 	pthread_mutex_unlock(&memory.lock);
 	g_clear_pointer(store, g_free);
@@ -130,7 +45,7 @@ static bool hangs(const struct store *store)
 {
 	const struct store_job *job = g_queue_peek_head((GQueue *)&store->jobs);
 
-	return memory.hang || is_left_waiting(store) ||
+	return memory.hang || is_left_waiting(store) || (job && memory.hold[job->kind]) ||
 	       (memory.hang_list && job && job->kind == STORE_LIST);
 }
 
@@ -149,42 +64,45 @@ static void memory_poll(const struct store *store, struct pollfd *ret_poll,
 
 static void run_list(struct store *store)
 {
-	for (unsigned i = 0; i < memory.folder_count; i++)
-		store->sink->folder(
-			store->data,
-			&(struct store_folder){.name = memory.folders[i].name,
-					       .separator = '/',
-					       .attributes = memory.folders[i].attributes});
+	for (unsigned i = 0; i < memory.folder_count; i++) {
+		const struct memory_folder *folder = &memory.folders[i];
+		struct store_folder fact = {
+			.name = folder->name, .separator = '/', .attributes = folder->attributes};
+
+		if (!folder->gone)
+			store->sink->folder(store->data, &fact);
+	}
 }
 
-static struct store_mailbox mailbox_of(const struct memory_folder *folder)
+static void tell_message(struct store *store, const struct store_job *job,
+			 const struct memory_folder *folder, const struct memory_message *message)
 {
-	return (struct store_mailbox){
-		.uidvalidity = folder->uidvalidity,
-		.messages = folder->count_told ? folder->count_told : folder->count,
-		.uidnext = folder->count ? folder->messages[folder->count - 1].uid + 1 : 1};
+	g_autoptr(GPtrArray) keywords = memory_words(message->keywords);
+	struct store_message fact = {.uid = message->uid,
+				     .size = message->size_told,
+				     .date_s = message->date_s,
+				     .flags = message->flags,
+				     .keywords = keywords,
+				     .subject = message->subject};
+
+	if (job->known.uidvalidity == folder->uidvalidity && message->uid < job->known.uidnext)
+		store->sink->flags(store->data, job->folder, folder->uidvalidity, message->uid,
+				   message->flags, keywords);
+	else
+		store->sink->message(store->data, job->folder, &fact);
 }
 
 static void run_refresh(struct store *store, const struct store_job *job,
 			struct memory_folder *folder)
 {
-	struct store_mailbox box = mailbox_of(folder);
+	struct store_mailbox box = memory_mailbox(folder);
 	struct seqset present = {0};
 
 	folder->refreshes++;
 	store->sink->opened(store->data, job->folder, &box);
 	for (unsigned i = 0; i < folder->count; i++) {
-		const struct memory_message *message = &folder->messages[i];
-
-		seqset_add(&present, message->uid, message->uid);
-		if (job->known.uidvalidity == box.uidvalidity && message->uid < job->known.uidnext)
-			continue;
-		store->sink->message(store->data, job->folder,
-				     &(struct store_message){.uid = message->uid,
-							     .size = message->size_told,
-							     .date_s = 1000000,
-							     .flags = message->flags,
-							     .subject = message->subject});
+		seqset_add(&present, folder->messages[i].uid, folder->messages[i].uid);
+		tell_message(store, job, folder, &folder->messages[i]);
 	}
 	if (job->known.verify) {
 		memory.verifies++;
@@ -198,12 +116,12 @@ static void run_refresh(struct store *store, const struct store_job *job,
 static void run_status(struct store *store, const struct store_job *job)
 {
 	for (unsigned i = 0; i < job->names->len; i++) {
-		const struct memory_folder *folder = find_folder(g_ptr_array_index(job->names, i));
+		const struct memory_folder *folder = memory_find(g_ptr_array_index(job->names, i));
 		struct store_mailbox box;
 
 		if (!folder)
 			continue;
-		box = mailbox_of(folder);
+		box = memory_mailbox(folder);
 		store->sink->status(store->data, g_array_index(job->folders, uint32_t, i), &box);
 	}
 }
@@ -222,21 +140,12 @@ static void send_body(struct store *store, const struct store_job *job,
 			      job->window == 0 || count < job->window);
 }
 
-static const struct memory_message *find_message(const struct memory_folder *folder, uint32_t uid)
-{
-	for (unsigned i = 0; i < folder->count; i++) {
-		if (folder->messages[i].uid == uid)
-			return &folder->messages[i];
-	}
-	return NULL;
-}
-
 static void run_batch(struct store *store, const struct store_job *job,
 		      const struct memory_folder *folder)
 {
 	for (unsigned i = 0; i < job->batch->len; i++) {
 		const struct store_item *item = &g_array_index(job->batch, struct store_item, i);
-		const struct memory_message *message = find_message(folder, item->uid);
+		const struct memory_message *message = memory_find_message(folder, item->uid);
 
 		memory.batched++;
 		if (message && strlen(message->body) == item->size_hint)
@@ -262,29 +171,63 @@ static GError *run_body(struct store *store, const struct store_job *job,
 		run_batch(store, job, folder);
 		return NULL;
 	}
-	message = find_message(folder, job->uid);
+	message = memory_find_message(folder, job->uid);
 	if (!message)
 		return g_error_new(MAILFS_ERROR, ERROR_GONE, "gone");
 	send_body(store, job, message);
 	return NULL;
 }
 
-static GError *run_job(struct store *store, const struct store_job *job)
+static GError *run_on_folder(struct store *store, struct store_job *job,
+			     struct memory_folder *folder)
 {
-	struct memory_folder *folder = job->name ? find_folder(job->name) : NULL;
-
-	memory.jobs[job->kind]++;
-	if (job->name && !folder)
-		return g_error_new(MAILFS_ERROR, ERROR_GONE, "no such folder");
-	if (job->kind == STORE_LIST)
-		run_list(store);
-	else if (job->kind == STORE_STATUS)
-		run_status(store, job);
-	else if (job->kind == STORE_REFRESH)
+	switch (job->kind) {
+	case STORE_REFRESH:
+		memory_open_folder(store, job, folder);
 		run_refresh(store, job, folder);
-	else if (job->kind == STORE_BODY)
+		return NULL;
+	case STORE_BODY:
+		memory_open_folder(store, job, folder);
 		return run_body(store, job, folder);
-	return NULL;
+	case STORE_APPEND:
+		return memory_append(job, folder);
+	case STORE_MARK:
+		job->box = memory_mailbox(folder);
+		return NULL;
+	case STORE_DELETE:
+		return memory_delete(job, folder);
+	case STORE_RENAME:
+		return memory_rename(job, folder);
+	default:
+		return memory_run_in_folder(store, job, folder);
+	}
+}
+
+static GError *run_job(struct store *store, struct store_job *job)
+{
+	struct memory_folder *folder = job->name ? memory_find(job->name) : NULL;
+
+	switch (job->kind) {
+	case STORE_LIST:
+		run_list(store);
+		return NULL;
+	case STORE_STATUS:
+		run_status(store, job);
+		return NULL;
+	case STORE_QUOTA:
+	case STORE_PROBE:
+		return NULL;
+	case STORE_CREATE:
+		return memory_create(job);
+	case STORE_LEAVE:
+		memory_leave_job(store, job);
+		return NULL;
+	default:
+		break;
+	}
+	if (!folder)
+		return g_error_new(MAILFS_ERROR, ERROR_GONE, "no such folder");
+	return run_on_folder(store, job, folder);
 }
 
 static bool is_poisoned(const struct store_job *job)
@@ -299,14 +242,14 @@ static bool is_poisoned(const struct store_job *job)
 /* True while there is more to come before the listing itself. */
 static bool drips(struct store *store, const struct store_job *job, int64_t now_ms)
 {
-	const struct memory_folder *folder = job->name ? find_folder(job->name) : NULL;
+	const struct memory_folder *folder = job->name ? memory_find(job->name) : NULL;
 	struct store_mailbox box;
 
 	if (memory.drip_ms == 0 || job->kind != STORE_REFRESH || store->dripped == folder->count)
 		return false;
 	if (now_ms < store->drip_ms)
 		return true;
-	box = mailbox_of(folder);
+	box = memory_mailbox(folder);
 	if (store->dripped == 0)
 		store->sink->opened(store->data, job->folder, &box);
 	store->sink->message(store->data, job->folder,
@@ -316,21 +259,49 @@ static bool drips(struct store *store, const struct store_job *job, int64_t now_
 	return true;
 }
 
+/* As if no answer had come. */
+static void forget_results(struct store_job *job)
+{
+	job->box = (struct store_mailbox){0};
+	job->appended_uid = 0;
+	g_clear_pointer(&job->copied, g_array_unref);
+	g_clear_pointer(&job->found, g_ptr_array_unref);
+}
+
+/* False if the connection ends. */
+static bool run_one(struct store *store, struct store_job *job)
+{
+	struct memory_fault fault = memory.faults[job->kind];
+	g_autoptr(GError) failure = NULL;
+
+	memory.faults[job->kind] = (struct memory_fault){0};
+	memory.jobs[job->kind]++;
+	if (fault.loss != MEMORY_KEPT) {
+		store->mute = true;
+		if (fault.loss == MEMORY_LOST_AFTER)
+			failure = run_job(store, job);
+		forget_results(job);
+		job->sent = true;
+		return false;
+	}
+	g_queue_pop_head(&store->jobs);
+	failure = fault.refuse ? g_error_new(MAILFS_ERROR, fault.refuse, "refused")
+			       : run_job(store, job);
+	store->sink->done(store->data, job, failure);
+	return true;
+}
+
 static bool run_jobs(struct store *store, int64_t now_ms, GError **error)
 {
 	struct store_job *job;
 
 	while (!hangs(store) && (job = g_queue_peek_head(&store->jobs)) &&
 	       !drips(store, job, now_ms)) {
-		g_autoptr(GError) failure = NULL;
-
-		if ((memory.die_after > 0 && --memory.die_after == 0) || is_poisoned(job)) {
+		if ((memory.die_after > 0 && --memory.die_after == 0) || is_poisoned(job) ||
+		    !run_one(store, job)) {
 			g_set_error(error, MAILFS_ERROR, ERROR_UNREACHABLE, "connection lost");
 			return false;
 		}
-		g_queue_pop_head(&store->jobs);
-		failure = run_job(store, job);
-		store->sink->done(store->data, job, failure);
 	}
 	return true;
 }
@@ -370,8 +341,13 @@ static void memory_submit(struct store *store, struct store_job *job, int64_t no
 
 static unsigned memory_abilities(const struct store *store, uint64_t *ret_append_max_bytes)
 {
-	*ret_append_max_bytes = UINT64_MAX;
-	return 0;
+	unsigned abilities;
+
+	pthread_mutex_lock(&memory.lock);
+	*ret_append_max_bytes = memory.append_max_bytes;
+	abilities = memory.abilities;
+	pthread_mutex_unlock(&memory.lock);
+	return abilities;
 }
 
 static void memory_describe(const struct store *store, GString *out)

@@ -9,27 +9,49 @@
 struct memory_message {
 	uint32_t uid;
 	unsigned flags;
+	const char *keywords; /* parted by spaces */
 	const char *subject;
 	const char *body;
 	uint64_t size_told; /* RFC822.SIZE */
+	int64_t date_s;
 };
 
 struct memory_folder {
 	const char *name;
+	bool gone; /* deleted */
 	unsigned attributes;
 	uint64_t uidvalidity;
-	uint64_t count_told; /* 0: the true count */
-	struct memory_message messages[64];
-	unsigned count;
+	uint32_t uidnext;
+	uint64_t count_told;		 /* 0: the true count */
+	struct memory_message *messages; /* moves when one is added */
+	unsigned count, room;
 	unsigned refreshes;
+	bool read_only;
+	unsigned may;	  /* enum store_right; at first all */
+	unsigned openers; /* connections that have it selected */
 };
 
 enum memory_second { MEMORY_WELCOME, MEMORY_REFUSED, MEMORY_LEFT_WAITING };
 
+/* When the connection ends. The command has been sent in both cases. */
+enum memory_loss { MEMORY_KEPT, MEMORY_LOST_BEFORE, MEMORY_LOST_AFTER };
+
+/* What becomes of the next job of a kind, and of that one alone. */
+struct memory_fault {
+	int refuse; /* an error code */
+	enum memory_loss loss;
+};
+
 struct memory_account {
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* all that follows is cleared by memory_reset() */
 	struct memory_folder folders[32];
 	unsigned folder_count;
+	GPtrArray *owned; /* strings and messages of the above */
+	GString *journal; /* a line for each change that was made */
+	/* what the server can do */
+	unsigned abilities; /* enum store_ability; at first all */
+	uint64_t append_max_bytes;
+	bool no_uidplus; /* new UIDs are not told */
 	/* faults */
 	int refuse;	  /* connections refused from now on, with this error code; 0: none */
 	bool hang;	  /* jobs are taken and never answered */
@@ -38,14 +60,17 @@ struct memory_account {
 	bool hang_list;	  /* those that list folders */
 	enum memory_second second; /* what becomes of a second connection */
 	unsigned die_after;	   /* the connection ends at the n-th job from now; 0: never */
+	struct memory_fault faults[STORE_LEAVE + 1];
+	bool hold[STORE_LEAVE + 1]; /* jobs of a kind, and those behind them, wait */
 	/* what was asked */
 	unsigned connections;
 	unsigned open;	  /* connections that are ready */
 	unsigned refused; /* connections */
-	unsigned jobs[STORE_PROBE + 1];
+	unsigned jobs[STORE_LEAVE + 1];
 	unsigned verifies;
 	uint32_t stale_gone; /* a body job hears that this UID of another mailbox went */
 	unsigned batched;    /* messages asked for in batches */
+	unsigned trespasses; /* folders removed or renamed while a connection had them open */
 };
 
 /* The account that connections reach; set before the engine starts. */
@@ -57,6 +82,15 @@ void memory_reset(void);
 unsigned memory_count(const unsigned *counter);
 void memory_set(bool *fault, bool on);
 struct memory_folder *memory_folder_add(const char *name, uint64_t uidvalidity);
+/* NULL if there is none (any more). */
+struct memory_folder *memory_folder_find(const char *name);
 void memory_message_add(struct memory_folder *folder, uint32_t uid, const char *subject,
 			const char *body);
 void memory_message_remove(struct memory_folder *folder, uint32_t uid);
+void memory_fault_set(enum store_job_kind kind, int refuse, enum memory_loss loss);
+/* The changes since the last call, as "move INBOX 5:6 Archive\n". Free with g_free(). */
+char *memory_journal(void);
+/* The messages of a folder as "5 6D 9 ($Work)": UID, then SAFDT for the flags Seen, Answered,
+ * Flagged, Deleted, Draft (T), then keywords. "-" if there is no such folder. Free with g_free().
+ */
+char *memory_messages(const char *name);
