@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "engine/label.h"
+#include "state/names.h"
 
 /* The epoch of a folder, or 0. Facts about one folder come by the thousand: it is looked up once a
  * turn. */
@@ -62,6 +63,7 @@ static void on_opened(void *data, uint32_t folder, const struct store_mailbox *m
 
 	engine->last_folder = 0;
 	index_folder_open(engine->index, folder, mailbox->uidvalidity, engine->now_ns, &old);
+	pending_bind_folder(engine, folder);
 	if (old == 0)
 		return;
 	log_warning("%s: the server renumbered a folder (UIDVALIDITY): it is listed anew",
@@ -69,6 +71,24 @@ static void on_opened(void *data, uint32_t folder, const struct store_mailbox *m
 	bodies_drop_epoch(engine->bodies, old);
 	report_epoch_gone(engine, folder, old);
 	report_touched(engine, folder);
+}
+
+static bool take_label(void *data, const struct message_row *row)
+{
+	*(char **)data = g_strdup(row->label);
+	return false;
+}
+
+void apply_shifted(struct engine *engine, uint32_t folder, uint32_t epoch, uint32_t uid)
+{
+	g_autofree char *chosen = names_get(engine->state, epoch, uid);
+	g_autofree char *label = NULL;
+
+	epoch_of(engine, folder); /* for its token */
+	report_message_changed(engine, epoch, uid);
+	report_touched(engine, folder);
+	if (index_message_get(engine->view, epoch, uid, take_label, &label))
+		report_message_gone(engine, folder, epoch, uid, label, engine->last_token, chosen);
 }
 
 static char *join_keywords(GPtrArray *keywords)
@@ -101,8 +121,10 @@ static void on_message(void *data, uint32_t folder, const struct store_message *
 	case INDEX_NEW:
 		report_touched(engine, folder);
 		break;
-	case INDEX_CHANGED:
 	case INDEX_SHIFTED:
+		apply_shifted(engine, folder, epoch, message->uid);
+		break;
+	case INDEX_CHANGED:
 		report_message_changed(engine, epoch, message->uid);
 		break;
 	case INDEX_SAME:
@@ -117,9 +139,18 @@ static void on_flags(void *data, uint32_t folder, uint64_t uidvalidity, uint32_t
 	g_autofree char *text = join_keywords(keywords);
 	uint32_t epoch = epoch_at(engine, folder, uidvalidity);
 
-	if (epoch != 0 && index_message_flags(engine->index, epoch, uid, flags, text,
-					      engine->now_ns) == INDEX_CHANGED)
+	if (epoch == 0)
+		return;
+	switch (index_message_flags(engine->index, epoch, uid, flags, text, engine->now_ns)) {
+	case INDEX_SHIFTED:
+		apply_shifted(engine, folder, epoch, uid);
+		break;
+	case INDEX_CHANGED:
 		report_message_changed(engine, epoch, uid);
+		break;
+	default:
+		break;
+	}
 }
 
 struct gone {
@@ -132,19 +163,42 @@ static void forget_message(void *data, uint32_t uid, const char *label)
 {
 	const struct gone *gone = data;
 	struct engine *engine = gone->engine;
+	g_autofree char *chosen = names_get(engine->state, gone->epoch, uid);
 
 	bodies_drop(engine->bodies, gone->epoch, uid);
-	report_message_gone(engine, gone->folder, gone->epoch, uid, label, engine->last_token, NULL);
+	report_message_gone(engine, gone->folder, gone->epoch, uid, label, engine->last_token,
+			    chosen);
+	if (chosen)
+		names_drop(engine->state, gone->epoch, uid, uid);
 	report_touched(engine, gone->folder);
+}
+
+void apply_remove(struct engine *engine, uint32_t folder, uint32_t epoch, const struct seqset *uids)
+{
+	struct gone gone = {engine, folder, epoch};
+
+	epoch_of(engine, folder); /* for its token */
+	index_messages_remove(engine->index, epoch, uids, forget_message, &gone);
+}
+
+static void add_all(struct seqset *set, const struct seqset *more)
+{
+	for (unsigned i = 0; more->ranges && i < more->ranges->len; i++) {
+		const struct seqrange *range = &g_array_index(more->ranges, struct seqrange, i);
+
+		seqset_add(set, range->first, range->last);
+	}
 }
 
 static void on_gone(void *data, uint32_t folder, uint64_t uidvalidity, const struct seqset *uids)
 {
 	struct engine *engine = data;
-	struct gone gone = {engine, folder, epoch_at(engine, folder, uidvalidity)};
+	uint32_t epoch = epoch_at(engine, folder, uidvalidity);
 
-	if (gone.epoch != 0)
-		index_messages_remove(engine->index, gone.epoch, uids, forget_message, &gone);
+	if (epoch != 0 && epoch == engine->moving)
+		add_all(&engine->moved, uids);
+	else if (epoch != 0)
+		apply_remove(engine, folder, epoch, uids);
 }
 
 static void on_present(void *data, uint32_t folder, const struct seqset *uids, uint32_t upto)
@@ -171,6 +225,11 @@ static void on_refreshed(void *data, uint32_t folder, uint32_t uidnext, uint64_t
 static void on_changed(void *data, uint32_t folder)
 {
 	folder_changed(data, folder);
+}
+
+static void on_rights(void *data, uint32_t folder, const struct store_rights *rights)
+{
+	rights_set(data, folder, rights);
 }
 
 static void on_quota(void *data, const struct store_quota *quota)
@@ -209,7 +268,8 @@ static bool on_body_data(void *data, const struct store_job *job, uint32_t uid, 
 	return false;
 }
 
-static bool keep_body(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t size)
+static bool keep_body(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t size,
+		      uint64_t hint)
 {
 	g_autoptr(GError) error = NULL;
 
@@ -220,6 +280,8 @@ static bool keep_body(struct engine *engine, uint32_t epoch, uint32_t uid, uint6
 	/* Not an event: a reader under way must be answered before the kernel hears of another
 	 * size. */
 	index_message_size(engine->index, epoch, uid, size);
+	if (size != hint)
+		sizes_set(engine, SIZES_LIE);
 	bodies_evict(engine->bodies);
 	return true;
 }
@@ -234,7 +296,7 @@ static bool on_body_end(void *data, const struct store_job *job, uint32_t uid, u
 		bodies_part_discard(engine->bodies, job->epoch, uid);
 	} else if (!complete) {
 		bodies_part_publish(engine->bodies, job->epoch, uid, size);
-	} else if (!keep_body(engine, job->epoch, uid, size)) {
+	} else if (!keep_body(engine, job->epoch, uid, size, job->batch ? size : job->size_hint)) {
 		return false;
 	}
 	/* Readers of a batch do not wait for its end. */
@@ -268,7 +330,23 @@ void apply_done(struct engine *engine, struct store_job *job, const GError *erro
 	case STORE_QUOTA:
 	case STORE_PROBE:
 		break;
+	case STORE_MEASURE:
+		sizes_done(engine, job, error);
+		break;
+	case STORE_RIGHTS:
+		rights_done(engine, job, error);
+		break;
+	case STORE_CREATE:
+	case STORE_DELETE:
+	case STORE_RENAME:
+	case STORE_LEAVE:
+		operation_done(engine, job, error);
+		break;
 	default:
+		if (job->changes)
+			change_done(engine, job, error);
+		else
+			upload_done(engine, job, error);
 		break;
 	}
 }
@@ -284,6 +362,7 @@ const struct store_sink engine_sink = {
 	.refreshed = on_refreshed,
 	.changed = on_changed,
 	.quota = on_quota,
+	.rights = on_rights,
 	.body_begin = on_body_begin,
 	.body_data = on_body_data,
 	.body_end = on_body_end,

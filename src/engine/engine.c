@@ -34,6 +34,55 @@ void engine_reconnect(struct engine *engine)
 	engine_wake(engine);
 }
 
+void engine_changed(struct engine *engine)
+{
+	bool news;
+
+	pthread_mutex_lock(&engine->lock);
+	news = !engine->shared.changed;
+	engine->shared.changed = true;
+	pthread_mutex_unlock(&engine->lock);
+	if (news)
+		engine_wake(engine);
+}
+
+unsigned engine_abilities(struct engine *engine, uint64_t *ret_append_max_bytes)
+{
+	unsigned abilities;
+
+	pthread_mutex_lock(&engine->lock);
+	abilities = engine->shared.abilities;
+	*ret_append_max_bytes = engine->shared.append_max_bytes;
+	pthread_mutex_unlock(&engine->lock);
+	return abilities;
+}
+
+static void tell_left(struct engine *engine)
+{
+	unsigned left = state_pending(engine->state);
+
+	if (left > 0)
+		log_warning("%s: %u changes wait for the next mount", engine->account->name, left);
+}
+
+void engine_flush(struct engine *engine, int64_t timeout_ms)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += timeout_ms / 1000;
+	pthread_mutex_lock(&engine->lock);
+	engine->shared.flush = true;
+	pthread_mutex_unlock(&engine->lock);
+	engine_wake(engine);
+	pthread_mutex_lock(&engine->lock);
+	while (!engine->shared.flushed &&
+	       pthread_cond_timedwait(&engine->flushed, &engine->lock, &until) != ETIMEDOUT)
+		;
+	pthread_mutex_unlock(&engine->lock);
+	tell_left(engine);
+}
+
 bool engine_is_stalled(struct engine *engine)
 {
 	int64_t now_ms = clock_mono_ms();
@@ -41,7 +90,8 @@ bool engine_is_stalled(struct engine *engine)
 
 	pthread_mutex_lock(&engine->lock);
 	stalled = engine->shared.state != ACCOUNT_ONLINE;
-	for (int i = 0; i < LANES; i++)
+	/* Changes may take their time, and nobody's freshness. */
+	for (int i = 0; i < LANE_CHANGE; i++)
 		stalled |= engine->shared.busy_ms[i] > 0 &&
 			   now_ms - engine->shared.busy_ms[i] >= ENGINE_STALL_MS;
 	pthread_mutex_unlock(&engine->lock);
@@ -99,6 +149,7 @@ char *engine_status(struct engine *engine)
 	g_string_append_printf(text, "last-error: %s\n",
 			       shared->last_error ? shared->last_error : "none");
 	pthread_mutex_unlock(&engine->lock);
+	g_string_append_printf(text, "pending-changes: %u\n", state_pending(engine->state));
 	g_string_append_printf(text, "cache-bytes: %" G_GUINT64_FORMAT "\n",
 			       bodies_total(engine->bodies));
 	g_string_append_printf(text, "cache-limit: %" G_GUINT64_FORMAT "\n",
@@ -110,9 +161,12 @@ char *engine_status(struct engine *engine)
 
 struct requests {
 	GArray *needs;
+	GArray *operations;
 	bool stop;
 	bool reconnect;
 	bool demand;
+	bool changed;
+	bool flush;
 };
 
 static struct requests take_shared(struct engine *engine)
@@ -121,10 +175,14 @@ static struct requests take_shared(struct engine *engine)
 
 	pthread_mutex_lock(&engine->lock);
 	requests = (struct requests){.needs = engine->shared.needs,
+				     .operations = engine->shared.operations,
 				     .stop = engine->shared.stop,
 				     .reconnect = engine->shared.reconnect,
-				     .demand = engine->shared.demand};
+				     .demand = engine->shared.demand,
+				     .changed = engine->shared.changed,
+				     .flush = engine->shared.flush};
 	engine->shared.needs = g_array_new(FALSE, FALSE, sizeof(struct need));
+	engine->shared.operations = g_array_new(FALSE, FALSE, sizeof(struct operation *));
 	engine->shared.reconnect = engine->shared.demand = false;
 	pthread_mutex_unlock(&engine->lock);
 	return requests;
@@ -138,6 +196,13 @@ static bool take_requests(struct engine *engine)
 		lanes_reconnect(engine);
 	if (requests.demand)
 		lanes_demand(engine);
+	if (requests.changed)
+		change_soon(engine, ENGINE_COMPANY_MS);
+	if (requests.flush && !engine->flushing)
+		change_soon(engine, 0);
+	engine->flushing = requests.flush;
+	operations_take(engine, requests.operations);
+	g_array_unref(requests.operations);
 	for (unsigned i = 0; i < requests.needs->len; i++)
 		needs_take(engine, &g_array_index(requests.needs, struct need, i));
 	g_array_unref(requests.needs);
@@ -157,6 +222,18 @@ static void read_clock(struct engine *engine)
 {
 	engine->now_ms = clock_mono_ms();
 	engine->now_ns = clock_wall_ns();
+}
+
+/* Nothing is pending, or nothing more can be done about it now. */
+static void tell_flushed(struct engine *engine)
+{
+	if (!engine->flushing ||
+	    (state_pending(engine->state) > 0 && !lane_is_down(engine, LANE_CHANGE)))
+		return;
+	pthread_mutex_lock(&engine->lock);
+	engine->shared.flushed = true;
+	pthread_cond_broadcast(&engine->flushed);
+	pthread_mutex_unlock(&engine->lock);
 }
 
 /* Waits for an event, then steps what has one. */
@@ -189,11 +266,15 @@ static void *run(void *data)
 	int64_t poll_ms;
 
 	read_clock(engine);
+	pending_bind(engine);
+	spool_retry(engine->state);
 	while (take_requests(engine)) {
+		poll_ms = MIN(folders_poll(engine), change_deadline_ms(engine));
+		change_run(engine);
 		lanes_connect(engine);
-		poll_ms = folders_poll(engine);
 		lanes_submit(engine);
 		report_all(engine);
+		tell_flushed(engine);
 		wait_and_step(engine, MIN(poll_ms, lanes_deadline_ms(engine)));
 	}
 	lanes_clear(engine);
@@ -216,6 +297,48 @@ static gboolean need_equal_keys(gconstpointer a, gconstpointer b)
 	return need_equal(a, b);
 }
 
+/* Waited for with a deadline that no change of the wall clock moves. */
+static void init_flushed(struct engine *engine)
+{
+	pthread_condattr_t attributes;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&engine->flushed, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
+static void init_changes(struct engine *engine)
+{
+	engine->upload_fd = -1;
+	engine->marks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	engine->refused_in = g_hash_table_new(NULL, NULL);
+	engine->operations = g_ptr_array_new_with_free_func(operation_free);
+	engine->shared.trust = index_sizes_get(engine->index);
+	engine->shared.append_max_bytes = UINT64_MAX;
+	engine->shared.rights = g_hash_table_new_full(NULL, NULL, NULL, rights_free);
+	engine->shared.operations = g_array_new(FALSE, FALSE, sizeof(struct operation *));
+}
+
+static void clear_changes(struct engine *engine)
+{
+	GArray *operations = engine->shared.operations;
+
+	for (unsigned i = 0; i < operations->len; i++)
+		operation_free(g_array_index(operations, struct operation *, i));
+	g_array_unref(operations);
+	seek_free(&engine->seek);
+	if (engine->uploading)
+		spool_file_clear(&engine->upload);
+	if (engine->upload_fd >= 0)
+		close(engine->upload_fd);
+	seqset_clear(&engine->moved);
+	g_hash_table_unref(engine->marks);
+	g_hash_table_unref(engine->refused_in);
+	g_ptr_array_unref(engine->operations);
+	g_hash_table_unref(engine->shared.rights);
+}
+
 struct engine *engine_new(const struct engine_config *config, const struct engine_events *events,
 			  void *data, GError **error)
 {
@@ -231,10 +354,13 @@ struct engine *engine_new(const struct engine_config *config, const struct engin
 	engine->ops = config->ops;
 	engine->index = config->index;
 	engine->bodies = config->bodies;
+	engine->state = config->state;
 	engine->events = events;
 	engine->data = data;
 	pthread_mutex_init(&engine->lock, NULL);
 	pthread_cond_init(&engine->first, NULL);
+	init_flushed(engine);
+	init_changes(engine);
 	engine->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	engine->pending = g_hash_table_new_full(need_hash, need_equal_keys, g_free, NULL);
 	engine->fetching = g_hash_table_new_full(need_hash, need_equal_keys, g_free, NULL);
@@ -277,6 +403,7 @@ void engine_free(struct engine **ret_engine)
 		return;
 	engine_stop(engine);
 	report_clear(engine);
+	clear_changes(engine);
 	g_array_unref(engine->reports);
 	g_hash_table_unref(engine->touched);
 	g_hash_table_unref(engine->folders);
@@ -293,6 +420,7 @@ void engine_free(struct engine **ret_engine)
 	index_view_free(&engine->view);
 	close(engine->wake_fd);
 	pthread_cond_destroy(&engine->first);
+	pthread_cond_destroy(&engine->flushed);
 	pthread_mutex_destroy(&engine->lock);
 	g_clear_pointer(ret_engine, g_free);
 }

@@ -1,13 +1,16 @@
 /* The engine between its files. Everything belongs to the engine thread but `shared`.
  *
  * A turn of the thread: poll; step the lanes, whose facts become index changes (apply.c) and whose
- * finished jobs settle needs; look at new needs (needs.c); give jobs to lanes (lane.c); poll
- * folders in use (folders.c); commit the index; only then tell the others what changed and what is
- * settled (report.c).
+ * finished jobs settle needs; look at new needs (needs.c); make jobs of what was promised
+ * (change.c, upload.c, folder_op.c) and give jobs to lanes (lane.c); poll folders in use
+ * (folders.c); commit the index; only then tell the others what changed and what is settled
+ * (report.c).
  */
 #pragma once
 
 #include "engine/engine.h"
+#include "state/changes.h"
+#include "state/spool.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -32,8 +35,11 @@
 #define ENGINE_AHEAD_PAUSE_MS 60000	     /* after a batch that failed */
 #define ENGINE_OPENED 16384		     /* messages remembered as opened */
 #define ENGINE_WINDOW (1024 * 1024)	     /* bytes; messages up to that size are fetched whole */
+#define ENGINE_COMPANY_MS 200 /* a change waits so long for others that can go with it */
+#define ENGINE_IDLE_MS 60000  /* the connection for changes is closed when nothing is left to do */
 
-enum lane_id { LANE_LIST, LANE_BODY, LANES };
+/* The last is opened when there is something to change. */
+enum lane_id { LANE_LIST, LANE_BODY, LANE_CHANGE, LANES };
 
 enum lane_state { LANE_CLOSED, LANE_CONNECTING, LANE_READY };
 
@@ -54,13 +60,15 @@ struct lane {
 /* What is known beyond the index; lives as long as the engine. */
 struct folder_state {
 	uint32_t id;
-	bool refreshing; /* a job is queued or running */
-	bool changed;	 /* news came: refresh again */
-	bool lost;	 /* what the refresh told was not kept */
-	bool full;	 /* count and index disagree: list all again */
-	bool verify;	 /* they disagree: find out which exist */
-	unsigned healed; /* steps taken to make them agree */
-	int64_t heal_ms; /* they are not taken again before */
+	bool refreshing;  /* a job is queued or running */
+	bool changed;	  /* news came: refresh again */
+	bool lost;	  /* what the refresh told was not kept */
+	bool full;	  /* count and index disagree: list all again */
+	bool verify;	  /* they disagree: find out which exist */
+	bool held;	  /* it is being renamed or removed: not to be opened */
+	unsigned healed;  /* steps taken to make them agree */
+	int64_t heal_ms;  /* they are not taken again before */
+	int64_t began_ms; /* the refresh under way, or the last */
 	int64_t refreshed_ms;
 	int64_t told_ms; /* that the refresh under way gets on */
 };
@@ -93,6 +101,26 @@ struct shared {
 	char *last_error;
 	struct store_quota quota;
 	bool has_quota;
+	bool changed; /* the state holds something new, and the engine knows */
+	bool flush;   /* somebody waits for all that is pending */
+	bool flushed; /* there is nothing left that could be done now */
+	unsigned abilities;
+	uint64_t append_max_bytes;
+	enum sizes_trust trust;
+	GHashTable *rights; /* folder -> struct store_rights */
+	GArray *operations; /* of struct operation *: asked for, not looked at yet */
+	uint32_t last_ticket;
+};
+
+/* A folder operation, from the ticket to the verdict (folder_op.c). */
+struct operation {
+	uint32_t ticket;
+	enum folder_op_kind kind;
+	uint32_t folder;
+	char *mailbox;
+	char *target;
+	char separator;
+	unsigned leaving; /* connections that have not said yet that they left it */
 };
 
 struct engine {
@@ -102,6 +130,7 @@ struct engine {
 	struct index *index;
 	struct index_view *view; /* what the others see */
 	struct bodies *bodies;
+	struct state *state;
 	const struct engine_events *events;
 	void *data;
 
@@ -109,7 +138,8 @@ struct engine {
 	bool started;
 	int wake_fd; /* eventfd */
 	pthread_mutex_t lock;
-	pthread_cond_t first; /* shared.settled_first */
+	pthread_cond_t first;	/* shared.settled_first */
+	pthread_cond_t flushed; /* shared.flushed */
 	struct shared shared;
 
 	int64_t now_ms;
@@ -133,6 +163,23 @@ struct engine {
 	int64_t attempt_ms; /* the last connection begun */
 	int64_t retry_ms;   /* not before */
 	GError *down;	    /* why there is no connection */
+
+	int64_t change_ms; /* when what is pending is looked at; INT64_MAX: when something comes */
+	bool flushing;	   /* all that is pending goes at once */
+	bool changing;	   /* a batch of changes is in hand */
+	struct seek *seek; /* of that batch: what became of it is being found out */
+	bool uploading;	   /* a spool file is in hand: */
+	struct spool_file upload;
+	int upload_fd;
+	GHashTable
+		*marks; /* target mailbox -> struct store_mailbox: UIDNEXT behind our last APPEND */
+	uint32_t moving;     /* the epoch that a MOVE is under way from; 0: none */
+	struct seqset moved; /* UIDs of it that went meanwhile: removed when it is known where to */
+	GHashTable
+		*refused_in; /* folder -> errno of a change that was refused, until somebody asks */
+	GPtrArray *operations; /* of struct operation *, under way */
+	bool measuring;	       /* whether announced sizes are true is being found out */
+	bool list_again;       /* the LIST under way may be older than an operation */
 
 	uint32_t last_folder; /* apply.c: whose epoch is last_epoch; 0: none */
 	uint32_t last_epoch;
@@ -167,6 +214,7 @@ void lane_done(struct engine *engine, struct store_job *job, const GError *error
 void lanes_first_attempt_ended(struct engine *engine, const GError *error);
 /* No connection that could run jobs of that lane, and none is to be tried yet. */
 bool lane_is_down(const struct engine *engine, enum lane_id id);
+int lanes_down_errno(const struct engine *engine);
 void lanes_demand(struct engine *engine);
 void lanes_reconnect(struct engine *engine);
 
@@ -193,6 +241,8 @@ void folder_compare(struct engine *engine, uint32_t id, uint64_t server, uint64_
 /* Folders that were given up are healed again. */
 void folders_heal(struct engine *engine);
 void folders_list(struct engine *engine);
+/* All that was kept of its messages. */
+void folder_forget(struct engine *engine, const struct folder_row *row);
 void folders_listed(struct engine *engine, const GError *error);
 void folders_polled(struct engine *engine, const struct store_job *job, const GError *error);
 /* Asks for news of folders in use; gives when to come again. */
@@ -218,7 +268,78 @@ void ahead_missed(struct engine *engine, uint32_t epoch, uint32_t uid);
 void ahead_fetch(struct engine *engine, uint32_t epoch, uint32_t uid);
 void ahead_done(struct engine *engine, struct store_job *job, const GError *error);
 
+/* change.c: what was promised of messages, and (upload.c) new ones */
+/* Something is pending: it goes after `delay_ms`, or earlier if that was said. */
+void change_soon(struct engine *engine, int64_t delay_ms);
+/* When change_run() has something to do. */
+int64_t change_deadline_ms(const struct engine *engine);
+void change_run(struct engine *engine);
+void change_done(struct engine *engine, struct store_job *job, const GError *error);
+/* pending.c */
+/* Somebody waits, or there is company enough. */
+bool pending_is_urgent(struct engine *engine);
+/* Settles what waits for changes that are not pending any more. */
+void pending_settle_needs(struct engine *engine);
+/* The need names something that is still pending. */
+bool pending_has(struct engine *engine, const struct need *need, int *ret_error);
+/* The connection is to blame, not what was asked. */
+bool change_may_come_again(const GError *error);
+int64_t change_pause_ms(unsigned tries);
+/* Why `sync` of the folder will fail. */
+void pending_note_failure(struct engine *engine, uint32_t folder, int error);
+/* The folders that the index knows are bound to what the state has of them. */
+void pending_bind(struct engine *engine);
+void pending_bind_folder(struct engine *engine, uint32_t folder);
+
+struct store_job *change_job(enum store_job_kind kind, GPtrArray *batch);
+/* The batch, or one of it, is over. */
+void change_settle(struct engine *engine, GPtrArray *batch);
+void change_failed(struct engine *engine, const struct store_job *job, const GError *error);
+void change_drop(struct engine *engine, struct change *change, const GError *error);
+/* Of a COPY: it is known where the target has it, or that it has it somewhere (0). */
+void change_copied(struct engine *engine, struct change *change, uint32_t uid);
+/* The epoch of the target at this UIDVALIDITY, or 0. */
+uint32_t change_target_epoch(struct engine *engine, const struct change *change,
+			     uint64_t uidvalidity);
+void change_place(struct engine *engine, const struct change *change, uint32_t epoch, uint32_t uid);
+void change_name(struct engine *engine, const struct change *change, uint32_t epoch, uint32_t uid,
+		 uint64_t uidvalidity);
+
+/* seek.c: what arrived in a mailbox, of what may have been sent there */
+struct seek;
+/* For a batch of COPY, whose target is searched. `sure`: they were copied, only their new UIDs are
+ * not known. */
+void seek_start(struct engine *engine, GPtrArray *batch, bool sure);
+void seek_done(struct engine *engine, struct store_job *job, const GError *error);
+void seek_free(struct seek **seek);
+/* The message of `found` (STORE_FIND) that is the spool file's, or 0. */
+uint32_t seek_upload(struct engine *engine, const GPtrArray *found);
+
+void upload_run(struct engine *engine);
+void upload_done(struct engine *engine, struct store_job *job, const GError *error);
+
+/* folder_op.c */
+void operations_take(struct engine *engine, GArray *operations);
+void operation_done(struct engine *engine, struct store_job *job, const GError *error);
+void operation_free(void *operation);
+
+/* rights.c */
+void rights_set(struct engine *engine, uint32_t folder, const struct store_rights *rights);
+void rights_forget(struct engine *engine, uint32_t folder);
+bool rights_are_known(struct engine *engine, uint32_t folder);
+void rights_ask(struct engine *engine, uint32_t folder);
+void rights_done(struct engine *engine, const struct store_job *job, const GError *error);
+void rights_free(void *rights);
+void sizes_ask(struct engine *engine, uint32_t epoch, uint32_t uid);
+void sizes_done(struct engine *engine, const struct store_job *job, const GError *error);
+void sizes_set(struct engine *engine, enum sizes_trust trust);
+
 /* apply.c */
+/* Messages are gone from the index: their files, names and the kernel's copies too. */
+void apply_remove(struct engine *engine, uint32_t folder, uint32_t epoch,
+		  const struct seqset *uids);
+/* The message shows up in its folder, or does no more: \Deleted came or went. */
+void apply_shifted(struct engine *engine, uint32_t folder, uint32_t epoch, uint32_t uid);
 extern const struct store_sink engine_sink;
 void apply_done(struct engine *engine, struct store_job *job, const GError *error);
 
@@ -228,9 +349,12 @@ void report_settled(struct engine *engine, const struct need *need, int error);
 void report_message_gone(struct engine *engine, uint32_t folder, uint32_t epoch, uint32_t uid,
 			 const char *label, const char *token, const char *chosen);
 void report_message_changed(struct engine *engine, uint32_t epoch, uint32_t uid);
+void report_name_changed(struct engine *engine, uint32_t folder, const char *name);
 void report_folder_gone(struct engine *engine, const struct folder_row *row);
 void report_epoch_gone(struct engine *engine, uint32_t folder, uint32_t epoch);
 void report_touched(struct engine *engine, uint32_t folder);
 /* Commits and tells. */
 void report_all(struct engine *engine);
+/* Commits what was told so far, for the engine's own view. */
+void report_commit(struct engine *engine);
 void report_clear(struct engine *engine);

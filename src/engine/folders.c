@@ -93,7 +93,7 @@ void folder_refresh(struct engine *engine, uint32_t id)
 	struct folder_row row;
 	struct store_job *job;
 
-	if (state->refreshing)
+	if (state->refreshing || state->held)
 		return;
 	if (!index_folder_write_get(engine->index, id, &row)) {
 		needs_settle(engine, NEED_FOLDER, id, 0, ENOENT);
@@ -105,6 +105,7 @@ void folder_refresh(struct engine *engine, uint32_t id)
 	fill_known(job, &row, state);
 	folder_row_clear(&row);
 	state->refreshing = true;
+	state->began_ms = engine->now_ms;
 	state->told_ms = engine->now_ms;
 	state->changed = state->lost = false;
 	lane_queue(engine, LANE_LIST, job);
@@ -117,8 +118,23 @@ void folder_changed(struct engine *engine, uint32_t id)
 	folder_set_fresh(engine, id, 0);
 }
 
+/* What was confirmed before it began is in the index now. */
+static void forget_settled(struct engine *engine, const struct folder_state *state)
+{
+	struct folder_row row;
+
+	if (!index_folder_write_get(engine->index, state->id, &row))
+		return;
+	report_commit(engine);
+	if (row.epoch)
+		changes_refreshed(engine->state, row.epoch, state->began_ms);
+	spool_refreshed(engine->state, state->id, state->began_ms, NULL, NULL);
+	folder_row_clear(&row);
+}
+
 static void refreshed_well(struct engine *engine, struct folder_state *state)
 {
+	forget_settled(engine, state);
 	/* Healing goes on: readers wait for its end. */
 	if (state->verify || state->full) {
 		folder_refresh(engine, state->id);
@@ -232,17 +248,21 @@ void folders_list(struct engine *engine)
 	lane_queue(engine, LANE_LIST, store_job_new(STORE_LIST));
 }
 
-static void gone(void *data, const struct folder_row *row)
+void folder_forget(struct engine *engine, const struct folder_row *row)
 {
-	struct engine *engine = data;
-
 	if (row->epoch) {
 		bodies_drop_epoch(engine->bodies, row->epoch);
 		report_epoch_gone(engine, row->id, row->epoch);
 	}
 	folder_set_fresh(engine, row->id, 0);
 	report_folder_gone(engine, row);
+	rights_forget(engine, row->id);
 	needs_settle(engine, NEED_FOLDER, row->id, 0, ENOENT);
+}
+
+static void gone(void *data, const struct folder_row *row)
+{
+	folder_forget(data, row);
 }
 
 void folders_listed(struct engine *engine, const GError *error)
@@ -266,6 +286,13 @@ void folders_listed(struct engine *engine, const GError *error)
 	if (engine->listed_inbox)
 		index_folders_sweep(engine->index, engine->now_ns, gone, engine);
 	report_touched(engine, INDEX_ROOT);
+	report_commit(engine);
+	pending_bind(engine);
+	if (engine->list_again) {
+		engine->list_again = false;
+		folders_list(engine);
+		return;
+	}
 	folder_set_fresh(engine, INDEX_ROOT, engine->now_ms);
 	needs_settle(engine, NEED_FOLDERS, 0, 0, 0);
 	engine->start_settled = true;

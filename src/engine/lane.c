@@ -1,6 +1,7 @@
 /* Lanes: the account's connections, one for listing, one for bodies, so that a long listing does
- * not hold up a reader. One login at a time: the second lane connects when the first is logged in;
- * if it cannot, or not soon (many servers allow few connections), its jobs take the first.
+ * not hold up a reader, and one for changes while there are any. One login at a time: the others
+ * connect when the first is logged in; if one cannot, or not soon (many servers allow few
+ * connections), its jobs take the first.
  *
  * A connection that ends gives its jobs back; those are tried once more on the next. Failures in a
  * row back off for all lanes together, and a refused login is tried once more, after a minute.
@@ -10,10 +11,13 @@
 #include "base/error.h"
 #include "base/log.h"
 
+#include <errno.h>
+
 void lanes_init(struct engine *engine)
 {
 	engine->lanes[LANE_LIST].role = "list";
 	engine->lanes[LANE_BODY].role = "body";
+	engine->lanes[LANE_CHANGE].role = "change";
 	for (int i = 0; i < LANES; i++)
 		g_queue_init(&engine->lanes[i].queue);
 }
@@ -21,6 +25,11 @@ void lanes_init(struct engine *engine)
 static bool is_ready(const struct engine *engine, enum lane_id id)
 {
 	return engine->lanes[id].state == LANE_READY;
+}
+
+int lanes_down_errno(const struct engine *engine)
+{
+	return engine->down ? error_errno(engine->down) : EHOSTUNREACH;
 }
 
 bool lane_is_down(const struct engine *engine, enum lane_id id)
@@ -96,10 +105,11 @@ static void share_description(struct engine *engine, const struct lane *lane)
 
 /* --- jobs --- */
 
-/* Not a batch: what ended the connection may be in it. */
+/* Not a batch: what ended the connection may be in it. What changes something is tried again from
+ * the record of it. */
 static bool may_retry(const struct store_job *job, const GError *error)
 {
-	return !job->batch && job->tries + 1 < ENGINE_TRIES &&
+	return !job->batch && !job->changes && job->ticket == 0 && job->tries + 1 < ENGINE_TRIES &&
 	       (g_error_matches(error, MAILFS_ERROR, ERROR_UNREACHABLE) ||
 		g_error_matches(error, MAILFS_ERROR, ERROR_TEMPORARY));
 }
@@ -151,16 +161,40 @@ static int64_t patience_ends_ms(const struct lane *lane)
 	return lane->opened_ms + ENGINE_STALL_MS;
 }
 
+static bool may_open(const struct engine *engine, enum lane_id id);
+
 /* It cannot do its jobs for now. */
-static bool is_absent(const struct engine *engine, const struct lane *lane)
+static bool is_absent(const struct engine *engine, enum lane_id id)
 {
+	const struct lane *lane = &engine->lanes[id];
+
 	if (lane->state == LANE_CLOSED)
-		return engine->now_ms < engine->retry_ms;
+		return engine->now_ms < engine->retry_ms || !may_open(engine, id);
 	return lane->state == LANE_CONNECTING && engine->now_ms >= patience_ends_ms(lane);
+}
+
+/* Nothing was to be changed for a while. */
+static bool is_idle(const struct engine *engine, const struct lane *lane)
+{
+	return lane == &engine->lanes[LANE_CHANGE] && lane->state == LANE_READY &&
+	       lane->running == 0 && g_queue_is_empty((GQueue *)&lane->queue) &&
+	       engine->now_ms >= lane->used_ms + ENGINE_IDLE_MS;
+}
+
+static void close_idle(struct engine *engine)
+{
+	struct lane *lane = &engine->lanes[LANE_CHANGE];
+
+	if (!is_idle(engine, lane))
+		return;
+	engine->lane = lane;
+	engine->ops->close(&lane->store);
+	lane->state = LANE_CLOSED;
 }
 
 void lanes_submit(struct engine *engine)
 {
+	close_idle(engine);
 	for (int i = 0; i < LANES; i++) {
 		struct lane *lane = &engine->lanes[i];
 
@@ -171,8 +205,10 @@ void lanes_submit(struct engine *engine)
 			lane_queue(engine, i, store_job_new(STORE_PROBE));
 		submit_from(engine, lane, &lane->queue);
 	}
-	if (is_ready(engine, LANE_LIST) && is_absent(engine, &engine->lanes[LANE_BODY]))
-		submit_from(engine, &engine->lanes[LANE_LIST], &engine->lanes[LANE_BODY].queue);
+	for (int i = LANE_BODY; i < LANES && is_ready(engine, LANE_LIST); i++) {
+		if (is_absent(engine, i))
+			submit_from(engine, &engine->lanes[LANE_LIST], &engine->lanes[i].queue);
+	}
 	share_busy(engine);
 }
 
@@ -257,9 +293,11 @@ static void lane_die(struct engine *engine, struct lane *lane, const GError *err
 					  : ACCOUNT_OFFLINE);
 	if (at_once || is_ready(engine, LANE_LIST))
 		return;
-	fail_queue(engine, &engine->lanes[LANE_LIST], error);
-	if (!is_ready(engine, LANE_BODY))
-		fail_queue(engine, &engine->lanes[LANE_BODY], error);
+	for (int i = 0; i < LANES; i++) {
+		if (!is_ready(engine, i))
+			fail_queue(engine, &engine->lanes[i], error);
+	}
+	pending_settle_needs(engine);
 	lanes_first_attempt_ended(engine, error);
 }
 
@@ -277,9 +315,13 @@ static void lane_open(struct engine *engine, struct lane *lane)
 /* One login at a time, the listing lane's first. */
 static bool may_open(const struct engine *engine, enum lane_id id)
 {
-	if (id == LANE_LIST)
-		return engine->lanes[LANE_BODY].state != LANE_CONNECTING;
-	return is_ready(engine, LANE_LIST);
+	for (int i = 0; i < LANES; i++) {
+		if (engine->lanes[i].state == LANE_CONNECTING)
+			return false;
+	}
+	if (id == LANE_CHANGE && g_queue_is_empty((GQueue *)&engine->lanes[id].queue))
+		return false;
+	return id == LANE_LIST || is_ready(engine, LANE_LIST);
 }
 
 void lanes_connect(struct engine *engine)
@@ -290,11 +332,24 @@ void lanes_connect(struct engine *engine)
 	}
 }
 
+static void share_abilities(struct engine *engine, const struct lane *lane)
+{
+	uint64_t append_max_bytes;
+	unsigned abilities = engine->ops->abilities(lane->store, &append_max_bytes);
+
+	pthread_mutex_lock(&engine->lock);
+	engine->shared.abilities = abilities;
+	engine->shared.append_max_bytes = append_max_bytes;
+	pthread_mutex_unlock(&engine->lock);
+}
+
 static void lane_ready(struct engine *engine, struct lane *lane)
 {
 	lane->state = LANE_READY;
 	lane->ready_ms = lane->used_ms = engine->now_ms;
 	engine->refusals = 0;
+	share_abilities(engine, lane);
+	change_soon(engine, 0);
 	if (lane != &engine->lanes[LANE_LIST])
 		return;
 	share_description(engine, lane);
@@ -348,7 +403,9 @@ int64_t lanes_deadline_ms(const struct engine *engine)
 		else if (lane->state == LANE_CONNECTING)
 			deadline = MIN(deadline, connecting_ends_ms(engine, lane));
 		else if (lane->state == LANE_READY && lane->running == 0)
-			deadline = MIN(deadline, lane->used_ms + ENGINE_PROBE_MS);
+			deadline =
+				MIN(deadline, lane->used_ms + (i == LANE_CHANGE ? ENGINE_IDLE_MS
+										: ENGINE_PROBE_MS));
 		else if (lane->state == LANE_CLOSED && may_open(engine, i))
 			deadline = MIN(deadline, engine->retry_ms);
 	}
@@ -372,6 +429,8 @@ void lanes_reconnect(struct engine *engine)
 			lane_die(engine, &engine->lanes[i], error);
 	}
 	folders_heal(engine);
+	spool_retry(engine->state);
+	change_soon(engine, 0);
 	engine->failures = engine->refusals = 0;
 	engine->retry_ms = engine->now_ms;
 }

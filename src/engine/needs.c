@@ -5,11 +5,6 @@
 
 #include <errno.h>
 
-static int down_errno(const struct engine *engine)
-{
-	return engine->down ? error_errno(engine->down) : EHOSTUNREACH;
-}
-
 struct need *needs_find(struct engine *engine, enum need_kind kind, uint32_t id, uint32_t uid)
 {
 	struct need key = {.kind = kind, .id = id, .uid = uid};
@@ -68,6 +63,59 @@ static bool take_folders(struct engine *engine, const struct need *need)
 	return false;
 }
 
+static bool take_changes(struct engine *engine, const struct need *need)
+{
+	int error;
+
+	if (pending_has(engine, need, &error))
+		return true;
+	report_settled(engine, need, error);
+	return false;
+}
+
+static bool take_known(struct engine *engine, const struct need *need, bool known)
+{
+	if (known)
+		report_settled(engine, need, 0);
+	return !known;
+}
+
+/* False if it is settled already. */
+static bool is_wanted(struct engine *engine, const struct need *need)
+{
+	switch (need->kind) {
+	case NEED_FOLDERS:
+		return take_folders(engine, need);
+	case NEED_FOLDER:
+		return take_folder(engine, need);
+	case NEED_RIGHTS:
+		return take_known(engine, need, rights_are_known(engine, need->id));
+	case NEED_SIZE:
+		return take_known(engine, need, engine_trusts_sizes(engine) != SIZES_UNPROVEN);
+	case NEED_CHANGE:
+	case NEED_CHANGES:
+	case NEED_SPOOL:
+		return take_changes(engine, need);
+	default:
+		return take_body(engine, need);
+	}
+}
+
+static enum lane_id lane_of(const struct need *need)
+{
+	switch (need->kind) {
+	case NEED_BODY:
+	case NEED_SIZE:
+		return LANE_BODY;
+	case NEED_CHANGE:
+	case NEED_CHANGES:
+	case NEED_SPOOL:
+		return LANE_CHANGE;
+	default:
+		return LANE_LIST;
+	}
+}
+
 static void start(struct engine *engine, const struct need *need)
 {
 	switch (need->kind) {
@@ -76,6 +124,17 @@ static void start(struct engine *engine, const struct need *need)
 		break;
 	case NEED_FOLDER:
 		folder_refresh(engine, need->id);
+		break;
+	case NEED_RIGHTS:
+		rights_ask(engine, need->id);
+		break;
+	case NEED_SIZE:
+		sizes_ask(engine, need->id, need->uid);
+		break;
+	case NEED_CHANGE:
+	case NEED_CHANGES:
+	case NEED_SPOOL:
+		change_soon(engine, 0);
 		break;
 	default:
 		body_fetch(engine, need->id, need->uid);
@@ -86,24 +145,24 @@ static void start(struct engine *engine, const struct need *need)
 
 void needs_take(struct engine *engine, const struct need *need)
 {
-	bool wanted;
+	bool asked;
 
 	if (need->kind == NEED_AHEAD) {
 		ahead_fetch(engine, need->id, need->uid);
 		return;
 	}
-	wanted = need->kind == NEED_FOLDERS  ? take_folders(engine, need)
-		 : need->kind == NEED_FOLDER ? take_folder(engine, need)
-					     : take_body(engine, need);
-	if (!wanted)
+	if (!is_wanted(engine, need))
 		return;
 	lanes_demand(engine);
-	if (lane_is_down(engine, need->kind == NEED_BODY ? LANE_BODY : LANE_LIST)) {
-		report_settled(engine, need, down_errno(engine));
+	if (lane_is_down(engine, lane_of(need))) {
+		report_settled(engine, need, lanes_down_errno(engine));
 		return;
 	}
+	asked = needs_find(engine, need->kind, need->id, need->uid);
 	remember(engine, need);
-	start(engine, need);
+	/* The others see by themselves what is under way. */
+	if (!asked || need->kind != NEED_RIGHTS)
+		start(engine, need);
 }
 
 void needs_settle(struct engine *engine, enum need_kind kind, uint32_t id, uint32_t uid, int error)

@@ -9,6 +9,7 @@ enum report_kind {
 	REPORT_SETTLED,
 	REPORT_MESSAGE_GONE,
 	REPORT_MESSAGE_CHANGED,
+	REPORT_NAME_CHANGED,
 	REPORT_FOLDER_GONE,
 	REPORT_EPOCH_GONE,
 };
@@ -60,6 +61,13 @@ void report_message_changed(struct engine *engine, uint32_t epoch, uint32_t uid)
 		   &(struct report){.kind = REPORT_MESSAGE_CHANGED, .epoch = epoch, .uid = uid});
 }
 
+void report_name_changed(struct engine *engine, uint32_t folder, const char *name)
+{
+	report_add(engine, &(struct report){.kind = REPORT_NAME_CHANGED,
+					    .folder = folder,
+					    .name = g_strdup(name)});
+}
+
 void report_folder_gone(struct engine *engine, const struct folder_row *row)
 {
 	report_add(engine, &(struct report){.kind = REPORT_FOLDER_GONE,
@@ -94,6 +102,9 @@ static void tell(struct engine *engine, const struct report *report)
 	case REPORT_MESSAGE_CHANGED:
 		events->message_changed(engine->data, report->epoch, report->uid);
 		break;
+	case REPORT_NAME_CHANGED:
+		events->name_changed(engine->data, report->folder, report->name);
+		break;
 	case REPORT_FOLDER_GONE:
 		events->folder_gone(engine->data, report->folder, report->epoch, report->name);
 		break;
@@ -110,8 +121,13 @@ static void touch_folders(struct engine *engine)
 
 	g_hash_table_iter_init(&iter, engine->touched);
 	while (g_hash_table_iter_next(&iter, &key, NULL)) {
-		if (GPOINTER_TO_UINT(key) != INDEX_ROOT)
-			index_folder_touch(engine->index, GPOINTER_TO_UINT(key), engine->now_ns);
+		uint32_t folder = GPOINTER_TO_UINT(key);
+
+		/* Later than what this mount changed by itself. */
+		if (folder != INDEX_ROOT)
+			index_folder_touch(
+				engine->index, folder,
+				MAX(engine->now_ns, state_touched_ns(engine->state, folder) + 1));
 	}
 }
 
@@ -139,11 +155,10 @@ static void lose_listings(struct engine *engine)
 	folders_lost(engine);
 }
 
-static void commit(struct engine *engine)
+void report_commit(struct engine *engine)
 {
 	g_autoptr(GError) error = NULL;
 
-	touch_folders(engine);
 	if (index_commit(engine->index, &error))
 		return;
 	log_error("%s: %s", engine->account->name, error->message);
@@ -152,7 +167,8 @@ static void commit(struct engine *engine)
 
 void report_all(struct engine *engine)
 {
-	commit(engine);
+	touch_folders(engine);
+	report_commit(engine);
 	tell_touched(engine);
 	/* Changes before settlements: who is answered must find the kernel's copies dropped. */
 	for (unsigned i = 0; i < engine->reports->len; i++) {

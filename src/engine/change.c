@@ -1,0 +1,486 @@
+/* What was promised of messages, sent in batches: one is in hand at a time, and what comes
+ * meanwhile goes together with the next. A batch is a step of changes that differ in nothing but
+ * the UID:
+ *
+ *   FLAGS, EXPUNGE      QUEUED -> settled
+ *   MOVE                QUEUED -> settled, where the server has MOVE; else as COPY, then
+ *                       COPIED -(EXPUNGE)-> settled
+ *   COPY                QUEUED -(MARK)-> MARKED -(COPY)-> COPIED -> settled
+ *
+ * Everything but COPY can be done twice without harm. Before a COPY is sent it is on record where
+ * the target ended (MARK); if its outcome is unknown, what arrived behind that is searched for it
+ * (seek.c). What the server refuses is dropped: then it shows again as it was.
+ */
+#include "engine/engine_private.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "base/words.h"
+#include "state/names.h"
+
+#include <errno.h>
+
+static struct change *first_of(const GPtrArray *batch)
+{
+	return g_ptr_array_index(batch, 0);
+}
+
+/* --- when --- */
+
+void change_soon(struct engine *engine, int64_t delay_ms)
+{
+	engine->change_ms = MIN(engine->change_ms, engine->now_ms + delay_ms);
+}
+
+int64_t change_deadline_ms(const struct engine *engine)
+{
+	return engine->lanes[LANE_LIST].state == LANE_READY ? engine->change_ms : INT64_MAX;
+}
+
+bool change_may_come_again(const GError *error)
+{
+	static const enum mailfs_error codes[] = {ERROR_NO_HOST,   ERROR_UNREACHABLE, ERROR_TIMEOUT,
+						  ERROR_TEMPORARY, ERROR_TLS,	      ERROR_AUTH,
+						  ERROR_PROTOCOL,  ERROR_BUSY,	      ERROR_IO};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(codes); i++) {
+		if (g_error_matches(error, MAILFS_ERROR, (int)codes[i]))
+			return true;
+	}
+	return false;
+}
+
+int64_t change_pause_ms(unsigned tries)
+{
+	int64_t pause_ms = ENGINE_RETRY_MS;
+
+	for (unsigned i = 1; i < tries && pause_ms < ENGINE_RETRY_MAX_MS; i++)
+		pause_ms *= 2;
+	return MIN(pause_ms, ENGINE_RETRY_MAX_MS);
+}
+
+/* Not before a while; `alone`: one of them may be what the server does not like. */
+static void defer(struct engine *engine, GPtrArray *batch, bool alone)
+{
+	unsigned tries = 0;
+
+	for (unsigned i = 0; i < batch->len; i++) {
+		struct change *change = g_ptr_array_index(batch, i);
+
+		tries = MAX(tries, ++change->tries);
+	}
+	/* What is tried alone for the first time need not wait. */
+	int64_t pause_ms = alone && tries == 1 ? 0 : change_pause_ms(tries);
+
+	changes_defer(engine->state, batch, engine->now_ms + pause_ms, alone);
+	change_soon(engine, pause_ms);
+}
+
+/* --- what goes out --- */
+
+struct store_job *change_job(enum store_job_kind kind, GPtrArray *batch)
+{
+	const struct change *change = first_of(batch);
+	struct store_job *job = store_job_new(kind);
+
+	job->folder = change->folder;
+	job->epoch = change->epoch;
+	job->name = g_strdup(change->mailbox);
+	job->known.uidvalidity = change->uidvalidity;
+	job->target = g_strdup(change->target_mailbox);
+	job->set = change->set;
+	job->clear = change->clear;
+	job->set_words = g_strdup(change->set_words);
+	job->clear_words = g_strdup(change->clear_words);
+	job->changes = g_ptr_array_ref(batch);
+	for (unsigned i = 0; i < batch->len; i++) {
+		const struct change *each = g_ptr_array_index(batch, i);
+
+		seqset_add(&job->uids, each->uid, each->uid);
+	}
+	return job;
+}
+
+/* Of the target, not of the messages. */
+static struct store_job *job_of_mark(GPtrArray *batch)
+{
+	const struct change *change = first_of(batch);
+	struct store_job *job = store_job_new(STORE_MARK);
+
+	job->folder = change->target;
+	job->name = g_strdup(change->target_mailbox);
+	job->changes = g_ptr_array_ref(batch);
+	return job;
+}
+
+static struct store_job *job_of_move(struct engine *engine, GPtrArray *batch)
+{
+	const struct change *change = first_of(batch);
+
+	if (change->step == CHANGE_COPIED)
+		return change_job(STORE_EXPUNGE, batch);
+	if (change->step == CHANGE_MARKED)
+		return change_job(STORE_COPY, batch);
+	if (change->kind == CHANGE_COPY || !(engine->shared.abilities & STORE_CAN_MOVE))
+		return job_of_mark(batch);
+	engine->moving = change->epoch;
+	return change_job(STORE_MOVE, batch);
+}
+
+static void send_batch(struct engine *engine, GPtrArray *batch)
+{
+	const struct change *change = first_of(batch);
+	struct store_job *job;
+
+	engine->changing = true;
+	if (change->unknown) {
+		seek_start(engine, batch, false);
+		return;
+	}
+	switch (change->kind) {
+	case CHANGE_FLAGS:
+		job = change_job(STORE_FLAGS, batch);
+		break;
+	case CHANGE_EXPUNGE:
+		job = change_job(STORE_EXPUNGE, batch);
+		break;
+	default:
+		job = job_of_move(engine, batch);
+		break;
+	}
+	lane_queue(engine, LANE_CHANGE, job);
+}
+
+static void forget_scheduled(struct engine *engine)
+{
+	pthread_mutex_lock(&engine->lock);
+	engine->shared.changed = false;
+	pthread_mutex_unlock(&engine->lock);
+}
+
+void change_run(struct engine *engine)
+{
+	g_autoptr(GPtrArray) batch = NULL;
+
+	if (engine->now_ms < engine->change_ms || engine->lanes[LANE_LIST].state != LANE_READY)
+		return;
+	engine->change_ms = INT64_MAX;
+	/* From here on whoever adds something says so again. */
+	forget_scheduled(engine);
+	if (!engine->changing) {
+		batch = changes_take(engine->state, engine->now_ms);
+		if (batch)
+			send_batch(engine, batch);
+	}
+	upload_run(engine);
+}
+
+/* --- what comes back --- */
+
+void pending_note_failure(struct engine *engine, uint32_t folder, int error)
+{
+	g_hash_table_insert(engine->refused_in, GUINT_TO_POINTER(folder), GINT_TO_POINTER(error));
+}
+
+static const char *verb_of(enum change_kind kind)
+{
+	static const char *const verbs[] = {[CHANGE_FLAGS] = "change the flags of",
+					    [CHANGE_EXPUNGE] = "expunge",
+					    [CHANGE_MOVE] = "move",
+					    [CHANGE_COPY] = "copy"};
+
+	return verbs[kind];
+}
+
+/* What both folders show is not what they showed. */
+static void report_both(struct engine *engine, const struct change *change)
+{
+	if (change->target) {
+		report_touched(engine, change->target);
+		if (change->name)
+			report_name_changed(engine, change->target, change->name);
+	}
+	report_touched(engine, change->folder);
+	report_message_changed(engine, change->epoch, change->uid);
+}
+
+void change_drop(struct engine *engine, struct change *change, const GError *error)
+{
+	uint32_t folder = change->folder, epoch = change->epoch, uid = change->uid;
+	int number = error_errno(error);
+
+	log_warning(
+		"%s: cannot %s message %u%s: %s", engine->account->name, verb_of(change->kind), uid,
+		g_error_matches(error, MAILFS_ERROR, ERROR_GONE) ? ""
+								 : ", which shows again as it was",
+		error->message);
+	report_both(engine, change);
+	apply_shifted(engine, folder, epoch, uid);
+	pending_note_failure(engine, folder, number);
+	if (change->target)
+		pending_note_failure(engine, change->target, number);
+	changes_drop(engine->state, change);
+	needs_settle(engine, NEED_CHANGE, epoch, uid, number);
+}
+
+static void drop_all(struct engine *engine, GPtrArray *batch, const GError *error)
+{
+	for (unsigned i = 0; i < batch->len; i++)
+		change_drop(engine, g_ptr_array_index(batch, i), error);
+}
+
+/* One of many may be gone, or not to the server's liking: each is tried by itself. */
+static bool may_be_one_of_many(const GPtrArray *batch, const GError *error)
+{
+	return batch->len > 1 && (g_error_matches(error, MAILFS_ERROR, ERROR_GONE) ||
+				  g_error_matches(error, MAILFS_ERROR, ERROR_SERVER) ||
+				  g_error_matches(error, MAILFS_ERROR, ERROR_REFUSED));
+}
+
+void change_failed(struct engine *engine, const struct store_job *job, const GError *error)
+{
+	GPtrArray *batch = job->changes;
+	const struct change *change = first_of(batch);
+
+	if (g_error_matches(error, MAILFS_ERROR, ERROR_GONE) ||
+	    g_error_matches(error, MAILFS_ERROR, ERROR_STALE))
+		folder_changed(engine, change->folder);
+	if (change_may_come_again(error)) {
+		if (job->kind == STORE_COPY && job->sent)
+			changes_set_unknown(engine->state, batch);
+		defer(engine, batch, change->tries > 0);
+	} else if (may_be_one_of_many(batch, error)) {
+		defer(engine, batch, true);
+	} else {
+		drop_all(engine, batch, error);
+	}
+}
+
+struct flags {
+	unsigned flags;
+	char *words;
+};
+
+static bool take_flags(void *data, const struct message_row *row)
+{
+	struct flags *flags = data;
+
+	flags->flags = row->flags;
+	flags->words = g_strdup(row->keywords);
+	return false;
+}
+
+/* As the server did, in the index. */
+static void alter_flags(struct engine *engine, const struct change *change, unsigned set)
+{
+	struct flags old = {0};
+	g_autofree char *words = NULL;
+
+	if (!index_message_get(engine->view, change->epoch, change->uid, take_flags, &old))
+		return;
+	words = words_alter(old.words, change->set_words, change->clear_words);
+	index_message_flags(engine->index, change->epoch, change->uid,
+			    (old.flags | change->set | set) & ~change->clear, words,
+			    engine->now_ns);
+	g_free(old.words);
+	report_message_changed(engine, change->epoch, change->uid);
+}
+
+uint32_t change_target_epoch(struct engine *engine, const struct change *change,
+			     uint64_t uidvalidity)
+{
+	uint32_t old, epoch;
+
+	if (uidvalidity == 0 || change->target == 0)
+		return 0;
+	epoch = index_folder_open(engine->index, change->target, uidvalidity, engine->now_ns, &old);
+	if (old != 0) {
+		bodies_drop_epoch(engine->bodies, old);
+		report_epoch_gone(engine, change->target, old);
+	}
+	pending_bind_folder(engine, change->target);
+	engine->last_folder = 0;
+	return epoch;
+}
+
+static uint32_t copied_as(const struct store_job *job, uint32_t uid)
+{
+	for (unsigned i = 0; job->copied && i < job->copied->len; i++) {
+		const struct store_pair *pair = &g_array_index(job->copied, struct store_pair, i);
+
+		if (pair->from == uid)
+			return pair->to;
+	}
+	return 0;
+}
+
+/* It is known in its new place, with all that was known of it. */
+void change_place(struct engine *engine, const struct change *change, uint32_t epoch, uint32_t uid)
+{
+	struct flags flags = {0};
+
+	if (!index_message_get(engine->view, change->epoch, change->uid, take_flags, &flags))
+		return;
+	index_message_copy(engine->index, change->epoch, change->uid, epoch, uid, flags.flags,
+			   engine->now_ns);
+	bodies_link(engine->bodies, change->epoch, change->uid, epoch, uid);
+	g_free(flags.words);
+}
+
+/* From here on the folder shows the message and no longer the guest: it has to be in the index. */
+void change_name(struct engine *engine, const struct change *change, uint32_t epoch, uint32_t uid,
+		 uint64_t uidvalidity)
+{
+	struct state_box box = {change->target, epoch, change->target_mailbox, uidvalidity};
+	g_autoptr(GError) error = NULL;
+
+	if (change->name && !names_set(engine->state, &box, uid, change->name, &error))
+		log_error("%s: %s", engine->account->name, error->message);
+}
+
+static void place_all(struct engine *engine, const struct store_job *job)
+{
+	GPtrArray *batch = job->changes;
+	uint32_t epoch, uid;
+
+	if (!job->copied)
+		return;
+	epoch = change_target_epoch(engine, first_of(batch), job->box.uidvalidity);
+	for (unsigned i = 0; epoch && i < batch->len; i++) {
+		const struct change *change = g_ptr_array_index(batch, i);
+
+		uid = copied_as(job, change->uid);
+		if (uid)
+			change_place(engine, change, epoch, uid);
+	}
+	report_commit(engine);
+	for (unsigned i = 0; epoch && i < batch->len; i++) {
+		const struct change *change = g_ptr_array_index(batch, i);
+
+		uid = copied_as(job, change->uid);
+		if (uid)
+			change_name(engine, change, epoch, uid, job->box.uidvalidity);
+	}
+}
+
+/* Readers must find it in the index before it is no longer a guest. */
+void change_settle(struct engine *engine, GPtrArray *batch)
+{
+	report_commit(engine);
+	for (unsigned i = 0; i < batch->len; i++) {
+		const struct change *change = g_ptr_array_index(batch, i);
+
+		report_both(engine, change);
+		if (change->target)
+			folder_changed(engine, change->target);
+	}
+	changes_settle(engine->state, batch, engine->now_ms);
+}
+
+/* Of a MOVE: what remains is to remove the source. */
+void change_copied(struct engine *engine, struct change *change, uint32_t uid)
+{
+	g_autoptr(GError) error = NULL;
+
+	report_commit(engine);
+	if (!changes_copied(engine->state, change, uid, &error))
+		log_error("%s: %s", engine->account->name, error->message);
+	report_touched(engine, change->target);
+	if (change->name)
+		report_name_changed(engine, change->target, change->name);
+	change_soon(engine, 0);
+}
+
+static void copied(struct engine *engine, const struct store_job *job)
+{
+	GPtrArray *batch = job->changes;
+
+	if (!job->copied) {
+		seek_start(engine, batch, true);
+		return;
+	}
+	place_all(engine, job);
+	if (first_of(batch)->kind == CHANGE_COPY) {
+		change_settle(engine, batch);
+		return;
+	}
+	for (unsigned i = 0; i < batch->len; i++) {
+		struct change *change = g_ptr_array_index(batch, i);
+
+		change_copied(engine, change, copied_as(job, change->uid));
+	}
+}
+
+static void marked(struct engine *engine, const struct store_job *job)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (changes_mark(engine->state, job->changes, job->box.uidvalidity, job->box.uidnext,
+			 &error)) {
+		engine->changing = true;
+		lane_queue(engine, LANE_CHANGE, change_job(STORE_COPY, job->changes));
+		return;
+	}
+	log_error("%s: %s", engine->account->name, error->message);
+	defer(engine, job->changes, false);
+}
+
+static void succeeded(struct engine *engine, const struct store_job *job)
+{
+	GPtrArray *batch = job->changes;
+	bool expunges = engine->shared.abilities & STORE_CAN_EXPUNGE;
+
+	switch (job->kind) {
+	case STORE_MARK:
+		marked(engine, job);
+		return;
+	case STORE_COPY:
+		copied(engine, job);
+		return;
+	case STORE_MOVE:
+		place_all(engine, job);
+		break;
+	case STORE_FLAGS:
+		for (unsigned i = 0; i < batch->len; i++)
+			alter_flags(engine, g_ptr_array_index(batch, i), 0);
+		break;
+	case STORE_EXPUNGE:
+		for (unsigned i = 0; !expunges && i < batch->len; i++)
+			alter_flags(engine, g_ptr_array_index(batch, i), STORE_FLAG_DELETED);
+		break;
+	default:
+		break;
+	}
+	change_settle(engine, batch);
+}
+
+/* Where they went is on record now. */
+static void end_moving(struct engine *engine, const struct store_job *job)
+{
+	struct seqset moved = engine->moved;
+
+	if (job->kind != STORE_MOVE)
+		return;
+	engine->moving = 0;
+	engine->moved = (struct seqset){0};
+	apply_remove(engine, job->folder, job->epoch, &moved);
+	seqset_clear(&moved);
+}
+
+void change_done(struct engine *engine, struct store_job *job, const GError *error)
+{
+	/* What was told in this turn is there for all of the following to see. */
+	report_commit(engine);
+	engine->changing = false;
+	if (job->kind == STORE_FIND)
+		seek_done(engine, job, error);
+	else if (error)
+		change_failed(engine, job, error);
+	else
+		succeeded(engine, job);
+	end_moving(engine, job);
+	if (!engine->changing)
+		change_soon(engine, pending_is_urgent(engine) ? 0 : ENGINE_COMPANY_MS);
+	pending_settle_needs(engine);
+}
