@@ -1,52 +1,35 @@
-#include "tree/file.h"
+#include "tree/file_private.h"
 
+#include "base/log.h"
+#include "state/changes.h"
 #include "tree/attr.h"
 #include "tree/node.h"
-#include "tree/tree_private.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-enum file_state {
-	FILE_TEXT,     /* a control file */
-	FILE_PART,     /* the start of a message */
-	FILE_COMPLETE, /* all of it; stays so, and `fd` with it */
-};
-
-struct tree_file {
-	pthread_mutex_t lock; /* guards what follows the numbers */
-	uint32_t epoch;
-	uint32_t uid;
-	uint32_t control;
-
-	enum file_state state;
-	struct tree_entry entry; /* of a message, when it was last seen */
-	int fd;
-	uint64_t size;	   /* COMPLETE: of the file; else what the index says */
-	uint64_t received; /* PART: bytes that `fd` holds */
-	uint64_t asked;	   /* `received` when the rest was asked for */
-	bool exact;
-	int resized; /* sign of the size less its hint, once exact */
-	bool told;   /* `resized` was taken */
-	char *text;
-	gsize text_len;
-};
-
-static struct tree_file *file_new(enum file_state state, int fd)
+struct tree_file *file_new(uint64_t node, int fd)
 {
 	struct tree_file *file = g_new0(struct tree_file, 1);
 
 	pthread_mutex_init(&file->lock, NULL);
-	file->state = state;
+	file->node = node;
 	file->fd = fd;
 	return file;
+}
+
+static enum node_kind kind_of(const struct tree_file *file)
+{
+	return tree_node_kind(file->node);
 }
 
 void tree_close(struct tree *tree, struct tree_file **file)
 {
 	if (*file == NULL)
 		return;
+	if (kind_of(*file) == NODE_SPOOL)
+		draft_close(tree, *file);
 	if ((*file)->fd >= 0)
 		close((*file)->fd);
 	g_free((*file)->text);
@@ -57,7 +40,7 @@ void tree_close(struct tree *tree, struct tree_file **file)
 
 bool tree_file_is_text(const struct tree_file *file)
 {
-	return file->control != 0;
+	return kind_of(file) == NODE_CONTROL || kind_of(file) == NODE_FLAGS;
 }
 
 int tree_file_take_resized(struct tree_file *file)
@@ -71,11 +54,37 @@ int tree_file_take_resized(struct tree_file *file)
 	return taken;
 }
 
+int file_read_fd(int fd, const struct file_range *range)
+{
+	size_t done = 0;
+
+	while (done < range->len) {
+		ssize_t n = pread(fd, (char *)range->buffer + done, range->len - done,
+				  (off_t)(range->offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return EIO;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	*range->ret_len = done;
+	return 0;
+}
+
 /* --- messages --- */
+
+static uint32_t epoch_of(const struct tree_file *file)
+{
+	return tree_node_epoch(file->node);
+}
 
 static int need_body(const struct visit *visit, const struct tree_file *file, uint64_t upto)
 {
-	struct need need = {.kind = NEED_BODY, .id = file->epoch, .uid = file->uid, .upto = upto};
+	struct need need = {
+		.kind = NEED_BODY, .id = epoch_of(file), .uid = node_low(file->node), .upto = upto};
 
 	return visit_need_hard(visit, &need);
 }
@@ -102,17 +111,17 @@ static void refresh_locked(struct tree_file *file, struct bodies *bodies,
 			   const struct message_facts *facts)
 {
 	uint64_t size = 0, received = 0;
-	int fd = bodies_get(bodies, file->epoch, file->uid, facts->exact ? facts->size : UINT64_MAX,
-			    &size);
+	int fd = bodies_get(bodies, epoch_of(file), node_low(file->node),
+			    facts->exact ? facts->size : UINT64_MAX, &size);
 
 	if (fd >= 0) {
 		replace_fd_locked(file, fd);
 		set_size_locked(file, facts, size, true);
-		file->state = FILE_COMPLETE;
+		file->complete = true;
 		return;
 	}
 	set_size_locked(file, facts, facts->size, facts->exact);
-	fd = bodies_get_part(bodies, file->epoch, file->uid, &received);
+	fd = bodies_get_part(bodies, epoch_of(file), node_low(file->node), &received);
 	/* A part that was begun anew may hold less than ours does. */
 	if (fd >= 0 && received > file->received) {
 		replace_fd_locked(file, fd);
@@ -122,61 +131,66 @@ static void refresh_locked(struct tree_file *file, struct bodies *bodies,
 	}
 }
 
-int tree_file_open_message(const struct visit *visit, uint64_t node, struct tree_file **ret)
+/* How much must have arrived before it is open: 0 if its size can be told without. */
+static uint64_t wanted_at_open(const struct visit *visit, const struct message_facts *facts)
+{
+	enum sizes_trust trust = engine_trusts_sizes(visit->tree->config.engine);
+
+	if (trust != SIZES_LIE)
+		return 0;
+	return facts->size <= TREE_WHOLE_MAX ? UINT64_MAX : 1;
+}
+
+/* Whether the announced size can be told is found out once in the life of an account. */
+static int wait_for_trust(const struct visit *visit, const struct tree_file *file,
+			  const struct message_facts *facts)
+{
+	struct need need = {.kind = NEED_SIZE, .id = epoch_of(file), .uid = node_low(file->node)};
+
+	if (facts->exact || engine_trusts_sizes(visit->tree->config.engine) != SIZES_UNPROVEN)
+		return 0;
+	return visit_need_hard(visit, &need);
+}
+
+static int wait_for_start(const struct visit *visit, const struct tree_file *file,
+			  const struct message_facts *facts)
+{
+	int result = wait_for_trust(visit, file, facts);
+	uint64_t upto;
+
+	if (result != 0)
+		return result;
+	upto = wanted_at_open(visit, facts);
+	if (upto == 0 || (upto != UINT64_MAX && file->received > 0))
+		return 0;
+	return need_body(visit, file, upto);
+}
+
+int tree_file_open_message(const struct visit *visit, uint64_t node, int flags,
+			   struct tree_file **ret)
 {
 	struct tree_file *file;
 	struct message_facts facts;
-	bool whole;
-	int result;
+	int result = 0;
 
-	if (!message_get_facts(visit->view, tree_node_epoch(node), node_low(node), &facts))
+	if (!message_get_facts(visit, tree_node_epoch(node), node_low(node), &facts))
 		return ESTALE;
 	engine_opened(visit->tree->config.engine, tree_node_epoch(node), node_low(node));
-	file = file_new(FILE_PART, -1);
-	file->epoch = tree_node_epoch(node);
-	file->uid = node_low(node);
+	file = file_new(node, -1);
 	pthread_mutex_lock(&file->lock);
 	refresh_locked(file, visit->tree->config.bodies, &facts);
 	pthread_mutex_unlock(&file->lock);
-	whole = facts.size <= TREE_WHOLE_MAX;
-	if (file->state == FILE_COMPLETE || (!whole && file->received > 0)) {
+	if (!file->complete)
+		result = wait_for_start(visit, file, &facts);
+	if (result == 0)
 		*ret = file;
-		return 0;
-	}
-	result = need_body(visit, file, whole ? UINT64_MAX : 1);
-	tree_close(visit->tree, &file);
+	else
+		tree_close(visit->tree, &file);
 	return result;
 }
 
-/* 0, or EIO. Short only at the end of the file. */
-static int read_fd(int fd, uint64_t offset, size_t len, void *buffer, size_t *ret_len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = pread(fd, (char *)buffer + done, len - done, (off_t)(offset + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return EIO;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	*ret_len = done;
-	return 0;
-}
-
-struct range {
-	uint64_t offset;
-	size_t len;
-	void *buffer;
-	size_t *ret_len;
-};
-
 /* With the size exact, what lies behind it is no part of the range. */
-static uint64_t range_end_locked(const struct tree_file *file, const struct range *range)
+static uint64_t range_end_locked(const struct tree_file *file, const struct file_range *range)
 {
 	uint64_t end = range->offset + range->len;
 
@@ -185,18 +199,20 @@ static uint64_t range_end_locked(const struct tree_file *file, const struct rang
 
 /* A range that touches an announced end can be answered only if the end is certain: the kernel
  * takes a full answer up to there for all. */
-static bool is_covered_locked(const struct tree_file *file, const struct range *range)
+static bool is_covered_locked(const struct tree_file *file, const struct file_range *range)
 {
 	uint64_t end = range_end_locked(file, range);
 
 	return (file->exact || end < file->size) && end <= file->received;
 }
 
-static int read_part_locked(const struct tree_file *file, const struct range *range)
+static int read_part_locked(const struct tree_file *file, const struct file_range *range)
 {
 	uint64_t end = range_end_locked(file, range);
 	size_t want = range->offset < end ? (size_t)(end - range->offset) : 0, got = 0;
-	int result = read_fd(file->fd, range->offset, want, range->buffer, &got);
+	struct file_range part = {
+		.offset = range->offset, .len = want, .buffer = range->buffer, .ret_len = &got};
+	int result = file_read_fd(file->fd, &part);
 
 	if (result != 0 || got < want)
 		return EIO;
@@ -206,13 +222,14 @@ static int read_part_locked(const struct tree_file *file, const struct range *ra
 
 /* True, once for each length, if the reader comes near the end of what is there. */
 static bool wants_more_locked(struct tree_file *file, struct bodies *bodies,
-			      const struct range *range)
+			      const struct file_range *range)
 {
 	uint64_t received;
 
 	if (range->offset + range->len + TREE_AHEAD_BYTES < file->received)
 		return false;
-	received = MAX(bodies_received(bodies, file->epoch, file->uid), file->received);
+	received =
+		MAX(bodies_received(bodies, epoch_of(file), node_low(file->node)), file->received);
 	if (range->offset + range->len + TREE_AHEAD_BYTES < received || file->asked >= received)
 		return false;
 	file->asked = received;
@@ -222,13 +239,15 @@ static bool wants_more_locked(struct tree_file *file, struct bodies *bodies,
 /* Nobody waits for this. */
 static void ask_ahead(struct tree *tree, const struct tree_file *file, uint64_t asked)
 {
-	struct need need = {
-		.kind = NEED_BODY, .id = file->epoch, .uid = file->uid, .upto = asked + 1};
+	struct need need = {.kind = NEED_BODY,
+			    .id = epoch_of(file),
+			    .uid = node_low(file->node),
+			    .upto = asked + 1};
 
 	engine_need(tree->config.engine, &need);
 }
 
-static int read_covered(struct tree *tree, struct tree_file *file, const struct range *range)
+static int read_covered(struct tree *tree, struct tree_file *file, const struct file_range *range)
 {
 	uint64_t asked = 0;
 	bool more = false;
@@ -247,38 +266,33 @@ static int read_covered(struct tree *tree, struct tree_file *file, const struct 
 }
 
 /* What the range needs is known only after another look at index and bodies. */
-static int find_more(const struct visit *visit, struct tree_file *file, const struct range *range)
+static int find_more(const struct visit *visit, struct tree_file *file,
+		     const struct file_range *range)
 {
 	struct message_facts facts;
-	enum file_state state;
-	uint64_t end;
+	uint64_t end = range->offset + range->len;
 	bool covered, touches;
 
-	if (!message_get_facts(visit->view, file->epoch, file->uid, &facts))
+	if (!message_get_facts(visit, epoch_of(file), node_low(file->node), &facts))
 		return ESTALE;
 	pthread_mutex_lock(&file->lock);
-	if (file->state == FILE_PART)
+	if (!file->complete)
 		refresh_locked(file, visit->tree->config.bodies, &facts);
-	state = file->state;
-	end = range->offset + range->len;
-	covered = is_covered_locked(file, range);
+	covered = file->complete || is_covered_locked(file, range);
 	touches = end >= file->size;
 	pthread_mutex_unlock(&file->lock);
-	if (state == FILE_COMPLETE || covered)
-		return 0;
-	return need_body(visit, file, touches ? UINT64_MAX : end);
+	return covered ? 0 : need_body(visit, file, touches ? UINT64_MAX : end);
 }
 
 static int read_message(struct tree *tree, struct tree_call *call, struct tree_file *file,
-			const struct range *range)
+			const struct file_range *range)
 {
-	enum file_state state;
 	struct visit visit;
-	bool covered;
+	bool covered, complete;
 	int fd, result;
 
 	pthread_mutex_lock(&file->lock);
-	covered = file->state == FILE_COMPLETE || is_covered_locked(file, range);
+	covered = file->complete || is_covered_locked(file, range);
 	pthread_mutex_unlock(&file->lock);
 	if (!covered) {
 		result = visit_begin(&visit, tree, call);
@@ -290,55 +304,60 @@ static int read_message(struct tree *tree, struct tree_call *call, struct tree_f
 			return result;
 	}
 	pthread_mutex_lock(&file->lock);
-	state = file->state;
+	complete = file->complete;
 	fd = file->fd;
 	pthread_mutex_unlock(&file->lock);
-	if (state == FILE_COMPLETE)
-		return read_fd(fd, range->offset, range->len, range->buffer, range->ret_len);
-	return read_covered(tree, file, range);
+	return complete ? file_read_fd(fd, range) : read_covered(tree, file, range);
 }
 
-static uint64_t file_node(const struct tree_file *file)
+static void lost_entry(struct tree_file *file, struct tree_entry *ret)
 {
-	return file->control != 0 ? node_pack(NODE_CONTROL, 0, file->control)
-				  : tree_message_node(file->epoch, file->uid);
+	pthread_mutex_lock(&file->lock);
+	*ret = file->entry;
+	pthread_mutex_unlock(&file->lock);
+	ret->attr.st_nlink = 0;
 }
 
 int tree_file_getattr(struct tree *tree, struct tree_call *call, struct tree_file *file,
 		      struct tree_entry *ret)
 {
-	int result = tree_getattr(tree, call, file_node(file), ret);
+	int result;
 
-	if (result != ESTALE || file->control != 0)
+	if (kind_of(file) == NODE_SPOOL)
+		return draft_file_getattr(tree, file, ret);
+	result = tree_getattr(tree, call, file->node, ret);
+	if (result != ESTALE || kind_of(file) != NODE_MESSAGE)
 		return result;
-	pthread_mutex_lock(&file->lock);
-	*ret = file->entry;
-	pthread_mutex_unlock(&file->lock);
-	ret->attr.st_nlink = 0;
+	lost_entry(file, ret);
 	return 0;
 }
 
-/* --- control files --- */
+/* --- texts --- */
 
-struct tree_file *tree_file_new_control(struct tree *tree, uint32_t number)
+struct tree_file *tree_file_new_text(uint64_t node, char *text, gsize len)
 {
-	struct tree_file *file = file_new(FILE_TEXT, -1);
+	struct tree_file *file = file_new(node, -1);
 
-	file->control = number;
-	file->text = control_text(tree, number, &file->text_len);
+	file->text = text;
+	file->text_len = len;
 	return file;
+}
+
+static bool grows(const struct tree_file *file)
+{
+	return kind_of(file) == NODE_CONTROL && control_grows(node_low(file->node));
 }
 
 /* The text is that of the open, so that many small reads fit together; one that grows is looked at
  * again at its end. */
-static void read_text(struct tree *tree, struct tree_file *file, const struct range *range)
+static void read_text(struct tree *tree, struct tree_file *file, const struct file_range *range)
 {
 	uint64_t end = range->offset + range->len;
 
 	pthread_mutex_lock(&file->lock);
-	if (end > file->text_len && control_grows(file->control)) {
+	if (end > file->text_len && grows(file)) {
 		g_free(file->text);
-		file->text = control_text(tree, file->control, &file->text_len);
+		file->text = control_text(tree, node_low(file->node), &file->text_len);
 	}
 	end = MIN(end, file->text_len);
 	*range->ret_len = range->offset < end ? (size_t)(end - range->offset) : 0;
@@ -347,15 +366,103 @@ static void read_text(struct tree *tree, struct tree_file *file, const struct ra
 	pthread_mutex_unlock(&file->lock);
 }
 
+/* --- each kind --- */
+
 int tree_read(struct tree *tree, struct tree_call *call, struct tree_file *file, uint64_t offset,
 	      size_t len, void *buffer, size_t *ret_len)
 {
-	struct range range = {.offset = offset, .len = len, .buffer = buffer, .ret_len = ret_len};
+	struct file_range range = {
+		.offset = offset, .len = len, .buffer = buffer, .ret_len = ret_len};
 
 	if (offset > INT64_MAX || len > INT64_MAX - offset)
 		return EINVAL;
-	if (file->control == 0)
+	switch (kind_of(file)) {
+	case NODE_MESSAGE:
 		return read_message(tree, call, file, &range);
-	read_text(tree, file, &range);
-	return 0;
+	case NODE_SPOOL:
+		return draft_read(tree, call, file, &range);
+	default:
+		read_text(tree, file, &range);
+		return 0;
+	}
+}
+
+int tree_write(struct tree *tree, struct tree_call *call, struct tree_file *file, uint64_t offset,
+	       size_t len, const void *buffer)
+{
+	struct visit visit;
+	int result;
+
+	if (offset > INT64_MAX || len > INT64_MAX - offset)
+		return EFBIG;
+	if (kind_of(file) != NODE_SPOOL && kind_of(file) != NODE_FLAGS)
+		return EBADF;
+	result = visit_begin(&visit, tree, call);
+	if (result != 0)
+		return result;
+	result = kind_of(file) == NODE_SPOOL ? draft_write(&visit, file, offset, len, buffer)
+					     : flags_write(&visit, file->node, buffer, len);
+	visit_end(&visit);
+	return result;
+}
+
+int tree_flush(struct tree *tree, struct tree_file *file)
+{
+	return kind_of(file) == NODE_SPOOL && file->writer ? draft_flush(tree, file) : 0;
+}
+
+/* Of what is on its way to the server: a message's changes. */
+static int sync_message(const struct visit *visit, const struct tree_file *file)
+{
+	struct need need = {.kind = NEED_CHANGE, .id = epoch_of(file), .uid = node_low(file->node)};
+
+	if (visit->call->give_up != 0)
+		return visit->call->give_up;
+	if (!changes_pending(visit->tree->config.state, need.id, need.uid))
+		return 0;
+	return visit_need_hard(visit, &need);
+}
+
+int tree_fsync(struct tree *tree, struct tree_call *call, struct tree_file *file)
+{
+	struct visit visit;
+	int result;
+
+	if (kind_of(file) == NODE_CONTROL)
+		return 0;
+	result = visit_begin(&visit, tree, call);
+	if (result != 0)
+		return result;
+	result = kind_of(file) == NODE_SPOOL ? draft_fsync(&visit, file)
+					     : sync_message(&visit, file);
+	visit_end(&visit);
+	return result;
+}
+
+int tree_copy(struct tree *tree, struct tree_call *call, struct tree_file *from,
+	      uint64_t from_offset, struct tree_file *to, uint64_t to_offset, uint64_t len,
+	      uint64_t *ret_len)
+{
+	struct visit visit;
+	uint64_t size;
+	int result;
+
+	if (kind_of(from) != NODE_MESSAGE || kind_of(to) != NODE_SPOOL || !to->writer)
+		return EOPNOTSUPP;
+	pthread_mutex_lock(&from->lock);
+	size = from->size;
+	pthread_mutex_unlock(&from->lock);
+	result = visit_begin(&visit, tree, call);
+	if (result != 0)
+		return result;
+	if (from_offset >= size && size > 0 && draft_is_clone(tree, to, from->node))
+		*ret_len = 0;
+	else if (from_offset != 0 || to_offset != 0 || len < size)
+		result = EOPNOTSUPP;
+	else
+		result = draft_clone(&visit, to, from->node, size);
+	if (result == 0 && from_offset == 0)
+		*ret_len = size;
+	visit_end(&visit);
+	return result;
 }

@@ -2,9 +2,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "tree/file_private.h"
 #include "tree/name.h"
 #include "tree/node.h"
-#include "tree/tree_private.h"
+#include "tree/spot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,10 +102,10 @@ int visit_need_soft(const struct visit *visit, const struct need *need)
 static const struct node_ops *ops_of(uint64_t node)
 {
 	static const struct node_ops *const table[] = {
-		[NODE_SPECIAL] = &folder_ops,
-		[NODE_FOLDER] = &folder_ops,
-		[NODE_MESSAGE] = &message_ops,
-		[NODE_CONTROL] = &control_ops,
+		[NODE_SPECIAL] = &folder_ops,  [NODE_FOLDER] = &folder_ops,
+		[NODE_MESSAGE] = &message_ops, [NODE_CONTROL] = &control_ops,
+		[NODE_SPOOL] = &draft_ops,     [NODE_VIEW] = &view_ops,
+		[NODE_PARTS] = &parts_ops,     [NODE_FLAGS] = &flags_ops,
 	};
 	enum node_kind kind = tree_node_kind(node);
 
@@ -113,12 +114,10 @@ static const struct node_ops *ops_of(uint64_t node)
 	return (size_t)kind < G_N_ELEMENTS(table) ? table[kind] : NULL;
 }
 
-int tree_lookup(struct tree *tree, struct tree_call *call, uint64_t parent, const char *name,
+int node_lookup(const struct visit *visit, uint64_t parent, const char *name,
 		struct tree_entry *ret)
 {
 	const struct node_ops *ops = ops_of(parent);
-	struct visit visit;
-	int result;
 
 	if (ops == NULL)
 		return ESTALE;
@@ -126,10 +125,18 @@ int tree_lookup(struct tree *tree, struct tree_call *call, uint64_t parent, cons
 		return ENOTDIR;
 	if (strlen(name) > NAME_MAX_BYTES)
 		return ENAMETOOLONG;
-	result = visit_begin(&visit, tree, call);
+	return ops->lookup(visit, parent, name, ret);
+}
+
+int tree_lookup(struct tree *tree, struct tree_call *call, uint64_t parent, const char *name,
+		struct tree_entry *ret)
+{
+	struct visit visit;
+	int result = visit_begin(&visit, tree, call);
+
 	if (result != 0)
 		return result;
-	result = ops->lookup(&visit, parent, name, ret);
+	result = node_lookup(&visit, parent, name, ret);
 	visit_end(&visit);
 	return result;
 }
@@ -187,6 +194,22 @@ int tree_readdir(struct tree *tree, uint64_t node, uint64_t cookie, tree_entry_f
 	return result;
 }
 
+static bool asks_for_writing(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
+}
+
+/* Messages are never written to, and what the program says of itself neither. */
+static int check_writing(const struct visit *visit, uint64_t node)
+{
+	enum node_kind kind = tree_node_kind(node);
+	int result = spot_may_change(visit);
+
+	if (result != 0)
+		return result;
+	return kind == NODE_SPOOL || kind == NODE_FLAGS ? 0 : EPERM;
+}
+
 int tree_open(struct tree *tree, struct tree_call *call, uint64_t node, int flags,
 	      struct tree_file **ret)
 {
@@ -198,14 +221,71 @@ int tree_open(struct tree *tree, struct tree_call *call, uint64_t node, int flag
 		return ESTALE;
 	if (ops->open == NULL)
 		return EISDIR;
-	if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0)
-		return EROFS;
 	result = visit_begin(&visit, tree, call);
 	if (result != 0)
 		return result;
-	result = ops->open(&visit, node, ret);
+	if (asks_for_writing(flags))
+		result = check_writing(&visit, node);
+	if (result == 0)
+		result = ops->open(&visit, node, flags, ret);
 	visit_end(&visit);
 	return result;
+}
+
+static int set_attributes(const struct visit *visit, uint64_t node, struct tree_file *file,
+			  const struct tree_setattr *setattr)
+{
+	int result = spot_may_change(visit);
+
+	if (result != 0)
+		return result;
+	switch (tree_node_kind(node)) {
+	case NODE_SPOOL:
+		return draft_setattr(visit, node, file, setattr);
+	case NODE_FLAGS: /* cut before it is written to: each write stands for itself */
+		return 0;
+	default:
+		return setattr->set_size ? EPERM : 0;
+	}
+}
+
+int tree_setattr(struct tree *tree, struct tree_call *call, uint64_t node, struct tree_file *file,
+		 const struct tree_setattr *setattr, struct tree_entry *ret)
+{
+	struct visit visit;
+	int result = visit_begin(&visit, tree, call);
+
+	if (result != 0)
+		return result;
+	result = set_attributes(&visit, node, file, setattr);
+	visit_end(&visit);
+	if (result != 0)
+		return result;
+	return file != NULL ? tree_file_getattr(tree, call, file, ret)
+			    : tree_getattr(tree, call, node, ret);
+}
+
+/* The folder whose changes are meant; INDEX_ROOT: all. 0: there are none. */
+static uint32_t folder_to_sync(uint64_t node)
+{
+	enum node_kind kind = tree_node_kind(node);
+
+	if (kind == NODE_FOLDER || kind == NODE_VIEW || node == NODE_ROOT)
+		return tree_node_epoch(node);
+	return 0;
+}
+
+int tree_fsyncdir(struct tree *tree, struct tree_call *call, uint64_t node)
+{
+	struct need need = {.kind = NEED_CHANGES, .id = folder_to_sync(node)};
+	struct visit visit = {.tree = tree, .call = call};
+	struct state *state = tree->config.state;
+	unsigned pending;
+
+	if (call->give_up != 0 || need.id == 0)
+		return call->give_up;
+	pending = need.id == INDEX_ROOT ? state_pending(state) : state_pending_of(state, need.id);
+	return pending > 0 ? visit_need_hard(&visit, &need) : 0;
 }
 
 static int get_totals(struct tree *tree, uint64_t *ret_bytes, uint64_t *ret_messages)

@@ -1,6 +1,7 @@
 /* What the files of tree/ share. */
 #pragma once
 
+#include "state/spool.h"
 #include "tree/tree.h"
 
 #include <pthread.h>
@@ -14,6 +15,9 @@ struct tree {
 	uint64_t total_bytes;
 	uint64_t total_messages;
 	int64_t totals_until_ms; /* 0: never asked */
+	uint32_t trash;		 /* the folder; 0: none */
+	int64_t trash_until_ms;	 /* 0: never looked for */
+	bool told_no_trash, told_no_expunge;
 };
 
 /* One call: who asks, and through which view. Lives on the stack. */
@@ -41,22 +45,49 @@ struct node_ops {
 		       uint32_t *ret_entries);
 	int (*readdir)(const struct visit *visit, uint64_t node, uint64_t cookie,
 		       tree_entry_fn each, void *data);
-	int (*open)(const struct visit *visit, uint64_t node, struct tree_file **ret);
+	/* `flags` ask for writing only of NODE_SPOOL and NODE_FLAGS. */
+	int (*open)(const struct visit *visit, uint64_t node, int flags, struct tree_file **ret);
 };
 
 extern const struct node_ops folder_ops; /* the root too */
 extern const struct node_ops message_ops;
 extern const struct node_ops control_ops;
+extern const struct node_ops view_ops;
+extern const struct node_ops parts_ops; /* "<uid>.d" */
+extern const struct node_ops flags_ops; /* "<uid>.d/flags" */
+extern const struct node_ops draft_ops;
+
+/* tree_lookup() within a visit. */
+int node_lookup(const struct visit *visit, uint64_t parent, const char *name,
+		struct tree_entry *ret);
 
 /* --- entries that folders hold --- */
 
-void message_entry(struct tree_entry *ret, uint32_t epoch, const struct message_row *row);
-/* ENOENT if the index does not hold `uid`, or under another name than `name`. */
-int message_lookup(const struct visit *visit, const struct folder_row *folder, uint32_t uid,
-		   const char *name, struct tree_entry *ret);
+/* It can be removed, for all that is known: what the mode says. */
+bool message_is_writable(const struct visit *visit, uint32_t folder);
+void message_entry(struct tree_entry *ret, uint32_t epoch, const struct message_row *row,
+		   bool writable);
+/* A file of the spool: node, size, times. */
+void draft_entry(struct tree_entry *ret, const struct spool_file *file);
 /* `.mailfs`: ENOENT for any other name. */
 int control_lookup_dir(const struct visit *visit, const char *name, struct tree_entry *ret);
 void folder_root_entry(const struct visit *visit, struct tree_entry *ret);
+void folder_entry(const struct visit *visit, const struct folder_row *row, struct tree_entry *ret);
+/* Changes with every change of what is shown. */
+int64_t folder_generation(const struct visit *visit, const struct folder_row *row);
+/* 0 if what is known of the messages is fresh enough to answer from. `fresh`: the engine said so
+ * before the index was read. */
+int folder_wait(const struct visit *visit, const struct folder_row *row, bool fresh);
+/* An unlisted view: ENOENT for any other name. */
+int view_lookup_dir(const struct visit *visit, const struct folder_row *folder, const char *name,
+		    struct tree_entry *ret);
+
+/* The text of "flags". ESTALE if the message is gone. g_free() it. */
+int flags_text(const struct visit *visit, uint64_t node, char **ret, gsize *ret_len);
+/* Words that are to be set ("seen", "+seen") or cleared ("-seen"); with no sign at all they are the
+ * whole list. `node`: NODE_FLAGS or NODE_MESSAGE. EINVAL, EPERM (not kept by the server), EACCES,
+ * EROFS, ENOENT (moved away), ESTALE; TREE_AGAIN for the rights. */
+int flags_write(const struct visit *visit, uint64_t node, const char *text, size_t len);
 
 /* What reading needs to know of a message. */
 struct message_facts {
@@ -66,7 +97,7 @@ struct message_facts {
 	bool exact;
 };
 
-bool message_get_facts(struct index_view *view, uint32_t epoch, uint32_t uid,
+bool message_get_facts(const struct visit *visit, uint32_t epoch, uint32_t uid,
 		       struct message_facts *ret);
 /* The text of a control file. Free with g_free(). */
 char *control_text(struct tree *tree, uint32_t number, gsize *ret_len);

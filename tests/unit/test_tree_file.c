@@ -75,7 +75,10 @@ static void test_open_flags(struct fixture *f, gconstpointer data)
 	for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
 		g_assert_cmpint(tree_open(f->tree, &f->call, tree_message_node(epoch, 1),
 					  refused[i], &file),
-				==, EROFS);
+				==, EPERM);
+	f->account.read_only = true;
+	g_assert_cmpint(tree_open(f->tree, &f->call, tree_message_node(epoch, 1), O_RDWR, &file),
+			==, EROFS);
 	g_assert_cmpint(tree_open(f->tree, &f->call, NODE_ROOT, O_RDONLY, &file), ==, EISDIR);
 	g_assert_null(file);
 }
@@ -125,6 +128,74 @@ static void test_open_border(struct fixture *f, gconstpointer data)
 					  &file),
 				==, TREE_AGAIN);
 		g_assert_cmpuint(f->call.need.upto, ==, cases[i].upto);
+	}
+}
+
+/* Whether announced sizes are true is asked once, and not of a message whose size is known. */
+static void test_trust_unproven(struct fixture *f, gconstpointer data)
+{
+	uint32_t epoch = one_message(f, 10);
+	struct tree_file *file = NULL;
+
+	f->engine.trust = SIZES_UNPROVEN;
+	g_assert_cmpint(try_open(f, epoch, &file), ==, TREE_AGAIN);
+	g_assert_cmpint(f->call.need.kind, ==, NEED_SIZE);
+	g_assert_cmpuint(f->call.need.id, ==, epoch);
+	g_assert_cmpuint(f->call.need.uid, ==, 1);
+	g_assert_false(f->call.need_soft);
+	f->call.give_up = EHOSTUNREACH;
+	g_assert_cmpint(try_open(f, epoch, &file), ==, EHOSTUNREACH);
+	f->call.give_up = 0;
+	complete(f, epoch, 1, 10);
+	file = must_open(f, epoch);
+	tree_close(f->tree, &file);
+	/* Evicted. */
+	bodies_drop(f->bodies, epoch, 1);
+	file = must_open(f, epoch);
+	assert_need(f, try_read(f, file, 0, 4096), epoch, UINT64_MAX);
+	tree_close(f->tree, &file);
+}
+
+static void test_trust_true(struct fixture *f, gconstpointer data)
+{
+	static const uint64_t sizes[] = {0, 10, TREE_WHOLE_MAX, TREE_WHOLE_MAX + 1, BIG};
+
+	f->engine.trust = SIZES_TRUE;
+	for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+		uint32_t epoch = fill_inbox(f, NULL, 0);
+		struct tree_file *file;
+
+		put(f, epoch, 1, "m", sizes[i]);
+		commit(f);
+		file = must_open(f, epoch);
+		g_assert_cmpint(tree_file_take_resized(file), ==, 0);
+		assert_need(f, try_read(f, file, 0, 4096), epoch,
+			    sizes[i] > 4096 ? 4096 : UINT64_MAX);
+		complete(f, epoch, 1, sizes[i]);
+		must_read(f, file, 0, 4096, MIN(sizes[i], 4096));
+		g_assert_cmpint(tree_file_take_resized(file), ==, 0);
+		tree_close(f->tree, &file);
+		expunge(f, epoch);
+	}
+}
+
+/* Open at once, and caught lying at the first read. */
+static void test_trust_betrayed(struct fixture *f, gconstpointer data)
+{
+	static const uint64_t sizes[] = {0, 9, 11, 5000};
+
+	f->engine.trust = SIZES_TRUE;
+	for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+		uint32_t epoch = one_message(f, 10);
+		struct tree_file *file = must_open(f, epoch);
+
+		assert_need(f, try_read(f, file, 0, 4096), epoch, UINT64_MAX);
+		complete(f, epoch, 1, sizes[i]);
+		must_read(f, file, 0, 4096, MIN(sizes[i], 4096));
+		g_assert_cmpint(tree_file_take_resized(file), ==, sizes[i] > 10 ? 1 : -1);
+		g_assert_cmpint(tree_file_take_resized(file), ==, 0);
+		tree_close(f->tree, &file);
+		expunge(f, epoch);
 	}
 }
 
@@ -430,7 +501,7 @@ static struct tree_file *open_control(struct fixture *f, const char *name)
 	g_assert_cmpint(tree_lookup(f->tree, &f->call, NODE_ROOT, ".mailfs", &entry), ==, 0);
 	g_assert_cmpint(tree_open(f->tree, &f->call, entry.node, O_RDONLY, &file), ==, EISDIR);
 	g_assert_cmpint(tree_lookup(f->tree, &f->call, entry.node, name, &entry), ==, 0);
-	g_assert_cmpint(tree_open(f->tree, &f->call, entry.node, O_WRONLY, &file), ==, EROFS);
+	g_assert_cmpint(tree_open(f->tree, &f->call, entry.node, O_WRONLY, &file), ==, EPERM);
 	g_assert_cmpint(tree_open(f->tree, &f->call, entry.node, O_RDONLY, &file), ==, 0);
 	g_assert_true(tree_file_is_text(file));
 	g_assert_cmpint(tree_file_take_resized(file), ==, 0);
@@ -486,6 +557,9 @@ int main(int argc, char **argv)
 	ADD("/tree-file/open-flags", test_open_flags);
 	ADD("/tree-file/open-small", test_open_small);
 	ADD("/tree-file/open-border", test_open_border);
+	ADD("/tree-file/trust-unproven", test_trust_unproven);
+	ADD("/tree-file/trust-true", test_trust_true);
+	ADD("/tree-file/trust-betrayed", test_trust_betrayed);
 	ADD("/tree-file/open-gone", test_open_gone);
 	ADD("/tree-file/resized", test_resized);
 	ADD("/tree-file/resized-untold", test_resized_untold);

@@ -1,0 +1,13 @@
+/* What is asked of a message is put on record and sent soon. Any thread. */
+#pragma once
+
+#include "state/changes.h"
+#include "tree/spot.h"
+
+/* On record, and the engine knows. EIO; ENOENT, EEXIST if another call was faster. */
+int alter_add(const struct visit *visit, const struct change_request *request);
+/* \Deleted comes or goes. */
+int alter_deleted(const struct visit *visit, const struct spot *spot, bool deleted);
+/* `name`: in the target; NULL: that which it will have anyhow. */
+int alter_move(const struct visit *visit, const struct spot *spot, const struct folder_row *target,
+	       const char *name);
