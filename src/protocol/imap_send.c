@@ -107,10 +107,10 @@ static bool put_part(struct imap_session *session, struct imap_pending *pending,
 	}
 	pending->got_plus = false;
 	put_bytes(session, part, shown);
-	pending->sent_at = session->appended;
-	pending->streamed = 0;
-	if (part->kind == IMAP_PART_STREAM)
-		put_stream(session, pending, part);
+	if (part->kind != IMAP_PART_STREAM)
+		return true;
+	pending->sent_at = pending->announced_at = session->appended;
+	put_stream(session, pending, part);
 	return stream_is_whole(pending, part);
 }
 
@@ -193,6 +193,24 @@ static bool was_written(const struct imap_session *session, const struct imap_pe
 	return session->appended - buf_len(&session->output) >= pending->sent_at;
 }
 
+static bool was_announced(const struct imap_session *session, const struct imap_pending *pending)
+{
+	return pending->announced_at > 0 &&
+	       session->appended - buf_len(&session->output) >= pending->announced_at;
+}
+
+/* Half a command can be refused, but not done. */
+static bool is_answerable(const struct imap_session *session, struct imap_pending *pending,
+			  const struct imap_response *response)
+{
+	if (was_written(session, pending) && pending->complete)
+		return true;
+	if (response->status == IMAP_OK)
+		return false;
+	pending->cut = was_announced(session, pending);
+	return pending->cut || was_written(session, pending);
+}
+
 void imap_send_plus(struct imap_session *session)
 {
 	struct imap_pending *last = g_queue_peek_tail(&session->flight);
@@ -246,8 +264,7 @@ struct imap_pending *imap_send_answered(struct imap_session *session,
 				  "the server answers a command that was not sent");
 		return NULL;
 	}
-	/* Half a command can be refused, but not done. */
-	if (!was_written(session, pending) || (!pending->complete && response->status == IMAP_OK)) {
+	if (!is_answerable(session, pending, response)) {
 		imap_session_fail(session, ERROR_PROTOCOL,
 				  "the server answers a command before it was sent");
 		return NULL;

@@ -131,7 +131,7 @@ static void take_tagged(struct imap_session *session, const struct imap_response
 	if (!pending)
 		return;
 	pending->done(pending->data, response);
-	if (!pending->complete && pending->streamed > 0)
+	if (pending->cut)
 		imap_session_fail(session, ERROR_PROTOCOL,
 				  "the server refuses a command before it was sent");
 	imap_pending_free(pending);

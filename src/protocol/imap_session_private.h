@@ -16,13 +16,15 @@ struct imap_pending {
 	bool ours; /* the session's own: `data` is the session, and nobody waits for it */
 	imap_done_fn done;
 	void *data;
-	unsigned part;	   /* the next to hand out */
-	bool wants_plus;   /* handed out up to a place where the server has to say "+" */
-	bool got_plus;	   /* it said it: the bytes of `part` may follow */
-	uint64_t streamed; /* bytes of `part`, a stream, that were handed out */
-	bool complete;	   /* handed out whole */
-	uint64_t sent_at;  /* session->appended behind its last byte so far, or behind the
-			      announcement of the stream under way */
+	unsigned part;	       /* the next to hand out */
+	bool wants_plus;       /* handed out up to a place where the server has to say "+" */
+	bool got_plus;	       /* it said it: the bytes of `part` may follow */
+	uint64_t streamed;     /* bytes of its stream that were handed out */
+	uint64_t announced_at; /* as sent_at, where its stream begins; 0: it has not begun */
+	bool cut;	       /* it was refused while its stream was on the way */
+	bool complete;	       /* handed out whole */
+	uint64_t sent_at;      /* session->appended behind its last byte so far, or behind the
+				  announcement of the stream under way */
 };
 
 struct imap_session {

@@ -160,7 +160,8 @@ static const char *const error_names[] = {
 	[ERROR_GONE] = "GONE",	     [ERROR_STALE] = "STALE",
 	[ERROR_LIMIT] = "LIMIT",     [ERROR_BUSY] = "BUSY",
 	[ERROR_QUOTA] = "QUOTA",     [ERROR_READ_ONLY] = "READ_ONLY",
-	[ERROR_SERVER] = "SERVER",
+	[ERROR_EXISTS] = "EXISTS",   [ERROR_NOT_EMPTY] = "NOT_EMPTY",
+	[ERROR_REFUSED] = "REFUSED", [ERROR_SERVER] = "SERVER",
 };
 
 char *wire_facts_error(const struct wire_facts *facts, const GError *error)
@@ -325,6 +326,67 @@ static bool on_body_end(void *data, const struct store_job *job, uint32_t uid, u
 	return !refused;
 }
 
+static void on_rights(void *data, uint32_t folder, const struct store_rights *rights)
+{
+	static const char *const names[] = {"insert",  "delete", "expunge", "seen", "flag",
+					    "keyword", "create", "drop",    NULL};
+	g_autofree char *may = join(rights->may, names, NULL);
+	g_autofree char *flags = join_flags(rights->flags, rights->keywords);
+
+	wire_facts_add(data, "rights %s%s may=%s flags=%s", folder_name(data, folder),
+		       rights->read_only ? " read-only" : "",
+		       rights->may == STORE_MAY_ALL ? "all" : may, flags);
+}
+
+/* --- results --- */
+
+static void add_box(GString *text, const struct store_mailbox *box)
+{
+	if (box->uidvalidity > 0)
+		g_string_append_printf(text, " uidvalidity=%" G_GUINT64_FORMAT, box->uidvalidity);
+	if (box->uidnext > 0)
+		g_string_append_printf(text, " uidnext=%u", box->uidnext);
+}
+
+static void add_copied(GString *text, const GArray *copied)
+{
+	for (unsigned i = 0; copied && i < copied->len; i++) {
+		const struct store_pair *pair = &g_array_index(copied, struct store_pair, i);
+
+		g_string_append_printf(text, " %u=%u", pair->from, pair->to);
+	}
+}
+
+static void add_found(struct wire_facts *facts, const struct store_job *job)
+{
+	for (unsigned i = 0; job->found && i < job->found->len; i++) {
+		const struct store_identity *identity = g_ptr_array_index(job->found, i);
+		g_autofree char *fields = quote_text(identity->fields);
+
+		wire_facts_add(facts,
+			       "found %u uid=%u size=%" G_GUINT64_FORMAT " date=%" G_GINT64_FORMAT
+			       " %s",
+			       job->epoch, identity->uid, identity->size, identity->date_s, fields);
+	}
+}
+
+static void add_results(struct wire_facts *facts, const struct store_job *job)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	add_found(facts, job);
+	if (job->sent)
+		g_string_append(text, " sent");
+	if (job->honest)
+		g_string_append(text, " honest");
+	add_box(text, &job->box);
+	if (job->appended_uid > 0)
+		g_string_append_printf(text, " uid=%u", job->appended_uid);
+	add_copied(text, job->copied);
+	if (text->len > 0)
+		wire_facts_add(facts, "result %u%s", job->epoch, text->str);
+}
+
 static void on_done(void *data, struct store_job *job, const GError *error)
 {
 	struct wire_facts *facts = data;
@@ -333,6 +395,7 @@ static void on_done(void *data, struct store_job *job, const GError *error)
 	if (facts->jobs == 0)
 		wire_fail(facts->play, "a job comes back twice");
 	facts->jobs--;
+	add_results(facts, job);
 	wire_facts_add(facts, "done %u%s%s", job->epoch, text ? " " : "", text ? text : "");
 	store_job_free(&job);
 }
@@ -348,6 +411,7 @@ const struct store_sink wire_facts_sink = {
 	.refreshed = on_refreshed,
 	.changed = on_changed,
 	.quota = on_quota,
+	.rights = on_rights,
 	.body_begin = on_body_begin,
 	.body_data = on_body_data,
 	.body_end = on_body_end,

@@ -7,6 +7,9 @@
  *   refreshed A uidnext=10 modseq=5 messages=3        messages=moved if they did
  *   quota used=1024 limit=2048 messages=3 limit=10
  *   begin 1 uid=5   data 1 uid=5 offset=0 "bytes"   end 1 uid=5 len=5     or: len=5 complete
+ *   rights A read-only may=insert,drop flags=\Seen,$Junk                 or may=all
+ *   found 1 uid=5 size=90 date=0 "Subject:x\n"
+ *   result 1 sent honest uidvalidity=7 uidnext=9 uid=8 5=8 6=9   what there is, before it is done
  *   done 1          done 1 GONE the message of the error
  *
  * Jobs by their number. Consecutive data is one fact.

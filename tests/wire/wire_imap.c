@@ -20,6 +20,7 @@ struct subject {
 	GString *body; /* of the literal that arrives */
 	GQueue then;   /* of char * */
 	GPtrArray *trace;
+	GPtrArray *streams; /* of GString * */
 	GError *error;
 };
 
@@ -153,6 +154,30 @@ static const char *command_string(struct subject *subject, struct imap_command *
 	return rest;
 }
 
+static size_t stream_read(void *data, uint64_t offset, void *bytes, size_t max)
+{
+	const GString *text = data;
+	size_t len = MIN(max, text->len - MIN((size_t)offset, text->len));
+
+	memcpy(bytes, text->str + MIN((size_t)offset, text->len), len);
+	return len;
+}
+
+/* $~"text", and $~!"text" where there is less of it than was said. */
+static const char *command_stream(struct subject *subject, struct imap_command *command,
+				  const char *text)
+{
+	GString *bytes = g_string_new(NULL);
+	bool cut = text[2] == '!';
+	const char *rest = wire_unescape(text + (cut ? 4 : 3), true, bytes);
+
+	if (!rest)
+		wire_fail(subject->play, "no such string: %s", text);
+	g_ptr_array_add(subject->streams, bytes);
+	imap_command_stream(command, bytes->len + (cut ? 1 : 0), stream_read, bytes);
+	return rest;
+}
+
 static struct imap_command *command_parse(struct subject *subject, const char *text)
 {
 	struct imap_command *command = imap_command_new("%s", "");
@@ -160,6 +185,8 @@ static struct imap_command *command_parse(struct subject *subject, const char *t
 	while (*text) {
 		if (g_str_has_prefix(text, "$\"") || g_str_has_prefix(text, "$$\"")) {
 			text = command_string(subject, command, text);
+		} else if (g_str_has_prefix(text, "$~")) {
+			text = command_stream(subject, command, text);
 		} else {
 			imap_command_text(command, "%c", *text);
 			text++;
@@ -196,7 +223,7 @@ static const struct {
 	const char *name;
 } error_names[] = {
 	{ERROR_TLS, "TLS"},	      {ERROR_AUTH, "AUTH"},   {ERROR_TEMPORARY, "TEMPORARY"},
-	{ERROR_PROTOCOL, "PROTOCOL"}, {ERROR_LIMIT, "LIMIT"},
+	{ERROR_PROTOCOL, "PROTOCOL"}, {ERROR_LIMIT, "LIMIT"}, {ERROR_IO, "IO"},
 };
 
 static void expect_text(struct subject *subject, const char *got, const char *expected)
@@ -300,6 +327,11 @@ static void expect(struct subject *subject, const char *text)
 
 /* ---- The driver ---- */
 
+static void free_string(void *string)
+{
+	g_string_free(string, TRUE);
+}
+
 static void *subject_open(struct wire_play *play)
 {
 	struct subject *subject = g_new0(struct subject, 1);
@@ -310,6 +342,7 @@ static void *subject_open(struct wire_play *play)
 	subject->tag = g_strdup("a");
 	subject->tls_active = true;
 	subject->trace = g_ptr_array_new_with_free_func(g_free);
+	subject->streams = g_ptr_array_new_with_free_func(free_string);
 	g_queue_init(&subject->events);
 	g_queue_init(&subject->then);
 	return subject;
@@ -323,6 +356,7 @@ static void subject_close(void *data)
 	g_queue_clear_full(&subject->events, g_free);
 	g_queue_clear_full(&subject->then, g_free);
 	g_ptr_array_unref(subject->trace);
+	g_ptr_array_unref(subject->streams);
 	if (subject->body)
 		g_string_free(subject->body, TRUE);
 	g_free(subject->user);

@@ -4,7 +4,8 @@
  *
  * Then:
  *
- *   ! send [alone] UID FETCH 1 (FLAGS)   $"text" is a string, $$"text" a secret one
+ *   ! send [alone] UID FETCH 1 (FLAGS)   $"text" is a string, $$"text" a secret one,
+ *                                        $~"text" a stream, $~!"text" one that ends too early
  *   ! then [alone] ...                   sent from within the answer to the next command
  *   ! tls-done   ! logout   ! free (ends the session)
  *

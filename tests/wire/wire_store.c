@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -223,11 +224,18 @@ static char *next_word(struct subject *subject, const char **text)
 	return g_strdup(word->str);
 }
 
+static char *next_name(struct subject *subject, const char **text)
+{
+	char *name = next_word(subject, text);
+
+	if (!name)
+		wire_fail(subject->play, "of which folder?");
+	return name;
+}
+
 static void job_folder(struct subject *subject, struct store_job *job, const char **text)
 {
-	job->name = next_word(subject, text);
-	if (!job->name)
-		wire_fail(subject->play, "of which folder?");
+	job->name = next_name(subject, text);
 	job->folder = wire_facts_folder(&subject->facts, job->name);
 }
 
@@ -274,9 +282,81 @@ static bool job_number(struct store_job *job, const char *name, uint64_t value)
 		job->origin = value;
 	else if (g_str_equal(name, "window"))
 		job->window = value;
+	else if (g_str_equal(name, "date"))
+		job->date_s = (int64_t)value;
+	else if (g_str_equal(name, "len"))
+		job->len = value;
 	else
 		return job_item(job, name, value);
 	return true;
+}
+
+/* "\\Seen,$Junk" */
+static void job_flags(const char *text, unsigned *ret_flags, char **ret_words)
+{
+	static const char *const names[] = {"\\Seen", "\\Answered", "\\Flagged", "\\Deleted",
+					    "\\Draft"};
+	g_auto(GStrv) words = g_strsplit(text, ",", -1);
+	g_autoptr(GString) keywords = g_string_new(NULL);
+
+	for (char **word = words; *word; word++) {
+		unsigned i = 0;
+
+		while (i < G_N_ELEMENTS(names) && !g_str_equal(names[i], *word))
+			i++;
+		if (i < G_N_ELEMENTS(names))
+			*ret_flags |= 1u << i;
+		else
+			g_string_append_printf(keywords, "%s ", *word);
+	}
+	g_free(*ret_words);
+	*ret_words = g_string_free(g_steal_pointer(&keywords), FALSE);
+}
+
+/* "1000*20:3": so many UIDs from 20 on, every third. */
+static bool job_uids(struct store_job *job, const char *text)
+{
+	g_auto(GStrv) words = g_strsplit_set(text, "*:", 3);
+	uint32_t count, first, step;
+
+	if (!strchr(text, '*'))
+		return seqset_parse(&job->uids, text, strlen(text));
+	if (g_strv_length(words) != 3 || !number_parse_u32(words[0], strlen(words[0]), &count) ||
+	    !number_parse_u32(words[1], strlen(words[1]), &first) ||
+	    !number_parse_u32(words[2], strlen(words[2]), &step))
+		return false;
+	for (unsigned i = 0; i < count; i++)
+		seqset_add(&job->uids, first + i * step, first + i * step);
+	return true;
+}
+
+/* False if it is none of those that are no numbers. */
+static bool job_text(struct subject *subject, struct store_job *job, const char *word)
+{
+	if (g_str_has_prefix(word, "uids=")) {
+		if (!job_uids(job, word + strlen("uids=")))
+			wire_fail(subject->play, "no such UIDs: %s", word);
+	} else if (g_str_has_prefix(word, "set=")) {
+		job_flags(word + strlen("set="), &job->set, &job->set_words);
+	} else if (g_str_has_prefix(word, "clear=")) {
+		job_flags(word + strlen("clear="), &job->clear, &job->clear_words);
+	} else if (g_str_has_prefix(word, "separator=")) {
+		job->separator = word[strlen("separator=")];
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* What is appended, in a file. */
+static void job_message(struct subject *subject, struct store_job *job, const char *bytes)
+{
+	size_t len = strlen(bytes);
+
+	job->fd = memfd_create("message", MFD_CLOEXEC);
+	if (job->fd < 0 || write(job->fd, bytes, len) != (ssize_t)len)
+		wire_fail(subject->play, "no file: %s", g_strerror(errno));
+	job->len = len;
 }
 
 static void job_option(struct subject *subject, struct store_job *job, char *word)
@@ -288,6 +368,8 @@ static void job_option(struct subject *subject, struct store_job *job, char *wor
 		job->known.verify = true;
 		return;
 	}
+	if (job_text(subject, job, word))
+		return;
 	if (!sign || !number_parse_u64(sign + 1, strlen(sign + 1), &value))
 		wire_fail(subject->play, "no such option: %s", word);
 	*sign = '\0';
@@ -300,7 +382,15 @@ static void job_options(struct subject *subject, struct store_job *job, const ch
 	char *word;
 
 	while ((word = next_word(subject, text))) {
-		job_option(subject, job, word);
+		if (g_str_equal(word, "to")) {
+			job->target = next_name(subject, text);
+		} else if (g_str_equal(word, "body")) {
+			g_autofree char *bytes = next_name(subject, text);
+
+			job_message(subject, job, bytes);
+		} else {
+			job_option(subject, job, word);
+		}
 		g_free(word);
 	}
 }
@@ -309,8 +399,13 @@ static void job_options(struct subject *subject, struct store_job *job, const ch
 static struct store_job *job_parse(struct subject *subject, const char *text)
 {
 	static const char *const names[] = {
-		[STORE_LIST] = "list", [STORE_STATUS] = "status", [STORE_REFRESH] = "refresh",
-		[STORE_BODY] = "body", [STORE_QUOTA] = "quota",	  [STORE_PROBE] = "probe",
+		[STORE_LIST] = "list",	     [STORE_STATUS] = "status", [STORE_REFRESH] = "refresh",
+		[STORE_BODY] = "body",	     [STORE_QUOTA] = "quota",	[STORE_PROBE] = "probe",
+		[STORE_MEASURE] = "measure", [STORE_RIGHTS] = "rights", [STORE_FLAGS] = "flags",
+		[STORE_EXPUNGE] = "expunge", [STORE_MOVE] = "move",	[STORE_COPY] = "copy",
+		[STORE_FIND] = "find",	     [STORE_APPEND] = "append", [STORE_MARK] = "mark",
+		[STORE_CREATE] = "create",   [STORE_DELETE] = "delete", [STORE_RENAME] = "rename",
+		[STORE_LEAVE] = "leave",
 	};
 	g_autofree char *word = next_word(subject, &text);
 	unsigned kind = 0;
@@ -323,7 +418,7 @@ static struct store_job *job_parse(struct subject *subject, const char *text)
 	job = store_job_new((enum store_job_kind)kind);
 	if (kind == STORE_STATUS)
 		job_folders(subject, job, &text);
-	else if (kind == STORE_REFRESH || kind == STORE_BODY)
+	else if (kind != STORE_LIST && kind != STORE_QUOTA && kind != STORE_PROBE)
 		job_folder(subject, job, &text);
 	job_options(subject, job, &text);
 	return job;
@@ -360,6 +455,21 @@ static void fail_with_facts(struct subject *subject, const char *what)
 	wire_fail(subject->play, "got the above, but not: %s", what);
 }
 
+/* "abilities change,move append=90" */
+static void expect_abilities(struct subject *subject, const char *expected)
+{
+	uint64_t append_max;
+	unsigned abilities = store_imap.abilities(subject->store, &append_max);
+	g_autofree char *got =
+		g_strdup_printf("abilities %s%s%s append=%" G_GUINT64_FORMAT,
+				abilities & STORE_CAN_CHANGE ? "change" : "",
+				abilities & STORE_CAN_MOVE ? ",move" : "",
+				abilities & STORE_CAN_EXPUNGE ? ",expunge" : "", append_max);
+
+	if (!g_str_equal(got, expected))
+		wire_fail(subject->play, "expected: %s\ngot:      %s", expected, got);
+}
+
 static void expect(struct subject *subject, const char *expected)
 {
 	bool ready = subject->store && store_imap.ready(subject->store);
@@ -367,6 +477,10 @@ static void expect(struct subject *subject, const char *expected)
 	if (g_str_equal(expected, "ready") || g_str_equal(expected, "not ready")) {
 		if (ready != g_str_equal(expected, "ready"))
 			wire_fail(subject->play, "the store is%s ready", ready ? "" : " not");
+		return;
+	}
+	if (g_str_has_prefix(expected, "abilities ")) {
+		expect_abilities(subject, expected);
 		return;
 	}
 	wire_facts_flush(&subject->facts);

@@ -5,15 +5,20 @@
  *   ! refresh A uidvalidity=7 uidnext=10 modseq=5 messages=9 verify     what is not known: left out
  *   ! body A uidvalidity=7 uid=5 hint=20 origin=0 window=9
  *   ! body A uidvalidity=7 5=20 6=30    a batch
- *   ! not list            the store must not accept it now
- *   ! clock +1000         time goes on by so many ms
- *   ! refuse begin        the sink does not take the next of its kind; data and end likewise
- *   ! hangup              the server closes the connection
- *   ! close               the engine does
+ *   ! rights A uidvalidity=7   ! measure A uidvalidity=7 uid=5 hint=90   changes: with a folder
+ * each ! flags A uidvalidity=7 uids=1:5,9 set=\Seen,$Junk clear=\Flagged ! expunge A uidvalidity=7
+ * uids=1000*20:3      so many from 20 on, every third ! move A uidvalidity=7 uids=5 to B copy
+ * likewise ! find A uidvalidity=7 uidnext=5              or uids= ! append A date=0 set=\Seen body
+ * "text" len=9         len: other than there is ! mark A   ! create A   ! rename A to B separator=/
+ * delete, leave likewise ! not list            the store must not accept it now ! clock +1000 time
+ * goes on by so many ms ! refuse begin        the sink does not take the next of its kind; data and
+ * end likewise ! hangup              the server closes the connection ! close               the
+ * engine does
  *
  *   ! expect FACT         as in wire_facts.h, in the order of arrival; all must be expected
  *   ! expect dead TIMEOUT no answer ...        the connection ended; its jobs are done next
  *   ! expect ready   ! expect not ready
+ *   ! expect abilities change,move,expunge append=90
  */
 #pragma once
 

@@ -195,12 +195,12 @@ static void opened_to_change(struct imap_job *job)
 {
 	if (job->commands > 0)
 		return;
-	if (job->error || is_replaced(job)) {
+	if (!job->error)
+		report_rights(job);
+	if (job->error || is_replaced(job))
 		imap_store_finish(job);
-		return;
-	}
-	report_rights(job);
-	job->next(job);
+	else
+		job->next(job);
 }
 
 static void selected(void *data, const struct imap_response *tagged)
