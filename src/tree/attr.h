@@ -7,5 +7,7 @@
 
 struct timespec attr_time(int64_t ns);
 void attr_set_size(struct tree_entry *entry, uint64_t size);
+/* Both for reading alone; directories are volatile. */
 void attr_dir(struct tree_entry *ret, uint64_t node, int64_t mtime_ns);
 void attr_file(struct tree_entry *ret, uint64_t node, uint64_t size, bool volatile_attr);
+void attr_set_writable(struct tree_entry *entry);

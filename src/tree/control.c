@@ -117,13 +117,17 @@ static int control_readdir(const struct visit *visit, uint64_t node, uint64_t co
 	return 0;
 }
 
-static int control_open(const struct visit *visit, uint64_t node, struct tree_file **ret)
+static int control_open(const struct visit *visit, uint64_t node, int flags, struct tree_file **ret)
 {
+	char *text;
+	gsize len;
+
 	if (node_low(node) >= CONTROL_COUNT)
 		return ESTALE;
 	if (node_low(node) == CONTROL_DIR)
 		return EISDIR;
-	*ret = tree_file_new_control(visit->tree, node_low(node));
+	text = control_text(visit->tree, node_low(node), &len);
+	*ret = tree_file_new_text(node, text, len);
 	return 0;
 }
 

@@ -2,9 +2,10 @@
 
 #include "store/store.h"
 #include "tree/attr.h"
+#include "tree/extras.h"
 #include "tree/name.h"
 #include "tree/node.h"
-#include "tree/tree_private.h"
+#include "tree/shown.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,18 +13,34 @@
 #define COOKIE_DOT 1
 #define COOKIE_DOT_DOT 2
 #define DOTS 2u
-/* Child folders stand before messages; both are resumed by key. */
+/* Child folders stand before messages, and those before what is no message here yet; all are
+ * resumed by key. */
 #define COOKIE_FOLDERS (1ull << 32)
 #define COOKIE_MESSAGES (1ull << 33)
+#define COOKIE_EXTRAS (1ull << 34)
 
 static bool is_selectable(const struct folder_row *row)
 {
 	return (row->attributes & (STORE_ATTR_NOSELECT | STORE_ATTR_NONEXISTENT)) == 0;
 }
 
-static void folder_entry(struct tree_entry *ret, const struct folder_row *row)
+static int64_t touched_ns(const struct visit *visit, const struct folder_row *row)
 {
-	attr_dir(ret, tree_folder_node(row->id), row->mtime_ns);
+	return state_touched_ns(visit->tree->config.state, row->id);
+}
+
+/* Both rise strictly with what they tell of; the later one alone could miss a change that was told
+ * late. */
+int64_t folder_generation(const struct visit *visit, const struct folder_row *row)
+{
+	return (int64_t)((uint64_t)row->mtime_ns + (uint64_t)touched_ns(visit, row));
+}
+
+void folder_entry(const struct visit *visit, const struct folder_row *row, struct tree_entry *ret)
+{
+	attr_dir(ret, tree_folder_node(row->id), MAX(row->mtime_ns, touched_ns(visit, row)));
+	if (!visit->tree->config.account->read_only)
+		attr_set_writable(ret);
 }
 
 void folder_root_entry(const struct visit *visit, struct tree_entry *ret)
@@ -34,7 +51,7 @@ void folder_root_entry(const struct visit *visit, struct tree_entry *ret)
 		attr_dir(ret, NODE_ROOT, 0);
 		return;
 	}
-	folder_entry(ret, &root);
+	folder_entry(visit, &root, ret);
 	folder_row_clear(&root);
 }
 
@@ -61,7 +78,7 @@ static int wait_for_folders(const struct visit *visit, bool fresh)
 	return visit_need_soft(visit, &need);
 }
 
-static int wait_for_messages(const struct visit *visit, const struct folder_row *row, bool fresh)
+int folder_wait(const struct visit *visit, const struct folder_row *row, bool fresh)
 {
 	struct need need = {.kind = NEED_FOLDER, .id = row->id};
 
@@ -106,55 +123,118 @@ static bool find_child(struct index_view *view, uint32_t parent, const char *nam
 	return raw != NULL && index_folder_child(view, parent, raw, ret);
 }
 
-static int lookup_child(const struct visit *visit, uint32_t parent, const char *name,
-			struct tree_entry *ret)
+static bool lookup_child(const struct visit *visit, uint32_t parent, const char *name,
+			 struct tree_entry *ret)
 {
-	bool fresh = is_fresh(visit, INDEX_ROOT);
 	struct folder_row row;
+
+	if (!find_child(visit->view, parent, name, &row))
+		return false;
+	folder_entry(visit, &row, ret);
+	folder_row_clear(&row);
+	return true;
+}
+
+static int root_lookup(const struct visit *visit, const char *name, struct tree_entry *ret)
+{
+	bool fresh;
 	int result;
 
-	if (find_child(visit->view, parent, name, &row)) {
-		folder_entry(ret, &row);
-		folder_row_clear(&row);
+	/* Probes for .git, .Trash and the like are answered at once: no folder's name begins so. */
+	if (name[0] == '.')
+		return control_lookup_dir(visit, name, ret);
+	if (name_is_message_like(name))
+		return ENOENT;
+	fresh = is_fresh(visit, INDEX_ROOT);
+	if (lookup_child(visit, INDEX_ROOT, name, ret))
 		return 0;
-	}
 	result = wait_for_folders(visit, fresh);
 	return result != 0 ? result : ENOENT;
 }
 
-static int lookup_message(const struct visit *visit, uint32_t folder, const char *name,
-			  struct tree_entry *ret)
+/* Freshness is asked for by names of messages alone: a folder that is only walked through is not in
+ * use. */
+static bool messages_are_fresh(const struct visit *visit, uint32_t folder, const char *name)
 {
-	bool fresh = is_fresh(visit, folder);
-	struct folder_row row;
-	uint32_t uid;
+	g_autofree char *whole = name_of_whole(name);
+
+	return (whole == NULL && !name_is_message_like(name)) || is_fresh(visit, folder);
+}
+
+/* What is neither a message nor a file. A mailbox wins over the parts of a message. */
+static int lookup_dir(const struct visit *visit, const struct folder_row *row,
+		      const struct shown *shown, const char *name, bool fresh,
+		      struct tree_entry *ret)
+{
+	bool folders_fresh = is_fresh(visit, INDEX_ROOT);
+	enum shown_result parts;
 	int result;
 
-	if (!name_parse_message(name, &uid))
-		return ENOENT;
-	if (!index_folder_get(visit->view, folder, &row))
-		return ESTALE;
-	result = message_lookup(visit, &row, uid, name, ret);
-	if (result == ENOENT) {
-		int wait = wait_for_messages(visit, &row, fresh);
+	if (lookup_child(visit, row->id, name, ret))
+		return 0;
+	parts = parts_find(visit, shown, name, SHOWN_LISTED, ret);
+	if (parts == SHOWN_FOUND)
+		return 0;
+	result = parts == SHOWN_UNKNOWN ? folder_wait(visit, row, fresh) : 0;
+	if (result == 0)
+		result = wait_for_folders(visit, folders_fresh);
+	return result != 0 ? result : ENOENT;
+}
 
-		result = wait != 0 ? wait : ENOENT;
-	}
-	folder_row_clear(&row);
-	return result;
+static int lookup_other(const struct visit *visit, const struct folder_row *row,
+			const struct shown *shown, const char *name, bool fresh,
+			enum shown_result message, struct tree_entry *ret)
+{
+	int result;
+
+	if (name[0] == '.')
+		return view_lookup_dir(visit, row, name, ret);
+	if (!name_is_message_like(name))
+		return lookup_dir(visit, row, shown, name, fresh, ret);
+	result = message == SHOWN_UNKNOWN ? folder_wait(visit, row, fresh) : 0;
+	return result != 0 ? result : ENOENT;
+}
+
+/* What leaves the state comes into the index before: so the state is asked first. */
+static int lookup_in(const struct visit *visit, const struct folder_row *row, const char *name,
+		     bool fresh, struct tree_entry *ret)
+{
+	struct tree_entry guest;
+	struct shown_message message;
+	enum shown_result found;
+	struct shown shown;
+	bool has_guest;
+
+	if (extra_find_draft(visit, row, name, ret))
+		return 0;
+	has_guest = extra_find_guest(visit, row, name, &guest);
+	shown_init(&shown, visit, row);
+	found = shown_find(visit, &shown, name, SHOWN_LISTED, &message);
+	if (found == SHOWN_FOUND)
+		*ret = message.entry;
+	else if (has_guest)
+		*ret = guest;
+	else
+		return lookup_other(visit, row, &shown, name, fresh, found, ret);
+	return 0;
 }
 
 static int folder_lookup(const struct visit *visit, uint64_t parent, const char *name,
 			 struct tree_entry *ret)
 {
 	uint32_t folder = tree_node_epoch(parent);
+	struct folder_row row;
+	bool fresh;
+	int result;
 
-	/* Probes for .git, .Trash and the like are answered at once: no folder's name begins so. */
-	if (name[0] == '.')
-		return folder == INDEX_ROOT ? control_lookup_dir(visit, name, ret) : ENOENT;
-	if (!name_is_message_like(name))
-		return lookup_child(visit, folder, name, ret);
-	return folder == INDEX_ROOT ? ENOENT : lookup_message(visit, folder, name, ret);
+	if (folder == INDEX_ROOT)
+		return root_lookup(visit, name, ret);
+	fresh = messages_are_fresh(visit, folder, name);
+	if (!index_folder_get(visit->view, folder, &row))
+		return ESTALE;
+	result = lookup_in(visit, &row, name, fresh, ret);
+	folder_row_clear(&row);
+	return result;
 }
 
 /* --- attributes --- */
@@ -175,9 +255,9 @@ static int folder_getattr(const struct visit *visit, uint64_t node, struct tree_
 		return ESTALE;
 	/* So that stat(1) shows new mail. One never listed has nothing to refresh. */
 	if (row.synced)
-		result = wait_for_messages(visit, &row, fresh);
+		result = folder_wait(visit, &row, fresh);
 	if (result == 0)
-		folder_entry(ret, &row);
+		folder_entry(visit, &row, ret);
 	folder_row_clear(&row);
 	return result;
 }
@@ -193,11 +273,26 @@ static int open_root(const struct visit *visit, int64_t *ret_generation, uint32_
 		return result;
 	*ret_generation = 0;
 	if (index_folder_get(visit->view, INDEX_ROOT, &root)) {
-		*ret_generation = root.mtime_ns;
+		*ret_generation = folder_generation(visit, &root);
 		folder_row_clear(&root);
 	}
 	*ret_entries = DOTS + index_folders_count(visit->view, INDEX_ROOT);
 	return 0;
+}
+
+static void count_entries(const struct visit *visit, const struct folder_row *row,
+			  uint32_t *ret_entries)
+{
+	struct extras extras;
+	struct shown shown;
+	uint32_t listed, deleted;
+
+	shown_init(&shown, visit, row);
+	shown_count(visit, &shown, row, &listed, &deleted);
+	extras_init(&extras, visit, row, &shown);
+	*ret_entries =
+		DOTS + index_folders_count(visit->view, row->id) + listed + extras_count(&extras);
+	extras_clear(&extras);
 }
 
 static int folder_opendir(const struct visit *visit, uint64_t node, int64_t *ret_generation,
@@ -213,18 +308,20 @@ static int folder_opendir(const struct visit *visit, uint64_t node, int64_t *ret
 	fresh = is_fresh(visit, folder);
 	if (!index_folder_get(visit->view, folder, &row))
 		return ESTALE;
-	result = wait_for_messages(visit, &row, fresh);
+	result = folder_wait(visit, &row, fresh);
 	if (result == 0) {
-		*ret_generation = row.mtime_ns;
-		*ret_entries = DOTS + index_folders_count(visit->view, row.id) + row.messages;
+		*ret_generation = folder_generation(visit, &row);
+		count_entries(visit, &row, ret_entries);
 	}
 	folder_row_clear(&row);
 	return result;
 }
 
 struct listing {
-	const struct tree *tree;
+	const struct visit *visit;
 	const struct folder_row *folder; /* NULL: the root */
+	struct shown shown;
+	struct extras extras;
 	tree_entry_fn each;
 	void *data;
 	bool stopped;
@@ -243,19 +340,28 @@ static bool list_child(void *data, const struct folder_row *row)
 	g_autofree char *name = tree_folder_name(row->parent, row->leaf);
 	struct tree_entry entry;
 
-	folder_entry(&entry, row);
+	folder_entry(listing->visit, row, &entry);
 	return list_one(listing, name, &entry, COOKIE_FOLDERS + row->id);
 }
 
 static bool list_message(void *data, const struct message_row *row)
 {
 	struct listing *listing = data;
-	g_autofree char *name =
-		tree_message_name(listing->tree, row->uid, row->label, listing->folder->token);
+	g_autofree char *name = NULL;
 	struct tree_entry entry;
 
-	message_entry(&entry, listing->folder->epoch, row);
+	if (shown_place(&listing->shown, row) != SHOWN_LISTED)
+		return true;
+	name = shown_name(&listing->shown, row);
+	if (extras_have(&listing->extras, name))
+		return true;
+	shown_entry(&listing->shown, row, &entry);
 	return list_one(listing, name, &entry, COOKIE_MESSAGES + row->uid);
+}
+
+static bool list_extra(void *data, const char *name, const struct tree_entry *entry, uint64_t key)
+{
+	return list_one(data, name, entry, COOKIE_EXTRAS + key);
 }
 
 static void get_parent_entry(const struct visit *visit, const struct folder_row *folder,
@@ -268,7 +374,7 @@ static void get_parent_entry(const struct visit *visit, const struct folder_row 
 		folder_root_entry(visit, ret);
 		return;
 	}
-	folder_entry(ret, &parent);
+	folder_entry(visit, &parent, ret);
 	folder_row_clear(&parent);
 }
 
@@ -277,7 +383,7 @@ static void list_dots(const struct visit *visit, struct listing *listing, uint64
 	struct tree_entry entry;
 
 	if (listing->folder != NULL)
-		folder_entry(&entry, listing->folder);
+		folder_entry(visit, listing->folder, &entry);
 	else
 		folder_root_entry(visit, &entry);
 	if (cookie < COOKIE_DOT && !list_one(listing, ".", &entry, COOKIE_DOT))
@@ -287,39 +393,56 @@ static void list_dots(const struct visit *visit, struct listing *listing, uint64
 }
 
 /* The last key that a cookie stands for; 0: before the first. */
-static uint32_t key_after(uint64_t cookie, uint64_t base)
+static uint64_t key_after(uint64_t cookie, uint64_t base)
 {
-	return cookie <= base ? 0 : (uint32_t)MIN(cookie - base, (uint64_t)UINT32_MAX);
+	return cookie <= base ? 0 : cookie - base;
 }
 
-static void list_all(const struct visit *visit, struct listing *listing, uint32_t id,
-		     uint64_t cookie)
+static void list_dirs(const struct visit *visit, struct listing *listing, uint32_t id,
+		      uint64_t cookie)
 {
+	uint64_t after = key_after(cookie, COOKIE_FOLDERS);
+
 	if (cookie < COOKIE_DOT_DOT)
 		list_dots(visit, listing, cookie);
 	if (!listing->stopped && cookie < COOKIE_MESSAGES)
-		index_folders_each(visit->view, id, key_after(cookie, COOKIE_FOLDERS), list_child,
+		index_folders_each(visit->view, id, (uint32_t)MIN(after, UINT32_MAX), list_child,
 				   listing);
-	if (!listing->stopped && listing->folder != NULL && listing->folder->epoch != 0)
-		index_messages_each(visit->view, listing->folder->epoch,
-				    key_after(cookie, COOKIE_MESSAGES), list_message, listing);
+}
+
+/* The extras are looked at before the messages: what leaves them has come into the index. */
+static void list_files(const struct visit *visit, struct listing *listing, uint64_t cookie)
+{
+	uint64_t after = key_after(cookie, COOKIE_MESSAGES);
+
+	shown_init(&listing->shown, visit, listing->folder);
+	extras_init(&listing->extras, visit, listing->folder, &listing->shown);
+	if (listing->shown.epoch != 0 && cookie < COOKIE_EXTRAS)
+		index_messages_each(visit->view, listing->shown.epoch,
+				    (uint32_t)MIN(after, UINT32_MAX), list_message, listing);
+	if (!listing->stopped)
+		extras_each(&listing->extras, visit, key_after(cookie, COOKIE_EXTRAS), list_extra,
+			    listing);
+	extras_clear(&listing->extras);
 }
 
 static int folder_readdir(const struct visit *visit, uint64_t node, uint64_t cookie,
 			  tree_entry_fn each, void *data)
 {
-	struct listing listing = {.tree = visit->tree, .each = each, .data = data};
+	struct listing listing = {.visit = visit, .each = each, .data = data};
 	uint32_t folder = tree_node_epoch(node);
 	struct folder_row row;
 
 	if (folder == INDEX_ROOT) {
-		list_all(visit, &listing, folder, cookie);
+		list_dirs(visit, &listing, folder, cookie);
 		return 0;
 	}
 	if (!index_folder_get(visit->view, folder, &row))
 		return ESTALE;
 	listing.folder = &row;
-	list_all(visit, &listing, folder, cookie);
+	list_dirs(visit, &listing, folder, cookie);
+	if (!listing.stopped)
+		list_files(visit, &listing, cookie);
 	folder_row_clear(&row);
 	return 0;
 }

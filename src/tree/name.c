@@ -8,6 +8,8 @@
 
 #define SUFFIX ".eml"
 #define SUFFIX_LEN 4
+#define PARTS ".d"
+#define PARTS_LEN 2
 #define EMPTY "%00"
 #define MARK "%~"
 #define MARK_LEN 2
@@ -160,6 +162,18 @@ bool name_parse_message(const char *name, uint32_t *ret_uid)
 	if (len - digits != SUFFIX_LEN && len - digits < SUFFIX_LEN + 2)
 		return false;
 	return number_parse_u32(name, digits, ret_uid);
+}
+
+char *name_of_whole(const char *name)
+{
+	size_t len = strlen(name), digits = strspn(name, "0123456789");
+
+	if (len <= PARTS_LEN || memcmp(name + len - PARTS_LEN, PARTS, PARTS_LEN) != 0)
+		return NULL;
+	len -= PARTS_LEN;
+	if (digits == len)
+		return g_strdup_printf("%.*s" SUFFIX, (int)len, name);
+	return ends_in_suffix(name, len) ? g_strndup(name, len) : NULL;
 }
 
 char *name_of_message(uint32_t uid, const char *label)

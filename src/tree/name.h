@@ -27,5 +27,8 @@ bool name_is_cut(const char *name);
 bool name_is_message_like(const char *name);
 /* "<uid>.eml" or "<uid>.<label>.eml"; false for anything else. */
 bool name_parse_message(const char *name, uint32_t *ret_uid);
+/* The name of the message whose parts are under this name: "5.eml" of "5.d", "x.eml" of "x.eml.d";
+ * NULL if it is no such name. Free with g_free(). */
+char *name_of_whole(const char *name);
 /* "<uid>.<label>.eml". Free with g_free(). */
 char *name_of_message(uint32_t uid, const char *label);

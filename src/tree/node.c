@@ -25,6 +25,11 @@ uint64_t tree_message_node(uint32_t epoch, uint32_t uid)
 	return node_pack(NODE_MESSAGE, epoch, uid);
 }
 
+uint64_t tree_deleted_node(uint32_t folder)
+{
+	return node_pack(NODE_VIEW, folder, NODE_VIEW_DELETED);
+}
+
 enum node_kind tree_node_kind(uint64_t node)
 {
 	return (enum node_kind)(node >> KIND_SHIFT);

@@ -6,6 +6,9 @@
 
 #define NODE_ROOT 1u
 
+/* The low bits of a view's node; never renumbered. */
+enum node_view { NODE_VIEW_DELETED = 1 };
+
 uint64_t node_pack(enum node_kind kind, uint32_t epoch, uint32_t low);
 /* The low 32 bits: of a message its UID, of a control node its number. */
 uint32_t node_low(uint64_t node);

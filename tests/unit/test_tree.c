@@ -1,139 +1,9 @@
 /* The namespace: names, attributes, listings, and when an answer has to wait. */
 
 #include "tree/name.h"
-#include "tree/node.h"
-#include "tree_fixture.h"
+#include "tree_look.h"
 
 #include "base/log.h"
-
-#define ROOT NODE_ROOT
-
-static int lookup(struct fixture *f, uint64_t parent, const char *name, struct tree_entry *ret)
-{
-	return tree_lookup(f->tree, &f->call, parent, name, ret);
-}
-
-static uint64_t must_find(struct fixture *f, uint64_t parent, const char *name)
-{
-	struct tree_entry entry;
-
-	g_assert_cmpint(lookup(f, parent, name, &entry), ==, 0);
-	g_assert_cmpuint(entry.node, ==, entry.attr.st_ino);
-	return entry.node;
-}
-
-static void assert_missing(struct fixture *f, uint64_t parent, const char *name, int want)
-{
-	struct tree_entry entry;
-	int result = lookup(f, parent, name, &entry);
-
-	if (result != want)
-		g_test_message("%s: %d", name, result);
-	g_assert_cmpint(result, ==, want);
-}
-
-static void assert_need(struct fixture *f, int result, enum need_kind kind, uint32_t id, bool soft)
-{
-	g_assert_cmpint(result, ==, TREE_AGAIN);
-	g_assert_cmpint(f->call.need.kind, ==, kind);
-	g_assert_cmpuint(f->call.need.id, ==, id);
-	g_assert_true(f->call.need_soft == soft);
-}
-
-/* --- listings --- */
-
-struct entries {
-	GPtrArray *names;
-	GArray *cookies;
-	GArray *entries;
-	unsigned left; /* refuses what comes after so many */
-};
-
-static bool note_entry(void *data, const char *name, const struct tree_entry *entry,
-		       uint64_t cookie)
-{
-	struct entries *entries = data;
-
-	if (entries->left == 0)
-		return false;
-	entries->left--;
-	g_ptr_array_add(entries->names, g_strdup(name));
-	g_array_append_val(entries->cookies, cookie);
-	g_array_append_val(entries->entries, *entry);
-	return true;
-}
-
-static void entries_init(struct entries *entries)
-{
-	entries->names = g_ptr_array_new_with_free_func(g_free);
-	entries->cookies = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-	entries->entries = g_array_new(FALSE, FALSE, sizeof(struct tree_entry));
-}
-
-static void entries_clear(struct entries *entries)
-{
-	g_ptr_array_unref(entries->names);
-	g_array_unref(entries->cookies);
-	g_array_unref(entries->entries);
-}
-
-/* Lists `step` entries a call, as full buffers of the kernel make it. */
-static void list(struct fixture *f, uint64_t node, unsigned step, struct entries *entries)
-{
-	uint64_t cookie = 0;
-	guint before;
-
-	entries_init(entries);
-	do {
-		before = entries->names->len;
-		entries->left = step;
-		g_assert_cmpint(tree_readdir(f->tree, node, cookie, note_entry, entries), ==, 0);
-		if (entries->cookies->len > 0)
-			cookie = g_array_index(entries->cookies, uint64_t,
-					       entries->cookies->len - 1);
-	} while (entries->names->len > before);
-}
-
-static void assert_names(const struct entries *entries, const char *const *want)
-{
-	for (guint i = 0; i < entries->names->len; i++)
-		g_assert_cmpstr(g_ptr_array_index(entries->names, i), ==, want[i]);
-	g_assert_null(want[entries->names->len]);
-}
-
-/* What a listing says is what a lookup says, and cookies rise. */
-static void assert_resolvable(struct fixture *f, uint64_t node, const struct entries *entries)
-{
-	uint64_t before = 0;
-
-	for (guint i = 0; i < entries->names->len; i++) {
-		uint64_t cookie = g_array_index(entries->cookies, uint64_t, i);
-		const struct tree_entry *entry =
-			&g_array_index(entries->entries, struct tree_entry, i);
-		struct tree_entry found;
-
-		g_assert_cmpuint(cookie, >, before);
-		before = cookie;
-		if (i < 2)
-			continue;
-		g_assert_cmpint(lookup(f, node, g_ptr_array_index(entries->names, i), &found), ==,
-				0);
-		g_assert_cmpuint(found.node, ==, entry->node);
-		g_assert_cmpint(memcmp(&found.attr, &entry->attr, sizeof(found.attr)), ==, 0);
-	}
-}
-
-static void check_listing(struct fixture *f, uint64_t node, const char *const *want)
-{
-	for (unsigned step = 1; step < 10; step++) {
-		struct entries entries;
-
-		list(f, node, step, &entries);
-		assert_names(&entries, want);
-		assert_resolvable(f, node, &entries);
-		entries_clear(&entries);
-	}
-}
 
 static void test_list_folder(struct fixture *f, gconstpointer data)
 {
@@ -322,7 +192,7 @@ static void test_message_attr(struct fixture *f, gconstpointer data)
 	commit(f);
 	g_assert_cmpint(tree_getattr(f->tree, &f->call, tree_message_node(epoch, 7), &entry), ==,
 			0);
-	g_assert_cmpuint(entry.attr.st_mode, ==, S_IFREG | 0400);
+	g_assert_cmpuint(entry.attr.st_mode, ==, S_IFREG | 0600);
 	g_assert_cmpuint(entry.attr.st_nlink, ==, 1);
 	g_assert_cmpuint(entry.attr.st_uid, ==, geteuid());
 	g_assert_cmpint(entry.attr.st_size, ==, 513);
@@ -345,7 +215,7 @@ static void test_folder_attr(struct fixture *f, gconstpointer data)
 	fill_inbox(f, NULL, 0);
 	folder = folder_id(f, INDEX_ROOT, "INBOX");
 	g_assert_cmpint(tree_getattr(f->tree, &f->call, tree_folder_node(folder), &before), ==, 0);
-	g_assert_cmpuint(before.attr.st_mode, ==, S_IFDIR | 0500);
+	g_assert_cmpuint(before.attr.st_mode, ==, S_IFDIR | 0700);
 	g_assert_cmpuint(before.attr.st_nlink, ==, 2);
 	g_assert_cmpint(before.attr.st_blksize, ==, 131072);
 	g_assert_true(before.volatile_attr);
@@ -597,31 +467,28 @@ static void test_threads(struct fixture *f, gconstpointer data)
 		pthread_join(threads[i], NULL);
 }
 
-#define ADD(path, function)                                                                        \
-	g_test_add(path, struct fixture, NULL, fixture_up, function, fixture_down)
-
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	ADD("/tree/list-folder", test_list_folder);
-	ADD("/tree/list-dots", test_list_dots);
-	ADD("/tree/list-resume", test_list_resume);
-	ADD("/tree/list-root", test_list_root);
-	ADD("/tree/inbox-case", test_inbox_case);
-	ADD("/tree/cut-name", test_cut_name);
-	ADD("/tree/message-names", test_message_names);
-	ADD("/tree/token-names", test_token_names);
-	ADD("/tree/probes", test_probes);
-	ADD("/tree/message-attr", test_message_attr);
-	ADD("/tree/folder-attr", test_folder_attr);
-	ADD("/tree/stale-nodes", test_stale_nodes);
-	ADD("/tree/uidvalidity", test_uidvalidity);
-	ADD("/tree/wait-root", test_wait_root);
-	ADD("/tree/wait-stale", test_wait_stale);
-	ADD("/tree/wait-unsynced", test_wait_unsynced);
-	ADD("/tree/noselect", test_noselect);
-	ADD("/tree/control", test_control);
-	ADD("/tree/statfs", test_statfs);
-	ADD("/tree/threads", test_threads);
+	FIXTURE_TEST("/tree/list-folder", test_list_folder);
+	FIXTURE_TEST("/tree/list-dots", test_list_dots);
+	FIXTURE_TEST("/tree/list-resume", test_list_resume);
+	FIXTURE_TEST("/tree/list-root", test_list_root);
+	FIXTURE_TEST("/tree/inbox-case", test_inbox_case);
+	FIXTURE_TEST("/tree/cut-name", test_cut_name);
+	FIXTURE_TEST("/tree/message-names", test_message_names);
+	FIXTURE_TEST("/tree/token-names", test_token_names);
+	FIXTURE_TEST("/tree/probes", test_probes);
+	FIXTURE_TEST("/tree/message-attr", test_message_attr);
+	FIXTURE_TEST("/tree/folder-attr", test_folder_attr);
+	FIXTURE_TEST("/tree/stale-nodes", test_stale_nodes);
+	FIXTURE_TEST("/tree/uidvalidity", test_uidvalidity);
+	FIXTURE_TEST("/tree/wait-root", test_wait_root);
+	FIXTURE_TEST("/tree/wait-stale", test_wait_stale);
+	FIXTURE_TEST("/tree/wait-unsynced", test_wait_unsynced);
+	FIXTURE_TEST("/tree/noselect", test_noselect);
+	FIXTURE_TEST("/tree/control", test_control);
+	FIXTURE_TEST("/tree/statfs", test_statfs);
+	FIXTURE_TEST("/tree/threads", test_threads);
 	return g_test_run();
 }
