@@ -173,6 +173,7 @@ static void uploaded(struct engine *engine, uint64_t uidvalidity, uint32_t uid)
 		log_error("%s: %s", engine->account->name, error->message);
 	remove_former(engine, uidvalidity);
 	if (file->folder) {
+		pending_bind_folder(engine, file->folder); /* its name, too */
 		report_touched(engine, file->folder);
 		folder_changed(engine, file->folder);
 	}
