@@ -275,6 +275,32 @@ static void test_of_message(void)
 	g_assert_cmpstr(name, ==, "4294967295.Lunch.eml");
 }
 
+static void test_of_whole(void)
+{
+	static const char *const table[][2] = {
+		{"5.d", "5.eml"},
+		{"4294967296.d", "4294967296.eml"},
+		{"5.x.eml.d", "5.x.eml"},
+		{"x.eml.d", "x.eml"},
+		{"5.d.d", NULL},
+		{"x.d", NULL},
+		{".d", NULL},
+		{"d", NULL},
+		{"", NULL},
+		{"5.D", NULL},
+		{"5.x.d", NULL},
+		{"5", NULL},
+		{"5.eml", NULL},
+		{"-5.d", NULL},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+		g_autofree char *whole = name_of_whole(table[i][0]);
+
+		g_assert_cmpstr(whole, ==, table[i][1]);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -287,5 +313,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/name/random-names", test_random_names);
 	g_test_add_func("/name/parse-message", test_parse_message);
 	g_test_add_func("/name/of-message", test_of_message);
+	g_test_add_func("/name/of-whole", test_of_whole);
 	return g_test_run();
 }

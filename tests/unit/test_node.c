@@ -38,6 +38,15 @@ static void test_message(void)
 	}
 }
 
+static void test_deleted(void)
+{
+	uint64_t node = tree_deleted_node(0xfffffff);
+
+	g_assert_cmpint(tree_node_kind(node), ==, NODE_VIEW);
+	g_assert_cmpuint(tree_node_epoch(node), ==, 0xfffffff);
+	g_assert_cmpuint(node_low(node), ==, NODE_VIEW_DELETED);
+}
+
 /* No two things share an inode number. */
 static void test_distinct(void)
 {
@@ -53,6 +62,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/node/root", test_root);
 	g_test_add_func("/node/folder", test_folder);
 	g_test_add_func("/node/message", test_message);
+	g_test_add_func("/node/deleted", test_deleted);
 	g_test_add_func("/node/distinct", test_distinct);
 	return g_test_run();
 }
