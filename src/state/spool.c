@@ -346,6 +346,23 @@ bool spool_close(struct state *state, uint32_t id, bool writer, bool *ret_queued
 	return ok;
 }
 
+bool spool_abandon(struct state *state, uint32_t id, bool *ret_queued, GError **error)
+{
+	bool ok = true;
+
+	pthread_mutex_lock(&state->lock);
+	struct entry *entry = entry_wait(state, id);
+
+	*ret_queued = false;
+	if (entry && entry->file.writers > 0 && --entry->file.writers == 0) {
+		entry_measure(state, entry);
+		if (entry->whole || entry->file.step != SPOOL_LOCAL)
+			ok = last_writer_gone(state, entry, ret_queued, error);
+	}
+	pthread_mutex_unlock(&state->lock);
+	return ok;
+}
+
 static bool retry(struct state *state, struct entry *entry, GError **error)
 {
 	struct spool_file want = entry->file;

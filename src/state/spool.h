@@ -90,6 +90,8 @@ bool spool_flush(struct state *state, uint32_t id, GError **error);
  * ERROR_GONE: it was to be a copy of a message that is on its way out. `*ret_queued`: there is
  * something to send. */
 bool spool_close(struct state *state, uint32_t id, bool writer, bool *ret_queued, GError **error);
+/* As spool_close() of a writer whose mount has gone: what is not whole stays as after kill -9. */
+bool spool_abandon(struct state *state, uint32_t id, bool *ret_queued, GError **error);
 /* Now, writers or not; also a FAILED one again. Nothing to do is success. A clone waits for its
  * last writer. Not while a write to the same file is under way. Errors of spool_close(). */
 bool spool_seal(struct state *state, uint32_t id, bool *ret_queued, GError **error);

@@ -335,6 +335,19 @@ void draft_close(struct tree *tree, struct tree_file *file)
 	close_id(tree, id_of(file), file->writer);
 }
 
+void draft_abandon(struct tree *tree, struct tree_file *file)
+{
+	g_autoptr(GError) error = NULL;
+	bool queued;
+
+	if (!file->writer)
+		return;
+	if (!spool_abandon(tree->config.state, id_of(file), &queued, &error))
+		log_error("cannot send a new message: %s", error->message);
+	else if (queued)
+		engine_changed(tree->config.engine);
+}
+
 /* --- attributes that are set --- */
 
 static int truncate_by_id(const struct visit *visit, uint32_t id, uint64_t size)

@@ -24,18 +24,30 @@ static enum node_kind kind_of(const struct tree_file *file)
 	return tree_node_kind(file->node);
 }
 
-void tree_close(struct tree *tree, struct tree_file **file)
+static void file_free(struct tree_file **file)
 {
-	if (*file == NULL)
-		return;
-	if (kind_of(*file) == NODE_SPOOL)
-		draft_close(tree, *file);
 	if ((*file)->fd >= 0)
 		close((*file)->fd);
 	g_free((*file)->text);
 	pthread_mutex_destroy(&(*file)->lock);
 	g_free(*file);
 	*file = NULL;
+}
+
+void tree_close(struct tree *tree, struct tree_file **file)
+{
+	if (*file == NULL)
+		return;
+	if (kind_of(*file) == NODE_SPOOL)
+		draft_close(tree, *file);
+	file_free(file);
+}
+
+void tree_abandon(struct tree *tree, struct tree_file **file)
+{
+	if (kind_of(*file) == NODE_SPOOL)
+		draft_abandon(tree, *file);
+	file_free(file);
 }
 
 bool tree_file_is_text(const struct tree_file *file)

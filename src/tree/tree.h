@@ -84,6 +84,8 @@ int tree_open(struct tree *tree, struct tree_call *call, uint64_t node, int flag
 	      struct tree_file **ret);
 /* The last writer of a new message hands it over to be sent: nothing is waited for. */
 void tree_close(struct tree *tree, struct tree_file **file);
+/* The same when the mount has gone while it was open: half a new message is not sent. */
+void tree_abandon(struct tree *tree, struct tree_file **file);
 /* As tree_getattr() of its node, but what is open outlives its removal: nlink is 0 then. */
 int tree_file_getattr(struct tree *tree, struct tree_call *call, struct tree_file *file,
 		      struct tree_entry *ret);
