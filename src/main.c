@@ -9,6 +9,7 @@
 #include "engine/label.h"
 #include "fuse/mount.h"
 #include "fuse/mountpoint.h"
+#include "state/state.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -25,8 +26,9 @@ struct app {
 	struct options options;
 	int parent_fd; /* to report on; -1 in the foreground */
 	struct secret *secret;
-	char *cache_dir;
-	int claim_fd;
+	int state_claim; /* -1: not taken */
+	int cache_claim;
+	struct state *state;
 	struct index *index;
 	struct bodies *bodies;
 	struct mount *mount;
@@ -34,27 +36,59 @@ struct app {
 	struct tree *tree;
 };
 
-static bool app_open_cache(struct app *app, GError **error)
+/* Beyond the time that the last changes may take: for the rest of the end. */
+#define FINISH_SLACK_MS 5000
+
+static int64_t finish_ms(const struct app *app)
+{
+	return app->options.account.timeout_s * INT64_C(1000);
+}
+
+/* The account's directory below `base`, ours alone from here on; NULL on failure. `variable`: where
+ * the user may have said so. */
+static char *claim_dir(struct app *app, const char *base, const char *variable, int *ret_claim,
+		       GError **error)
+{
+	g_autofree char *name = account_dir_name(&app->options.account);
+	g_autofree char *dir = g_build_filename(base, "mailfs", name, NULL);
+	int claim;
+
+	/* Relative to whatever directory this is, there would be one for each. */
+	if (!g_path_is_absolute(dir)) {
+		g_set_error(error, MAILFS_ERROR, ERROR_CONFIG, "HOME or %s is not an absolute path",
+			    variable);
+		return NULL;
+	}
+	if (!file_make_private_dir(dir, error))
+		return NULL;
+	claim = claim_take(dir, app->options.mountpoint, finish_ms(app) + FINISH_SLACK_MS, error);
+	if (claim < 0)
+		return NULL;
+	*ret_claim = claim;
+	return g_steal_pointer(&dir);
+}
+
+/* Each directory has its own claim: the variables that say where they are may differ one by one
+ * from those of another mount. */
+static bool app_open_files(struct app *app, GError **error)
 {
 	const struct account *account = &app->options.account;
-	g_autofree char *name = account_dir_name(account);
+	g_autofree char *state = NULL;
+	g_autofree char *cache = NULL;
 
-	app->cache_dir = g_build_filename(g_get_user_cache_dir(), "mailfs", name, NULL);
-	/* Relative to whatever directory this is, there would be one cache for each. */
-	if (!g_path_is_absolute(app->cache_dir)) {
-		g_set_error(error, MAILFS_ERROR, ERROR_CONFIG,
-			    "HOME or XDG_CACHE_HOME is not an absolute path");
+	state = claim_dir(app, g_get_user_state_dir(), "XDG_STATE_HOME", &app->state_claim, error);
+	if (!state)
 		return false;
-	}
-	if (!file_make_private_dir(app->cache_dir, error))
+	cache = claim_dir(app, g_get_user_cache_dir(), "XDG_CACHE_HOME", &app->cache_claim, error);
+	if (!cache)
 		return false;
-	app->claim_fd = claim_take(app->cache_dir, app->options.mountpoint, error);
-	if (app->claim_fd < 0)
+	app->state = state_open(state, error);
+	if (!app->state)
 		return false;
-	app->index = index_open(app->cache_dir, account->name, error);
+	app->index = index_open(cache, account->name, error);
 	if (!app->index)
 		return false;
-	app->bodies = bodies_open(app->cache_dir, account->cache_size_bytes, error);
+	app->bodies = bodies_open(cache, account->cache_size_bytes, error);
 	return app->bodies != NULL;
 }
 
@@ -67,11 +101,13 @@ static bool app_build(struct app *app, GError **error)
 		.ops = &store_imap,
 		.index = app->index,
 		.bodies = app->bodies,
+		.state = app->state,
 	};
 	struct tree_config tree = {
 		.account = &app->options.account,
 		.index = app->index,
 		.bodies = app->bodies,
+		.state = app->state,
 	};
 
 	app->mount = mount_new(&app->options, error);
@@ -92,12 +128,22 @@ static bool app_prepare(struct app *app, GError **error)
 	if (!mountpoint_prepare(options->mountpoint, options->nonempty, error))
 		return false;
 	app->secret = secret_find(&options->account, true, error);
-	return app->secret && app_open_cache(app, error) && app_build(app, error);
+	return app->secret && app_open_files(app, error) && app_build(app, error);
+}
+
+/* What was promised while it was mounted. Who mounts the account now waits for us. */
+static void app_finish(const struct app *app)
+{
+	claim_finishing(app->state_claim);
+	claim_finishing(app->cache_claim);
+	engine_flush(app->engine, finish_ms(app));
 }
 
 /* From the first connection to the end. */
 static bool app_serve(struct app *app, GError **error)
 {
+	bool served;
+
 	engine_start(app->engine);
 	if (!app->options.account.delay_connect && !engine_wait_ready(app->engine, error))
 		return false;
@@ -108,7 +154,9 @@ static bool app_serve(struct app *app, GError **error)
 		log_error("the process that was to wait for the mount is gone");
 		return true;
 	}
-	return mount_serve(app->mount, error);
+	served = mount_serve(app->mount, error);
+	app_finish(app);
+	return served;
 }
 
 static void app_close(struct app *app)
@@ -120,9 +168,12 @@ static void app_close(struct app *app)
 	engine_free(&app->engine);
 	bodies_close(&app->bodies);
 	index_close(&app->index);
-	if (app->claim_fd >= 0)
-		close(app->claim_fd);
-	g_free(app->cache_dir);
+	if (app->state)
+		state_close(&app->state);
+	if (app->cache_claim >= 0)
+		close(app->cache_claim);
+	if (app->state_claim >= 0)
+		close(app->state_claim);
 	secret_free(&app->secret);
 	options_clear(&app->options);
 }
@@ -183,7 +234,7 @@ static void print_version(void)
 
 int main(int argc, char **argv)
 {
-	struct app app = {.parent_fd = -1, .claim_fd = -1};
+	struct app app = {.parent_fd = -1, .state_claim = -1, .cache_claim = -1};
 	g_autoptr(GError) error = NULL;
 	g_autofree char *help = NULL;
 

@@ -18,21 +18,32 @@ static struct opened *opened_new(struct mount *mount, struct tree_file *file)
 	return opened;
 }
 
-void opened_free(struct mount *mount, struct opened *opened)
+static void opened_remove(struct mount *mount, struct opened *opened)
 {
 	pthread_mutex_lock(&mount->mutex);
 	*(opened->prev ? &opened->prev->next : &mount->opened) = opened->next;
 	if (opened->next)
 		opened->next->prev = opened->prev;
 	pthread_mutex_unlock(&mount->mutex);
+}
+
+void opened_free(struct mount *mount, struct opened *opened)
+{
+	opened_remove(mount, opened);
 	tree_close(mount->tree, &opened->file);
 	g_free(opened);
 }
 
-void ops_close_all(struct mount *mount)
+/* Either somebody still had it open, or the kernel dropped the news of its close with the mount. */
+void ops_abandon_all(struct mount *mount)
 {
-	while (mount->opened)
-		opened_free(mount, mount->opened);
+	struct opened *opened;
+
+	while ((opened = mount->opened)) {
+		opened_remove(mount, opened);
+		tree_abandon(mount->tree, &opened->file);
+		g_free(opened);
+	}
 }
 
 /* Attributes only: that takes no lock that a request may hold, so any thread may. */
@@ -54,22 +65,65 @@ static int open_work(struct request *request, struct tree_call *call)
 	return result;
 }
 
+/* A message never changes, so its pages stay and its close is nobody's business. What can be
+ * written to must hear of each close; pages of an earlier open may be old. */
+static void open_settings(struct request *request)
+{
+	struct fuse_file_info *info = &request->info;
+	bool is_message = tree_node_kind(request->node) == NODE_MESSAGE;
+
+	info->fh = (uintptr_t)request->opened;
+	info->direct_io = tree_file_is_text(request->opened->file);
+	info->keep_cache = is_message && !info->direct_io;
+	info->noflush = is_message;
+}
+
 static void open_reply(struct request *request)
 {
 	struct tree_file *file = request->opened->file;
-	struct fuse_file_info *info = &request->info;
 
-	info->fh = (uintptr_t)request->opened;
-	info->direct_io = tree_file_is_text(file);
-	info->keep_cache = !info->direct_io;
-	info->noflush = true;
+	open_settings(request);
 	if (tree_file_take_resized(file))
 		drop_attr(request->mount, request->node);
-	if (fuse_reply_open(request->req, info))
+	if (fuse_reply_open(request->req, &request->info))
 		opened_free(request->mount, request->opened);
 }
 
 const struct request_kind request_open = {"open", open_work, open_reply};
+
+/* --- create --- */
+
+static int create_work(struct request *request, struct tree_call *call)
+{
+	struct tree_file *file;
+	int result;
+
+	result = tree_create(request->mount->tree, call, request->node, request->name,
+			     &request->entry, &file);
+	if (result == 0)
+		request->opened = opened_new(request->mount, file);
+	return result;
+}
+
+static void create_reply(struct request *request)
+{
+	const struct tree_entry *entry = &request->entry;
+	struct fuse_entry_param param = {
+		.ino = entry->node,
+		.attr = entry->attr,
+		.attr_timeout = attr_timeout(entry),
+		.entry_timeout = entry_timeout(request->node, entry),
+	};
+
+	request->info.fh = (uintptr_t)request->opened;
+	entry_known(request->mount, request->node, entry);
+	if (!fuse_reply_create(request->req, &param, &request->info))
+		return;
+	known_forget(request->mount->known, entry->node, 1);
+	opened_free(request->mount, request->opened);
+}
+
+const struct request_kind request_create = {"create", create_work, create_reply};
 
 /* --- read --- */
 
@@ -92,3 +146,48 @@ static void read_reply(struct request *request)
 }
 
 const struct request_kind request_read = {"read", read_work, read_reply};
+
+/* --- write and what ends it --- */
+
+static int write_work(struct request *request, struct tree_call *call)
+{
+	return tree_write(request->mount->tree, call, request->opened->file, request->offset,
+			  request->size, request->data);
+}
+
+static void write_reply(struct request *request)
+{
+	fuse_reply_write(request->req, request->size);
+}
+
+const struct request_kind request_write = {"write", write_work, write_reply};
+
+static int flush_work(struct request *request, struct tree_call *call)
+{
+	return tree_flush(request->mount->tree, request->opened->file);
+}
+
+const struct request_kind request_flush = {"flush", flush_work, request_reply_done};
+
+static int fsync_work(struct request *request, struct tree_call *call)
+{
+	return tree_fsync(request->mount->tree, call, request->opened->file);
+}
+
+const struct request_kind request_fsync = {"fsync", fsync_work, request_reply_done};
+
+/* --- copy --- */
+
+static int copy_work(struct request *request, struct tree_call *call)
+{
+	return tree_copy(request->mount->tree, call, request->opened->file, request->offset,
+			 request->target->file, request->target_offset, request->size,
+			 &request->copied);
+}
+
+static void copy_reply(struct request *request)
+{
+	fuse_reply_write(request->req, request->copied);
+}
+
+const struct request_kind request_copy = {"copy_file_range", copy_work, copy_reply};

@@ -17,6 +17,9 @@ static void event_folder_changed(void *data, uint32_t folder)
 	/* The root is never looked up. */
 	if (folder == INDEX_ROOT || known_has(mount->known, node))
 		notify_attr(mount->notify, node);
+	node = tree_deleted_node(folder);
+	if (known_has(mount->known, node))
+		notify_attr(mount->notify, node);
 }
 
 static void event_folder_gone(void *data, uint32_t folder, uint32_t parent, const char *leaf)
@@ -30,7 +33,8 @@ static void event_folder_gone(void *data, uint32_t folder, uint32_t parent, cons
 	notify_attr(mount->notify, node);
 }
 
-/* Its attributes stay: who has it open reads on. */
+/* Its attributes stay: who has it open reads on. Its number alone, and its names in the view of
+ * deleted messages, are never kept (entry_timeout()). */
 static void event_message_gone(void *data, uint32_t folder, uint32_t epoch, uint32_t uid,
 			       const char *label, const char *token, const char *chosen)
 {
@@ -41,7 +45,6 @@ static void event_message_gone(void *data, uint32_t folder, uint32_t epoch, uint
 	if (!known_has(mount->known, node))
 		return;
 	notify_name(mount->notify, parent, tree_message_name(mount->tree, uid, label, token));
-	notify_name(mount->notify, parent, tree_message_alias(uid));
 	if (chosen)
 		notify_name(mount->notify, parent, g_strdup(chosen));
 }

@@ -61,7 +61,7 @@ static bool add_plus(void *data, const char *name, const struct tree_entry *entr
 		.ino = lean ? 0 : entry->node,
 		.attr = entry->attr,
 		.attr_timeout = attr_timeout(entry),
-		.entry_timeout = entry_timeout(entry),
+		.entry_timeout = entry_timeout(request->node, entry),
 	};
 	size_t needed;
 
@@ -70,14 +70,14 @@ static bool add_plus(void *data, const char *name, const struct tree_entry *entr
 	if (!take_room(request, needed))
 		return false;
 	if (!lean)
-		g_array_append_val(request->added, entry->node);
+		g_array_append_val(request->added, *entry);
 	return true;
 }
 
 static int read_entries(struct request *request, tree_entry_fn each)
 {
 	request->buffer = g_malloc(request->size);
-	request->added = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	request->added = g_array_new(FALSE, FALSE, sizeof(struct tree_entry));
 	return tree_readdir(request->mount->tree, request->node, request->offset, each, request);
 }
 
@@ -95,15 +95,15 @@ static int readdirplus_work(struct request *request, struct tree_call *call)
  * back. */
 static void readdir_reply(struct request *request)
 {
-	const uint64_t *nodes = (const uint64_t *)(void *)request->added->data;
-	struct known *known = request->mount->known;
+	const struct tree_entry *entries = (const struct tree_entry *)(void *)request->added->data;
+	struct mount *mount = request->mount;
 
 	for (guint i = 0; i < request->added->len; i++)
-		known_add(known, request->node, nodes[i]);
+		entry_known(mount, request->node, &entries[i]);
 	if (!fuse_reply_buf(request->req, request->buffer, request->len))
 		return;
 	for (guint i = 0; i < request->added->len; i++)
-		known_forget(known, nodes[i], 1);
+		known_forget(mount->known, entries[i].node, 1);
 }
 
 const struct request_kind request_readdir = {"readdir", readdir_work, readdir_reply};

@@ -68,8 +68,8 @@ static GPtrArray *make_arguments(const struct options *options)
 	}
 	g_ptr_array_add(args, g_strdup("-o"));
 	g_ptr_array_add(args, g_strdup_printf("fsname=%s:,subtype=mailfs,default_permissions,"
-					      "ro,nosuid,nodev,noexec",
-					      name));
+					      "%snosuid,nodev,noexec",
+					      name, options->account.read_only ? "ro," : ""));
 	return args;
 }
 
@@ -111,6 +111,7 @@ struct mount *mount_new(const struct options *options, GError **error)
 	pthread_mutex_init(&mount->mutex, NULL);
 	mount->mountpoint = g_strdup(options->mountpoint);
 	mount->single = options->single;
+	mount->xattr = options->account.xattr;
 	mount->session = new_session(options, mount);
 	if (!mount->session) {
 		refuse_options(options, error);
@@ -225,7 +226,7 @@ bool mount_serve(struct mount *mount, GError **error)
 	park_stop(mount->park);
 	notify_stop(mount->notify);
 	fuse_session_unmount(mount->session);
-	ops_close_all(mount);
+	ops_abandon_all(mount);
 	if (result < 0)
 		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT, "%s: the kernel's channel failed: %s",
 			    mount->mountpoint, g_strerror(-result));

@@ -23,6 +23,7 @@ struct mount {
 	struct engine *engine;
 	char *mountpoint;
 	bool single; /* one thread */
+	bool xattr;
 	struct park *park;
 	struct known *known;
 	struct notify *notify;
@@ -44,7 +45,7 @@ struct opened {
 
 /* ops.c */
 extern const struct fuse_lowlevel_ops ops_table;
-void ops_close_all(struct mount *mount);
+void ops_abandon_all(struct mount *mount);
 
 /* signals.c: SIGTERM and SIGINT end, SIGHUP reconnects. From signals_start() on, which must come
  * before any other thread, they are blocked everywhere but in the thread that waits for them. */

@@ -32,6 +32,8 @@ static void request_answer(struct request *request, int error)
 	g_free(request->buffer);
 	if (request->added)
 		g_array_unref(request->added);
+	if (request->names)
+		g_ptr_array_unref(request->names);
 }
 
 static void request_answer_parked(struct request *request, int error)
@@ -40,6 +42,8 @@ static void request_answer_parked(struct request *request, int error)
 	fuse_req_interrupt_func(request->req, NULL, NULL);
 	request_answer(request, error);
 	g_free(request->name);
+	g_free(request->new_name);
+	g_free(request->data);
 	g_free(request);
 }
 
@@ -47,9 +51,10 @@ static bool request_run_parked(struct parked *parked, int give_up, struct need *
 			       bool *ret_soft)
 {
 	struct request *request = (struct request *)parked;
-	struct tree_call call = {.give_up = give_up};
+	struct tree_call call = {.give_up = give_up, .ticket = request->ticket};
 	int result = request->kind->work(request, &call);
 
+	request->ticket = call.ticket;
 	if (result == TREE_AGAIN) {
 		*ret_need = call.need;
 		*ret_soft = call.need_soft;
@@ -69,12 +74,21 @@ static void request_park(const struct request *request, const struct tree_call *
 	struct request *copy = g_memdup2(request, sizeof(*request));
 
 	copy->name = g_strdup(request->name);
+	copy->new_name = g_strdup(request->new_name);
+	if (request->data)
+		copy->data = g_memdup2(request->data, request->size);
+	copy->ticket = call->ticket;
 	copy->parked.ops = &parked_ops;
 	log_debug("%s %" G_GINT64_MODIFIER "x waits for %d %x/%u", copy->kind->name, copy->node,
 		  call->need.kind, call->need.id, call->need.uid);
 	/* Before others can answer it. */
 	fuse_req_interrupt_func(copy->req, request_interrupted, copy);
 	park_add(copy->mount->park, &copy->parked, &call->need, call->need_soft);
+}
+
+void request_reply_done(struct request *request)
+{
+	fuse_reply_err(request->req, 0);
 }
 
 void request_start(struct request *request, fuse_req_t req)

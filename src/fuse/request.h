@@ -20,13 +20,23 @@ struct request {
 	struct mount *mount;
 	fuse_req_t req;
 
-	/* What is asked; not all of it each time. */
+	/* What is asked; not all of it each time. Names and data are borrowed from libfuse, and
+	 * ours once parked. */
 	uint64_t node;
-	char *name; /* borrowed from libfuse; ours once parked */
+	char *name;
+	uint64_t new_parent;
+	char *new_name;
+	char *data; /* to write; `size` bytes */
 	size_t size;
 	uint64_t offset;
+	unsigned flags; /* of rename and setxattr */
+	struct tree_setattr setattr;
 	struct fuse_file_info info;
-	struct opened *opened; /* to read from; or what open made */
+	struct opened *opened; /* to read, write or sync; or what open made */
+	struct opened *target; /* to copy to, at `target_offset` */
+	uint64_t target_offset;
+
+	uint32_t ticket; /* from run to run */
 
 	/* The answer. */
 	struct tree_entry entry;
@@ -35,7 +45,11 @@ struct request {
 	struct statvfs statfs;
 	char *buffer; /* g_malloc; `size` bytes */
 	size_t len;
-	GArray *added; /* of uint64_t: nodes that the answer makes known */
+	GArray *added; /* of struct tree_entry: what the answer makes known */
+	uint64_t copied;
+	/* Of the message that is removed or renamed: its folder, and its names there. */
+	uint32_t home;
+	GPtrArray *names; /* NULL: it is not a message */
 };
 
 /* Runs it and answers, or parks it. Sets `mount` and `req`. */
@@ -46,9 +60,23 @@ extern const struct request_kind request_lookup, request_getattr, request_statfs
 /* listing.c: */
 extern const struct request_kind request_opendir, request_readdir, request_readdirplus;
 /* content.c: */
-extern const struct request_kind request_open, request_read;
+extern const struct request_kind request_open, request_create, request_read, request_write,
+	request_flush, request_fsync, request_copy;
+/* changing.c: */
+extern const struct request_kind request_mkdir, request_rmdir, request_unlink, request_rename,
+	request_setattr, request_fsyncdir;
+/* xattr.c: */
+extern const struct request_kind request_getxattr, request_listxattr, request_setxattr,
+	request_removexattr;
+
+/* Answers that several kinds share. */
+void request_reply_done(struct request *request);
+void request_reply_attr(struct request *request);
+void request_reply_entry(struct request *request);
 
 void opened_free(struct mount *mount, struct opened *opened);
 /* How long the kernel may keep what it is told; seconds. */
-double entry_timeout(const struct tree_entry *entry);
+double entry_timeout(uint64_t parent, const struct tree_entry *entry);
 double attr_timeout(const struct tree_entry *entry);
+/* An answer tells the kernel of `entry`; taken back if it did not get it. */
+void entry_known(struct mount *mount, uint64_t parent, const struct tree_entry *entry);
