@@ -150,25 +150,36 @@ static const struct code_row *code_find(const char *text, size_t len)
 	return NULL;
 }
 
-static bool code_uids(struct imap_cursor *cursor, GArray **ret)
+/* NULL if there are none. */
+static GArray *code_uids(struct imap_cursor *cursor)
 {
 	struct imap_token token;
 
 	if (imap_token_next(cursor, &token) != IMAP_TOKEN_ATOM)
-		return false;
-	*ret = seqset_parse_list(token.text, token.len);
-	return *ret;
+		return NULL;
+	return seqset_parse_list(token.text, token.len);
 }
 
-/* "UIDVALIDITY uids", with `from` in front "UIDVALIDITY uids uids" (RFC 4315 section 3). */
-static bool code_uidplus(struct imap_response *response, struct imap_cursor *cursor, bool from)
+/* "UIDVALIDITY uids", with `has_from` "UIDVALIDITY uids uids" (RFC 4315 section 3). */
+static bool code_uidplus(struct imap_response *response, struct imap_cursor *cursor, bool has_from)
 {
 	struct imap_token token;
+	g_autoptr(GArray) from = NULL;
+	g_autoptr(GArray) to = NULL;
+	uint64_t uidvalidity;
 
 	imap_token_next(cursor, &token);
-	return imap_token_number(&token, &response->number) && response->number > 0 &&
-	       (!from || code_uids(cursor, &response->from)) && code_uids(cursor, &response->to) &&
-	       imap_cursor_peek(cursor) == 0;
+	if (!imap_token_number(&token, &uidvalidity) || uidvalidity == 0)
+		return false;
+	if (has_from)
+		from = code_uids(cursor);
+	to = code_uids(cursor);
+	if ((has_from && !from) || !to || imap_cursor_peek(cursor) != 0)
+		return false;
+	response->number = uidvalidity;
+	response->from = g_steal_pointer(&from);
+	response->to = g_steal_pointer(&to);
+	return true;
 }
 
 /* False if it is not what the code needs. */

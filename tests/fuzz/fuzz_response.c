@@ -26,6 +26,15 @@ static void check_set(const struct seqset *set)
 	}
 }
 
+static void check_list(const GArray *ranges)
+{
+	for (guint i = 0; ranges && i < ranges->len; i++) {
+		const struct seqrange *range = &g_array_index(ranges, struct seqrange, i);
+
+		FUZZ_CHECK(range->first > 0 && range->first <= range->last);
+	}
+}
+
 static void check_status(const struct imap_response *response)
 {
 	g_autoptr(GError) error = imap_response_error(response, "x");
@@ -37,6 +46,12 @@ static void check_status(const struct imap_response *response)
 	FUZZ_CHECK((response->code == IMAP_CODE_NONE) == !response->code_name);
 	if (response->code == IMAP_CODE_CAPABILITY || response->code == IMAP_CODE_PERMANENTFLAGS)
 		FUZZ_CHECK(response->words);
+	if (response->code == IMAP_CODE_APPENDUID || response->code == IMAP_CODE_COPYUID)
+		FUZZ_CHECK(response->number > 0 && response->to && response->to->len > 0);
+	if (response->code == IMAP_CODE_COPYUID)
+		FUZZ_CHECK(response->from && response->from->len > 0);
+	check_list(response->from);
+	check_list(response->to);
 }
 
 static void check_fetch(const struct imap_fetch *fetch)
@@ -60,7 +75,7 @@ static void check_response(const struct imap_response *response)
 	if (response->data == IMAP_DATA_STATUS)
 		check_status(response);
 	if (response->data == IMAP_DATA_LIST || response->data == IMAP_DATA_MAILBOX_STATUS ||
-	    response->data == IMAP_DATA_QUOTA)
+	    response->data == IMAP_DATA_QUOTA || response->data == IMAP_DATA_MYRIGHTS)
 		FUZZ_CHECK(response->mailbox && strlen(response->mailbox) <= LIMIT_MAILBOX_NAME);
 	if (response->words)
 		FUZZ_CHECK(response->words->len <= LIMIT_CAPABILITIES);

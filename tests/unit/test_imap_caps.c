@@ -25,6 +25,31 @@ static void test_words(void)
 	g_assert_cmpuint(parse("LIST-EXTENDED SPECIAL-USE QUOTA ID LITERAL- XYZZY"), ==,
 			 IMAP_CAP_LIST_EXTENDED | IMAP_CAP_SPECIAL_USE | IMAP_CAP_QUOTA |
 				 IMAP_CAP_ID | IMAP_CAP_LITERAL_MINUS);
+	g_assert_cmpuint(parse("UIDPLUS MOVE UNSELECT ACL"), ==,
+			 IMAP_CAP_UIDPLUS | IMAP_CAP_MOVE | IMAP_CAP_UNSELECT | IMAP_CAP_ACL);
+}
+
+static uint64_t append_limit(const char *line)
+{
+	g_auto(GStrv) split = g_strsplit(line, " ", -1);
+	g_autoptr(GPtrArray) words = g_ptr_array_new();
+
+	for (unsigned i = 0; split[i]; i++)
+		g_ptr_array_add(words, split[i]);
+	return imap_caps_append_limit(words);
+}
+
+static void test_append_limit(void)
+{
+	g_assert_cmpuint(append_limit("IDLE APPENDLIMIT=35651584 MOVE"), ==, 35651584);
+	g_assert_cmpuint(append_limit("appendlimit=0"), ==, 0);
+	g_assert_cmpuint(append_limit("APPENDLIMIT=18446744073709551615"), ==, UINT64_MAX);
+	g_assert_cmpuint(append_limit("APPENDLIMIT"), ==, UINT64_MAX);
+	g_assert_cmpuint(append_limit("APPENDLIMIT="), ==, UINT64_MAX);
+	g_assert_cmpuint(append_limit("APPENDLIMIT=1k"), ==, UINT64_MAX);
+	g_assert_cmpuint(append_limit("APPENDLIMIT=99999999999999999999"), ==, UINT64_MAX);
+	g_assert_cmpuint(append_limit("XAPPENDLIMIT=5"), ==, UINT64_MAX);
+	g_assert_cmpuint(imap_caps_append_limit(NULL), ==, UINT64_MAX);
 }
 
 static void test_tolerance(void)
@@ -66,6 +91,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/imap-caps/words", test_words);
+	g_test_add_func("/imap-caps/append-limit", test_append_limit);
 	g_test_add_func("/imap-caps/tolerance", test_tolerance);
 	g_test_add_func("/imap-caps/near-misses", test_near_misses);
 	g_test_add_func("/imap-caps/nothing", test_nothing);

@@ -11,7 +11,8 @@ static char *show(const struct imap_command *command)
 		const struct imap_part *part = imap_command_part(command, i);
 		static const char open[] = {[IMAP_PART_TEXT] = '[',
 					    [IMAP_PART_LITERAL] = '<',
-					    [IMAP_PART_CHALLENGE] = '('};
+					    [IMAP_PART_CHALLENGE] = '(',
+					    [IMAP_PART_STREAM] = '~'};
 
 		if (part->secret)
 			g_string_append_c(shown, '!');
@@ -136,6 +137,24 @@ static void test_authenticate(void)
 	check(command, "[AUTHENTICATE PLAIN .![AGEAYg==.");
 }
 
+static size_t read_nothing(void *data, uint64_t offset, void *bytes, size_t max)
+{
+	return 0;
+}
+
+static void test_stream(void)
+{
+	struct imap_command *command = imap_command_new("APPEND ");
+	const struct imap_part *part;
+
+	imap_command_stream(command, UINT64_MAX, read_nothing, &command);
+	part = imap_command_part(command, 1);
+	g_assert_cmpuint(part->len, ==, UINT64_MAX);
+	g_assert_true(part->read == read_nothing);
+	g_assert_true(part->data == &command);
+	check(command, "[APPEND .~.");
+}
+
 static void test_line_end_in_text(void)
 {
 	if (g_test_subprocess()) {
@@ -163,6 +182,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/imap-command/nul", test_nul);
 	g_test_add_func("/imap-command/parts", test_parts);
 	g_test_add_func("/imap-command/authenticate", test_authenticate);
+	g_test_add_func("/imap-command/stream", test_stream);
 	g_test_add_func("/imap-command/line-end-in-text", test_line_end_in_text);
 	return g_test_run();
 }

@@ -104,7 +104,11 @@ static void test_codes(void)
 		{"CLIENTBUG", IMAP_CODE_CLIENTBUG},
 		{"EXPUNGEISSUED", IMAP_CODE_EXPUNGEISSUED},
 		{"EXPUNGEISSUEDX", IMAP_CODE_OTHER},
-		{"APPENDUID 1 2", IMAP_CODE_OTHER},
+		{"TRYCREATE", IMAP_CODE_TRYCREATE},
+		{"APPENDUID 1 2", IMAP_CODE_APPENDUID},
+		{"APPENDUID 1 0", IMAP_CODE_OTHER},
+		{"COPYUID 1 2 3", IMAP_CODE_COPYUID},
+		{"COPYUID 1 2", IMAP_CODE_OTHER},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -113,6 +117,87 @@ static void test_codes(void)
 		g_assert_cmpint(response.code, ==, rows[i].code);
 		imap_response_clear(&response);
 	}
+}
+
+static void assert_uids(const GArray *ranges, const char *expected)
+{
+	g_autoptr(GString) out = g_string_new(NULL);
+
+	for (guint i = 0; ranges && i < ranges->len; i++) {
+		const struct seqrange *range = &g_array_index(ranges, struct seqrange, i);
+
+		g_string_append_printf(out, "%s%u:%u", i > 0 ? "," : "", range->first, range->last);
+	}
+	g_assert_cmpstr(out->str, ==, expected);
+}
+
+static void test_code_uids(void)
+{
+	struct imap_response response = parse("t OK [APPENDUID 4294967296 4294967295] x");
+
+	g_assert_cmpuint(response.number, ==, 4294967296);
+	g_assert_null(response.from);
+	assert_uids(response.to, "4294967295:4294967295");
+	imap_response_clear(&response);
+
+	response = parse("* [copyuid  7  9,3:4,1:4294967295 8,6:5,2 ] x");
+	g_assert_cmpint(response.code, ==, IMAP_CODE_COPYUID);
+	g_assert_cmpuint(response.number, ==, 7);
+	assert_uids(response.from, "9:9,3:4,1:4294967295");
+	assert_uids(response.to, "8:8,5:6,2:2");
+	g_assert_cmpstr(response.text, ==, "x");
+	imap_response_clear(&response);
+}
+
+static void test_code_uids_bad(void)
+{
+	static const char *const codes[] = {
+		"APPENDUID",	     "APPENDUID 1",	"APPENDUID 0 1",
+		"APPENDUID x 1",     "APPENDUID 1 x",	"APPENDUID 1 4294967296",
+		"APPENDUID 1 1:*",   "APPENDUID 1 ()",	"APPENDUID 1 2 3",
+		"COPYUID 701  ",     "COPYUID 1 2 0",	"COPYUID 1 0 2",
+		"COPYUID 1 2 3 4",   "COPYUID 1 () ()", "COPYUID 1 2:3:4 5",
+		"COPYUID 1 \"2\" 3", "COPYUID 0 2 3",	"COPYUID 99999999999999999999 2 3",
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(codes); i++) {
+		g_autofree char *line = g_strdup_printf("t OK [%s] x", codes[i]);
+		struct imap_response response = parse(line);
+
+		g_assert_cmpint(response.code, ==, IMAP_CODE_OTHER);
+		imap_response_clear(&response);
+	}
+}
+
+static void test_myrights(void)
+{
+	static const struct {
+		const char *line;
+		const char *mailbox;
+		const char *letters;
+	} rows[] = {
+		{"* MYRIGHTS INBOX lrs", "INBOX", "lrs"},
+		{"* myrights \"a b\" \"az\"", "a b", "az"},
+		{"* MYRIGHTS {3}\r\nx y {1}\r\nk", "x y", "k"},
+		{"* MYRIGHTS a(b l09Z \xff", "a(b", "l"},
+		{"* MYRIGHTS x \"\"", "x", ""},
+		{"* MYRIGHTS x", "x", ""},
+		{"* MYRIGHTS x  l ", "x", "l"},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		struct imap_response response = parse(rows[i].line);
+		uint32_t rights = 0;
+
+		for (const char *letter = rows[i].letters; *letter; letter++)
+			rights |= 1u << (*letter - 'a');
+		g_assert_cmpint(response.data, ==, IMAP_DATA_MYRIGHTS);
+		g_assert_cmpstr(response.mailbox, ==, rows[i].mailbox);
+		g_assert_cmphex(response.rights, ==, rights);
+		imap_response_clear(&response);
+	}
+	parse_bad("* MYRIGHTS", ERROR_PROTOCOL);
+	parse_bad("* MYRIGHTS x (l)", ERROR_PROTOCOL);
 }
 
 static void test_code_words(void)
@@ -532,6 +617,9 @@ static void test_errors(void)
 		{"a NO [READ-ONLY] x", ERROR_READ_ONLY, "cannot: x"},
 		{"a NO [TRYCREATE] x", ERROR_GONE, "cannot: x"},
 		{"a BAD [TOOBIG] x", ERROR_LIMIT, "cannot: x"},
+		{"a NO [ALREADYEXISTS] x", ERROR_EXISTS, "cannot: x"},
+		{"a NO [HASCHILDREN] x", ERROR_NOT_EMPTY, "cannot: x"},
+		{"a NO [CANNOT] x", ERROR_REFUSED, "cannot: x"},
 		{"a NO [throttled] x", ERROR_TEMPORARY, "cannot: x"},
 		{"a NO [XWHAT] x", ERROR_SERVER, "cannot: x"},
 		{"a NO [XWHAT]", ERROR_SERVER, "cannot: XWHAT"},
@@ -564,6 +652,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/imap-response/status", test_status);
 	g_test_add_func("/imap-response/codes", test_codes);
 	g_test_add_func("/imap-response/code-words", test_code_words);
+	g_test_add_func("/imap-response/code-uids", test_code_uids);
+	g_test_add_func("/imap-response/code-uids-bad", test_code_uids_bad);
+	g_test_add_func("/imap-response/myrights", test_myrights);
 	g_test_add_func("/imap-response/text-limit", test_text_limit);
 	g_test_add_func("/imap-response/continuation", test_continuation);
 	g_test_add_func("/imap-response/nonsense", test_nonsense);

@@ -201,6 +201,38 @@ static void test_backwards(void)
 	seqset_clear(&set);
 }
 
+static void assert_list(const char *text, const char *expected)
+{
+	g_autoptr(GArray) list = seqset_parse_list(text, strlen(text));
+	g_autoptr(GString) out = g_string_new(NULL);
+
+	for (unsigned i = 0; list && i < list->len; i++) {
+		const struct seqrange *range = &g_array_index(list, struct seqrange, i);
+
+		g_string_append_printf(out, "%u-%u ", range->first, range->last);
+	}
+	g_assert_cmpstr(list ? out->str : NULL, ==, expected);
+}
+
+/* In the order of the text. */
+static void test_parse_list(void)
+{
+	assert_list("5", "5-5 ");
+	assert_list("9,3:5,1", "9-9 3-5 1-1 ");
+	assert_list("5:3,1", "3-5 1-1 ");
+	assert_list("3,4,5", "3-5 ");
+	assert_list("5,4,3", "5-5 4-4 3-3 ");
+	assert_list("5,5", "5-5 5-5 ");
+	assert_list("1:4294967295,1", "1-4294967295 1-1 ");
+	assert_list("", NULL);
+	assert_list(",", NULL);
+	assert_list("0", NULL);
+	assert_list("1:0", NULL);
+	assert_list("1:*", NULL);
+	assert_list("1,x", NULL);
+	assert_list("4294967296", NULL);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -211,6 +243,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/seqset/parse", test_parse);
 	g_test_add_func("/seqset/parse-bad", test_parse_bad);
 	g_test_add_func("/seqset/parse-words", test_parse_words);
+	g_test_add_func("/seqset/parse-list", test_parse_list);
 	g_test_add_func("/seqset/limit", test_limit);
 	g_test_add_func("/seqset/backwards", test_backwards);
 	return g_test_run();
