@@ -119,8 +119,9 @@ GPtrArray *changes_guests(struct state *state, uint32_t folder);
 /* The oldest change that can run (bound, not running, nothing before it of the same message, not
  * settled, `not_before` has passed for its folder: see changes_defer()), and all others that are
  * the same but for the UID (kind, step, unknown, source epoch, target, flags, words): now running.
- * For `single` the oldest alone. NULL if there is none. Free with g_ptr_array_unref(); of struct
- * change *, which stay valid and unaltered until they are advanced or dropped. */
+ * One that is `alone` (changes_defer()) goes by itself. NULL if there is none. Free with
+ * g_ptr_array_unref(); of struct change *, which stay valid and unaltered until they are advanced
+ * or dropped. */
 GPtrArray *changes_take(struct state *state, int64_t now_ms);
 /* Back: not running. No change of the same folder is taken before `not_before_ms`, of which the
  * last word counts; `alone`: these in batches of one, until one is COPIED. */

@@ -176,7 +176,7 @@ static int open_locked(struct state *state, struct entry *entry, bool writer, GE
 	if (writer && !entry->unclaimed)
 		entry->file.writers++;
 	if (writer)
-		entry->unclaimed = false;
+		entry->unclaimed = entry->stuck = false;
 	return fd;
 }
 
@@ -317,8 +317,10 @@ static bool last_writer_gone(struct state *state, struct entry *entry, bool *ret
 {
 	entry->unclaimed = false;
 	entry_measure(state, entry);
-	if (is_to_seal(entry))
+	if (is_to_seal(entry)) {
+		entry->stuck = true;
 		return seal_and_tell(state, entry, ret_queued, error);
+	}
 	*ret_queued = is_queued(entry);
 	if (entry->has_upload) {
 		entry_drop_work(state, entry);

@@ -135,7 +135,8 @@ void spool_fail(struct state *state, uint32_t id, int error, const char *reason)
 typedef void (*spool_gone_fn)(void *data, const char *name);
 void spool_refreshed(struct state *state, uint32_t folder, int64_t began_ms, spool_gone_fn gone,
 		     void *data);
-/* FAILED ones are tried again (at the start, on SIGHUP). */
+/* FAILED ones are tried again (at the start, on SIGHUP), and sealing that failed at the last close.
+ */
 void spool_retry(struct state *state);
 
 /* The name is one that becomes mail: ends in ".eml", does not begin with a dot. */

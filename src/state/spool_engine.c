@@ -258,25 +258,38 @@ void spool_refreshed(struct state *state, uint32_t folder, int64_t began_ms, spo
 		gone(data, g_ptr_array_index(names, i));
 }
 
-void spool_retry(struct state *state)
+static void retry(struct state *state, struct entry *entry)
 {
-	pthread_mutex_lock(&state->lock);
-	g_autoptr(GList) entries = g_hash_table_get_values(state->entries);
+	struct spool_file want = entry->file;
+	g_autoptr(GError) error = NULL;
+	bool ok = true;
 
-	for (GList *link = entries; link; link = link->next) {
-		struct entry *entry = link->data;
-		struct spool_file want = entry->file;
-		g_autoptr(GError) error = NULL;
-
-		if (want.step != SPOOL_FAILED || !entry->has_upload)
-			continue;
+	if (want.step == SPOOL_FAILED && entry->has_upload) {
 		want.step = SPOOL_QUEUED;
 		want.error = 0;
 		want.reason = NULL;
 		want.tries = 0;
 		entry->not_before_ms = 0;
-		if (!entry_write(state, entry, &want, -1, false, &error))
-			log_warning("%s", error->message);
+		ok = entry_write(state, entry, &want, -1, false, &error);
+	} else if (want.step == SPOOL_LOCAL && entry->stuck && want.writers == 0 &&
+		   entry_is_mail(entry)) {
+		ok = entry_seal(state, entry, NULL, &error);
+	}
+	if (!ok)
+		log_warning("%s", error->message);
+}
+
+void spool_retry(struct state *state)
+{
+	pthread_mutex_lock(&state->lock);
+	/* Sealing gives up the lock. */
+	g_autoptr(GList) ids = g_hash_table_get_keys(state->entries);
+
+	for (GList *link = ids; link; link = link->next) {
+		struct entry *entry = entry_wait(state, GPOINTER_TO_UINT(link->data));
+
+		if (entry)
+			retry(state, entry);
 	}
 	pthread_mutex_unlock(&state->lock);
 }

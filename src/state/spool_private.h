@@ -15,6 +15,7 @@ struct entry {
 	bool unclaimed;		/* made, and not opened by its maker yet */
 	bool whole;		/* nothing was written since the last flush */
 	bool named;		/* the directory holds its name for good */
+	bool stuck;		/* sealing failed when its last writer closed it */
 	bool retired;		/* a listing has it; it is here for its writers alone */
 	bool counted;		/* as pending */
 	bool has_work;		/* PART_WORK, or PART_GONE if `aside` */

@@ -66,6 +66,7 @@ static bool sealed(struct state *state, struct entry *entry, const struct destin
 		entry_drop_upload(state, entry);
 		return false;
 	}
+	entry->stuck = false;
 	entry->not_before_ms = 0;
 	if (entry->file.writers == 0)
 		entry_drop_work(state, entry);

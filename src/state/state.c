@@ -138,9 +138,7 @@ static void bind_locked(struct state *state, const struct state_box *box, GPtrAr
 {
 	struct binding *binding = binding_find(state, box->mailbox);
 
-	if (box->epoch)
-		g_hash_table_insert(state->epochs, GUINT_TO_POINTER(box->epoch),
-				    GUINT_TO_POINTER(box->folder));
+	binding_note(state, box->mailbox, box->folder, box->epoch, box->uidvalidity);
 	if (!binding || !binding_update(binding, box))
 		return;
 	changes_bind(state, box, lost);

@@ -20,7 +20,7 @@ struct place {
 	GSequence *files;	 /* of struct entry, by id */
 };
 
-/* The numbers by which the index knows a mailbox of which something is on record. */
+/* The numbers by which the index knows a mailbox; 0: not told yet. */
 struct binding {
 	uint32_t folder;
 	uint32_t epoch;
@@ -34,7 +34,7 @@ struct state {
 	char *dir;
 	int spool_fd;
 	GHashTable *places;   /* folder -> struct place */
-	GHashTable *bindings; /* mailbox -> struct binding */
+	GHashTable *bindings; /* mailbox -> struct binding; of all on record at least */
 	GHashTable *epochs;   /* epoch -> folder */
 
 	GQueue items;	     /* of struct item that are not settled, by id */
@@ -56,7 +56,7 @@ const char *mailbox_spelt(const char *mailbox);
 struct place *place_get(struct state *state, uint32_t folder);	/* made if need be */
 struct place *place_find(struct state *state, uint32_t folder); /* NULL */
 void state_touch_locked(struct state *state, uint32_t folder);
-/* Something of the mailbox is on record. */
+/* Something of the mailbox is on record, by these numbers as far as they are known. */
 void binding_note(struct state *state, const char *mailbox, uint32_t folder, uint32_t epoch,
 		  uint64_t uidvalidity);
 struct binding *binding_find(struct state *state, const char *mailbox);
