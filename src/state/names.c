@@ -274,6 +274,16 @@ static GPtrArray *boxes_of(struct state *state, const char *mailbox)
 	return boxes;
 }
 
+bool names_of(struct state *state, const char *mailbox)
+{
+	g_autoptr(GPtrArray) boxes = NULL;
+
+	pthread_mutex_lock(&state->lock);
+	boxes = boxes_of(state, mailbox_spelt(mailbox));
+	pthread_mutex_unlock(&state->lock);
+	return boxes->len > 0;
+}
+
 void names_bind(struct state *state, const struct state_box *where)
 {
 	g_autoptr(GPtrArray) boxes = boxes_of(state, mailbox_spelt(where->mailbox));

@@ -14,5 +14,7 @@ char *names_get(struct state *state, uint32_t epoch, uint32_t uid);
 uint32_t names_find(struct state *state, uint32_t epoch, const char *name);
 /* Any name in this epoch. */
 bool names_in(struct state *state, uint32_t epoch);
+/* Any name in this mailbox, bound or not. */
+bool names_of(struct state *state, const char *mailbox);
 /* The messages are gone. `first` <= `last`. */
 void names_drop(struct state *state, uint32_t epoch, uint32_t first, uint32_t last);

@@ -1,5 +1,6 @@
 /* Messages: found by the UID in their name, identified by epoch and UID. */
 
+#include "state/changes.h"
 #include "store/store.h"
 #include "tree/attr.h"
 #include "tree/file.h"
@@ -37,23 +38,21 @@ void message_entry(struct tree_entry *ret, uint32_t epoch, const struct message_
 	ret->attr.st_ctim = attr_time(row->ctime_ns);
 }
 
-/* Of one whose folder nobody named. */
-static bool is_writable(const struct visit *visit, uint32_t epoch)
+void message_touch(const struct tree *tree, uint32_t folder, struct tree_entry *entry)
 {
-	struct folder_row folder;
-	bool writable;
+	struct state *state = tree->config.state;
+	struct timespec touched = attr_time(state_touched_ns(state, folder));
+	struct overlay overlay = {0};
 
-	if (visit->tree->config.account->read_only ||
-	    !index_folder_by_epoch(visit->view, epoch, &folder))
-		return false;
-	writable = message_is_writable(visit, folder.id);
-	folder_row_clear(&folder);
-	return writable;
+	changes_overlay(state, tree_node_epoch(entry->node), node_low(entry->node), &overlay);
+	if (overlay.pending && (touched.tv_sec > entry->attr.st_ctim.tv_sec ||
+				(touched.tv_sec == entry->attr.st_ctim.tv_sec &&
+				 touched.tv_nsec > entry->attr.st_ctim.tv_nsec)))
+		entry->attr.st_ctim = touched;
 }
 
 struct wanted {
 	uint32_t epoch;
-	bool writable;
 	struct message_facts *facts;
 };
 
@@ -62,11 +61,25 @@ static bool copy_facts(void *data, const struct message_row *row)
 	const struct wanted *wanted = data;
 	struct message_facts *facts = wanted->facts;
 
-	message_entry(&facts->entry, wanted->epoch, row, wanted->writable);
+	message_entry(&facts->entry, wanted->epoch, row, false);
 	facts->size = row->size;
 	facts->size_hint = row->size_hint;
 	facts->exact = row->exact;
 	return true;
+}
+
+/* What only its folder tells. */
+static void complete_entry(const struct visit *visit, uint32_t epoch, struct tree_entry *entry)
+{
+	struct folder_row folder;
+
+	if (!index_folder_by_epoch(visit->view, epoch, &folder))
+		return;
+	if (message_is_writable(visit, folder.id))
+		attr_set_writable(entry);
+	if (changes_in(visit->tree->config.state, epoch))
+		message_touch(visit->tree, folder.id, entry);
+	folder_row_clear(&folder);
 }
 
 bool message_get_facts(const struct visit *visit, uint32_t epoch, uint32_t uid,
@@ -74,8 +87,10 @@ bool message_get_facts(const struct visit *visit, uint32_t epoch, uint32_t uid,
 {
 	struct wanted wanted = {.epoch = epoch, .facts = ret};
 
-	wanted.writable = is_writable(visit, epoch);
-	return index_message_get(visit->view, epoch, uid, copy_facts, &wanted);
+	if (!index_message_get(visit->view, epoch, uid, copy_facts, &wanted))
+		return false;
+	complete_entry(visit, epoch, &ret->entry);
+	return true;
 }
 
 /* A file can be complete before the index tells its size; what an open would give counts. */

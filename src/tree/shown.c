@@ -75,6 +75,8 @@ char *shown_name(const struct shown *shown, const struct message_row *row)
 void shown_entry(const struct shown *shown, const struct message_row *row, struct tree_entry *ret)
 {
 	message_entry(ret, shown->epoch, row, shown->writable);
+	if (shown->changed)
+		message_touch(shown->tree, shown->folder, ret);
 }
 
 /* --- finding --- */
@@ -82,6 +84,7 @@ void shown_entry(const struct shown *shown, const struct message_row *row, struc
 struct match {
 	const struct shown *shown;
 	const char *name; /* NULL: any */
+	bool lent;	  /* it may be the own name of a message that is to come */
 	enum shown_place place;
 	enum shown_result result;
 	struct shown_message *found;
@@ -108,6 +111,7 @@ static bool compare_row(void *data, const struct message_row *row)
 		match->result = SHOWN_FOUND;
 		match->found->uid = row->uid;
 		shown_entry(match->shown, row, &match->found->entry);
+		match->found->entry.volatile_name = match->lent;
 	} else if (place_of(row->flags) == match->place) {
 		/* By our own change: the server has nothing newer to tell. */
 		match->result = SHOWN_MISSING;
@@ -122,23 +126,37 @@ static enum shown_result find_uid(const struct visit *visit, struct match *match
 	return match->result;
 }
 
+/* Whose a chosen name is can be told once the folder has an epoch. */
+static enum shown_result find_unopened(const struct shown *shown, const char *name)
+{
+	uint32_t uid;
+
+	if (name_parse_message(name, &uid))
+		return SHOWN_UNKNOWN;
+	return name_is_message_like(name) && names_of(shown->tree->config.state, shown->mailbox)
+		       ? SHOWN_UNKNOWN
+		       : SHOWN_MISSING;
+}
+
 enum shown_result shown_find(const struct visit *visit, const struct shown *shown, const char *name,
 			     enum shown_place place, struct shown_message *ret)
 {
 	struct match match = {.shown = shown, .name = name, .place = place, .found = ret};
 	enum shown_result own = SHOWN_MISSING, other = SHOWN_MISSING;
+	bool like_own;
 	uint32_t uid;
 
-	/* Which names were chosen is known once the folder has an epoch. */
 	if (shown->epoch == 0)
-		return name_is_message_like(name) ? SHOWN_UNKNOWN : SHOWN_MISSING;
-	if (name_parse_message(name, &uid)) {
+		return find_unopened(shown, name);
+	like_own = name_parse_message(name, &uid);
+	if (like_own) {
 		own = find_uid(visit, &match, uid);
 		if (own == SHOWN_FOUND)
 			return own;
 	}
 	uid = shown->named ? names_find(shown->tree->config.state, shown->epoch, name) : 0;
 	if (uid != 0) {
+		match.lent = like_own;
 		match.name = NULL;
 		other = find_uid(visit, &match, uid);
 	}

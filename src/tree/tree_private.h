@@ -67,6 +67,8 @@ int node_lookup(const struct visit *visit, uint64_t parent, const char *name,
 bool message_is_writable(const struct visit *visit, uint32_t folder);
 void message_entry(struct tree_entry *ret, uint32_t epoch, const struct message_row *row,
 		   bool writable);
+/* ctime rises with a change on record, before the server knows. */
+void message_touch(const struct tree *tree, uint32_t folder, struct tree_entry *entry);
 /* A file of the spool: node, size, times. */
 void draft_entry(struct tree_entry *ret, const struct spool_file *file);
 /* `.mailfs`: ENOENT for any other name. */

@@ -188,11 +188,16 @@ static void test_chosen_look_alike(struct fixture *f, gconstpointer data)
 {
 	struct scene s = set_scene(f);
 	uint64_t node = tree_message_node(s.epoch, 2);
+	struct tree_entry entry;
 
 	name_message(f, 2, "7.m.eml");
 	assert_shows(f, s.inbox, "1.m.eml, 2.m.eml, 3.m.eml, 4.m.eml, 5.m.eml");
-	g_assert_cmpuint(must_find(f, s.inbox, "7.m.eml"), ==, node);
-	g_assert_cmpuint(must_find(f, s.inbox, "2.m.eml"), ==, node);
+	g_assert_cmpint(lookup(f, s.inbox, "7.m.eml", &entry), ==, 0);
+	g_assert_cmpuint(entry.node, ==, node);
+	g_assert_true(entry.volatile_name);
+	g_assert_cmpint(lookup(f, s.inbox, "2.m.eml", &entry), ==, 0);
+	g_assert_cmpuint(entry.node, ==, node);
+	g_assert_false(entry.volatile_name);
 	assert_missing(f, s.inbox, "7.eml", ENOENT);
 	put(f, s.epoch, 7, "m", 10);
 	commit(f);
@@ -203,7 +208,7 @@ static void test_chosen_look_alike(struct fixture *f, gconstpointer data)
 	g_assert_cmpuint(must_find(f, s.deleted, "7.m.eml"), ==, tree_message_node(s.epoch, 7));
 }
 
-/* Which names were chosen is known when the folder was opened; who has one, when it was listed. */
+/* Who has a chosen name is known when the folder was listed; that there are none, at once. */
 static void test_chosen_unsynced(struct fixture *f, gconstpointer data)
 {
 	static const char *const names[] = {"INBOX", NULL};
@@ -214,12 +219,16 @@ static void test_chosen_unsynced(struct fixture *f, gconstpointer data)
 	set_folders(f, names);
 	folder = folder_of(f, "INBOX");
 	inbox = must_find(f, ROOT, "INBOX");
-	assert_need(f, lookup(f, inbox, "letter.eml", &entry), NEED_FOLDER, folder, false);
+	assert_missing(f, inbox, "letter.eml", ENOENT);
+	assert_need(f, lookup(f, inbox, "2.m.eml", &entry), NEED_FOLDER, folder, false);
+	names_set(f->state,
+		  &(struct state_box){.folder = folder, .mailbox = "INBOX", .uidvalidity = 1}, 2,
+		  "letter.eml", NULL);
+	assert_need(f, lookup(f, inbox, "other.eml", &entry), NEED_FOLDER, folder, false);
 	assert_missing(f, inbox, ".letter.eml", ENOENT);
 	open_folder(f, folder, 1);
 	commit(f);
-	assert_missing(f, inbox, "letter.eml", ENOENT);
-	name_message(f, 2, "letter.eml");
+	assert_missing(f, inbox, "other.eml", ENOENT);
 	assert_need(f, lookup(f, inbox, "letter.eml", &entry), NEED_FOLDER, folder, false);
 	assert_need(f, lookup(f, inbox, "letter.eml.d", &entry), NEED_FOLDER, folder, false);
 }
@@ -520,6 +529,26 @@ static void test_touched(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(generation(f, s.inbox), !=, first);
 }
 
+static int64_t ctime_ns(struct fixture *f, uint64_t node)
+{
+	struct tree_entry entry;
+
+	g_assert_cmpint(tree_getattr(f->tree, &f->call, node, &entry), ==, 0);
+	return (int64_t)entry.attr.st_ctim.tv_sec * 1000000000 + entry.attr.st_ctim.tv_nsec;
+}
+
+static void test_ctime(struct fixture *f, gconstpointer data)
+{
+	struct scene s = set_scene(f);
+	uint64_t one = tree_message_node(s.epoch, 1), two = tree_message_node(s.epoch, 2);
+	int64_t first = ctime_ns(f, one), second = ctime_ns(f, two);
+
+	ask_flags(f, 2, STORE_FLAG_SEEN, 0);
+	g_assert_cmpint(ctime_ns(f, one), ==, first);
+	g_assert_cmpint(ctime_ns(f, two), >, second);
+	assert_shows(f, s.inbox, "1.m.eml, 2.m.eml, 3.m.eml, 4.m.eml, 5.m.eml");
+}
+
 static mode_t mode_of(struct fixture *f, uint64_t node)
 {
 	struct tree_entry entry;
@@ -613,6 +642,7 @@ int main(int argc, char **argv)
 	FIXTURE_TEST("/tree-view/view-pages", test_view_pages);
 	FIXTURE_TEST("/tree-view/view-dots", test_view_dots);
 	FIXTURE_TEST("/tree-view/touched", test_touched);
+	FIXTURE_TEST("/tree-view/ctime", test_ctime);
 	FIXTURE_TEST("/tree-view/modes", test_modes);
 	FIXTURE_TEST("/tree-view/parts", test_parts);
 	return g_test_run();
