@@ -174,6 +174,7 @@ void change_run(struct engine *engine)
 			send_batch(engine, batch);
 	}
 	upload_run(engine);
+	pending_settle_needs(engine);
 }
 
 /* --- what comes back --- */

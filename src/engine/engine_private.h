@@ -35,6 +35,7 @@
 #define ENGINE_AHEAD_PAUSE_MS 60000	     /* after a batch that failed */
 #define ENGINE_OPENED 16384		     /* messages remembered as opened */
 #define ENGINE_WINDOW (1024 * 1024)	     /* bytes; messages up to that size are fetched whole */
+#define ENGINE_CLOSING_MS 5		     /* between looks at whether a file was closed */
 #define ENGINE_COMPANY_MS 200 /* a change waits so long for others that can go with it */
 #define ENGINE_IDLE_MS 60000  /* the connection for changes is closed when nothing is left to do */
 

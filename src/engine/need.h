@@ -24,7 +24,9 @@ struct need {
 	enum need_kind kind;
 	uint32_t id;
 	uint32_t uid;
-	uint64_t upto; /* bytes; UINT64_MAX: the whole. Not part of the key */
+	/* Not part of the key. Bytes; UINT64_MAX: the whole. Of CHANGES: until then
+	 * (clock_mono_ms()) those count that are about to be closed. */
+	uint64_t upto;
 };
 
 static inline bool need_equal(const struct need *a, const struct need *b)

@@ -53,6 +53,17 @@ static bool spool_is_pending(struct engine *engine, uint32_t id, int *ret_error)
 	return pending;
 }
 
+/* A `cp` has ended, and the system has not told yet that the file is closed. */
+static bool waits_for_closing(struct engine *engine, const struct need *need)
+{
+	uint32_t folder = need->id == INDEX_ROOT ? 0 : need->id;
+
+	if (engine->now_ms >= (int64_t)need->upto || spool_closing(engine->state, folder) == 0)
+		return false;
+	change_soon(engine, ENGINE_CLOSING_MS);
+	return true;
+}
+
 bool pending_has(struct engine *engine, const struct need *need, int *ret_error)
 {
 	*ret_error = 0;
@@ -66,6 +77,8 @@ bool pending_has(struct engine *engine, const struct need *need, int *ret_error)
 	}
 	if (need->id == INDEX_ROOT ? state_pending(engine->state) > 0
 				   : state_pending_of(engine->state, need->id) > 0)
+		return true;
+	if (waits_for_closing(engine, need))
 		return true;
 	*ret_error = take_failure(engine, need->id);
 	return false;

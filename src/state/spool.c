@@ -312,6 +312,29 @@ static bool is_to_seal(const struct entry *entry)
 	return entry->file.step == SPOOL_LOCAL && entry_is_mail(entry) && entry_has_bytes(entry);
 }
 
+static bool is_closing(const struct entry *entry)
+{
+	return is_to_seal(entry) && (entry->busy || (entry->whole && entry->file.writers > 0));
+}
+
+unsigned spool_closing(struct state *state, uint32_t folder)
+{
+	unsigned count = 0;
+	GHashTableIter iter;
+	gpointer value;
+
+	pthread_mutex_lock(&state->lock);
+	g_hash_table_iter_init(&iter, state->entries);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const struct entry *entry = value;
+
+		if (folder == 0 || entry->file.folder == folder)
+			count += is_closing(entry);
+	}
+	pthread_mutex_unlock(&state->lock);
+	return count;
+}
+
 static bool last_writer_gone(struct state *state, struct entry *entry, bool *ret_queued,
 			     GError **error)
 {

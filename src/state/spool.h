@@ -92,6 +92,10 @@ bool spool_flush(struct state *state, uint32_t id, GError **error);
 bool spool_close(struct state *state, uint32_t id, bool writer, bool *ret_queued, GError **error);
 /* As spool_close() of a writer whose mount has gone: what is not whole stays as after kill -9. */
 bool spool_abandon(struct state *state, uint32_t id, bool *ret_queued, GError **error);
+/* How many files in the folder (0: in all) are to be mail and whole since the last flush, but not
+ * sealed: close(2) has returned, and the system's word that the last writer is gone is under way,
+ * if it was the last. */
+unsigned spool_closing(struct state *state, uint32_t folder);
 /* Now, writers or not; also a FAILED one again. Nothing to do is success. A clone waits for its
  * last writer. Not while a write to the same file is under way. Errors of spool_close(). */
 bool spool_seal(struct state *state, uint32_t id, bool *ret_queued, GError **error);

@@ -15,6 +15,8 @@
 /* Free space where there is no quota: file managers refuse to copy to a full file system. */
 #define STATFS_FREE_BYTES (1ull << 50)
 #define TOTALS_MS 5000
+/* The kernel tells that a file is closed soon after close(2) returned. */
+#define CLOSING_MS 1000
 
 static void view_free(void *view)
 {
@@ -285,7 +287,13 @@ int tree_fsyncdir(struct tree *tree, struct tree_call *call, uint64_t node)
 	if (call->give_up != 0 || need.id == 0)
 		return call->give_up;
 	pending = need.id == INDEX_ROOT ? state_pending(state) : state_pending_of(state, need.id);
-	return pending > 0 ? visit_need_hard(&visit, &need) : 0;
+	if (call->ticket != 0 && pending == 0)
+		return 0;
+	/* Once in any case: who knows what was refused is the engine. */
+	if (call->ticket == 0)
+		need.upto = (uint64_t)clock_mono_ms() + CLOSING_MS;
+	call->ticket = 1;
+	return visit_need_hard(&visit, &need);
 }
 
 static int get_totals(struct tree *tree, uint64_t *ret_bytes, uint64_t *ret_messages)
