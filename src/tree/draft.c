@@ -4,9 +4,11 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "state/changes.h"
 #include "tree/attr.h"
 #include "tree/file_private.h"
+#include "tree/name.h"
 #include "tree/node.h"
 
 #include <errno.h>
@@ -294,13 +296,25 @@ static int open_fd(const struct visit *visit, uint32_t id, bool writer, int *ret
 	return writing_refused(visit, id, error);
 }
 
+static void log_unsent(struct tree *tree, uint32_t id, const GError *error)
+{
+	g_autofree char *name = NULL;
+	struct spool_file spool;
+
+	if (spool_get(tree->config.state, id, &spool)) {
+		name = text_clean(spool.name, -1, NAME_MAX_BYTES);
+		spool_file_clear(&spool);
+	}
+	log_error("cannot send %s: %s", name ? name : "a new message", error->message);
+}
+
 static void close_id(struct tree *tree, uint32_t id, bool writer)
 {
 	g_autoptr(GError) error = NULL;
 	bool queued = false;
 
 	if (!spool_close(tree->config.state, id, writer, &queued, &error))
-		log_error("cannot send a new message: %s", error->message);
+		log_unsent(tree, id, error);
 	if (queued)
 		engine_changed(tree->config.engine);
 }
@@ -343,7 +357,7 @@ void draft_abandon(struct tree *tree, struct tree_file *file)
 	if (!file->writer)
 		return;
 	if (!spool_abandon(tree->config.state, id_of(file), &queued, &error))
-		log_error("cannot send a new message: %s", error->message);
+		log_unsent(tree, id_of(file), error);
 	else if (queued)
 		engine_changed(tree->config.engine);
 }
