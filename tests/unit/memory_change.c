@@ -37,7 +37,7 @@ static void note(const struct store_job *job, const struct seqset *uids)
 		g_string_append_printf(out, " +%s", job->set_words);
 	if (job->clear_words && *job->clear_words)
 		g_string_append_printf(out, " -%s", job->clear_words);
-	if (job->target)
+	if (job->target && job->kind != STORE_EXPUNGE)
 		g_string_append_printf(out, " %s", job->target);
 	g_string_append_c(out, '\n');
 }

@@ -1,0 +1,940 @@
+/* What was promised reaches the server, once, whatever happens on the way. */
+#include "engine_fixture.h"
+
+#include "state/changes.h"
+#include "state/names.h"
+#include "state/spool.h"
+
+#include <fcntl.h>
+
+enum { MESSAGES = 1200 };
+
+struct world {
+	struct fixture fix;
+	struct folder_row inbox, archive;
+};
+
+static char texts[MESSAGES + 1][80];
+
+static void texts_make(void)
+{
+	for (unsigned i = 0; i <= MESSAGES; i++)
+		g_snprintf(texts[i], sizeof(texts[i]),
+			   "Message-ID: <%u@example.org>\r\nSubject: %u\r\n\r\nbody %u\r\n", i, i,
+			   i);
+}
+
+static void world_prepare(struct world *world, unsigned count)
+{
+	struct memory_folder *inbox;
+
+	fixture_open(&world->fix);
+	inbox = memory_folder_add("INBOX", 7);
+	memory_folder_add("Archive", 8);
+	for (unsigned uid = 1; uid <= count; uid++)
+		memory_message_add(inbox, uid, "x", texts[uid]);
+}
+
+static void world_start(struct world *world)
+{
+	struct fixture *fix = &world->fix;
+
+	fixture_start(fix);
+	g_assert_cmpint(ask(fix, NEED_FOLDER, folder_id(fix, "INBOX"), 0, 0), ==, 0);
+	g_assert_cmpint(ask(fix, NEED_FOLDER, folder_id(fix, "Archive"), 0, 0), ==, 0);
+	world->inbox = folder(fix, "INBOX");
+	world->archive = folder(fix, "Archive");
+}
+
+static void world_open(struct world *world, unsigned count)
+{
+	world_prepare(world, count);
+	world_start(world);
+}
+
+static void world_close(struct world *world)
+{
+	folder_row_clear(&world->inbox);
+	folder_row_clear(&world->archive);
+	fixture_close(&world->fix);
+}
+
+/* --- promising --- */
+
+static struct state_box box_of(const struct folder_row *row)
+{
+	return (struct state_box){row->id, row->epoch, row->name, row->uidvalidity};
+}
+
+static void promise(struct world *world, const struct change_request *wanted, uint32_t uid)
+{
+	struct change_request request = *wanted;
+	g_autoptr(GError) error = NULL;
+
+	request.box = box_of(&world->inbox);
+	request.uid = uid;
+	changes_add(world->fix.state, &request, &error);
+	g_assert_no_error(error);
+}
+
+static void set_flags(struct world *world, uint32_t uid, unsigned set, unsigned clear)
+{
+	promise(world, &(struct change_request){.kind = CHANGE_FLAGS, .set = set, .clear = clear},
+		uid);
+}
+
+static void put_elsewhere(struct world *world, enum change_kind kind, uint32_t uid)
+{
+	g_autofree char *name = g_strdup_printf("my-%u.eml", uid);
+
+	promise(world,
+		&(struct change_request){.kind = kind,
+					 .target = world->archive.id,
+					 .target_mailbox = world->archive.name,
+					 .name = name},
+		uid);
+}
+
+static int sync_folder(struct world *world, uint32_t folder)
+{
+	return ask(&world->fix, NEED_CHANGES, folder, 0, 0);
+}
+
+/* Until nothing is pending, over connections that are lost. */
+static void settle(struct world *world)
+{
+	gint64 end_us = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+
+	engine_changed(world->fix.engine);
+	while (state_pending(world->fix.state) > 0) {
+		g_assert_cmpint(g_get_monotonic_time(), <, end_us);
+		g_usleep(1000);
+	}
+}
+
+static void assert_journal(const char *expected)
+{
+	g_autofree char *journal = memory_journal();
+
+	g_assert_cmpstr(journal, ==, expected);
+}
+
+static void assert_messages(const char *name, const char *expected)
+{
+	g_autofree char *messages = memory_messages(name);
+
+	g_assert_cmpstr(messages, ==, expected);
+}
+
+/* The numbers of the texts that are in the folder, in the order of their arrival. */
+static void assert_texts(const char *name, const char *expected)
+{
+	const struct memory_folder *folder = memory_folder_find(name);
+	g_autoptr(GString) found = g_string_new(NULL);
+
+	g_assert_nonnull(folder);
+	pthread_mutex_lock(&memory.lock);
+	for (unsigned i = 0; i < folder->count; i++) {
+		const char *number = strstr(folder->messages[i].body, "\r\nbody ");
+
+		g_assert_nonnull(number);
+		g_string_append_printf(found, "%s%d", i ? " " : "",
+				       (int)g_ascii_strtoll(number + 7, NULL, 10));
+	}
+	pthread_mutex_unlock(&memory.lock);
+	g_assert_cmpstr(found->str, ==, expected);
+}
+
+/* The names that were given stand for these messages, and no other. */
+static void assert_names(struct world *world)
+{
+	const struct memory_folder *folder = memory_folder_find("Archive");
+
+	for (unsigned i = 0; i < folder->count; i++) {
+		g_autofree char *name =
+			names_get(world->fix.state, world->archive.epoch, folder->messages[i].uid);
+		g_autofree char *subject =
+			g_strdup_printf("Subject: %.*s\r\n", name ? (int)strlen(name + 3) - 4 : 0,
+					name ? name + 3 : "");
+
+		g_assert_nonnull(name);
+		g_assert_nonnull(strstr(folder->messages[i].body, subject));
+	}
+}
+
+static bool take_flags(void *data, const struct message_row *row)
+{
+	*(unsigned *)data = row->flags;
+	return true;
+}
+
+static unsigned flags_of(struct world *world, const struct folder_row *row, uint32_t uid)
+{
+	unsigned flags = 99;
+
+	g_assert_true(index_message_get(world->fix.view, row->epoch, uid, take_flags, &flags));
+	return flags;
+}
+
+static bool is_known(struct world *world, const struct folder_row *row, uint32_t uid)
+{
+	unsigned flags;
+
+	return index_message_get(world->fix.view, row->epoch, uid, take_flags, &flags);
+}
+
+static bool log_says(const char *text)
+{
+	gsize len;
+	g_autofree char *log = log_ring_copy(&len);
+
+	return g_strstr_len(log, (gssize)len, text) != NULL;
+}
+
+/* --- batches --- */
+
+static void test_remove_many(void)
+{
+	struct world world;
+
+	world_open(&world, MESSAGES);
+	for (uint32_t uid = 1; uid <= MESSAGES; uid++)
+		set_flags(&world, uid, STORE_FLAG_DELETED, 0);
+	g_assert_cmpint(sync_folder(&world, world.inbox.id), ==, 0);
+	assert_journal("flags INBOX 1:500 +8-0\n"
+		       "flags INBOX 501:1000 +8-0\n"
+		       "flags INBOX 1001:1200 +8-0\n");
+	g_assert_cmpuint(index_deleted_count(world.fix.view, world.inbox.epoch), ==, MESSAGES);
+	g_assert_cmpint(sync_folder(&world, INDEX_ROOT), ==, 0);
+	g_assert_cmpuint(jobs(STORE_FLAGS), ==, 3);
+	world_close(&world);
+}
+
+/* Nobody waits: they go after a moment, together. */
+static void test_company(void)
+{
+	struct world world;
+
+	world_open(&world, 9);
+	for (uint32_t uid = 1; uid <= 9; uid++) {
+		set_flags(&world, uid, STORE_FLAG_SEEN, 0);
+		engine_changed(world.fix.engine);
+	}
+	settle(&world);
+	assert_journal("flags INBOX 1:9 +1-0\n");
+	world_close(&world);
+}
+
+static void test_order(void)
+{
+	struct world world;
+
+	world_open(&world, 3);
+	set_flags(&world, 2, STORE_FLAG_FLAGGED, 0);
+	promise(&world, &(struct change_request){.kind = CHANGE_EXPUNGE}, 2);
+	promise(&world, &(struct change_request){.kind = CHANGE_EXPUNGE}, 1);
+	set_flags(&world, 3, 0, STORE_FLAG_SEEN);
+	promise(&world, &(struct change_request){.kind = CHANGE_FLAGS, .set_words = "$Work Later"},
+		3);
+	g_assert_cmpint(ask(&world.fix, NEED_CHANGE, world.inbox.epoch, 2, 0), ==, 0);
+	g_assert_cmpint(sync_folder(&world, world.inbox.id), ==, 0);
+	g_autofree char *journal = memory_journal();
+	const char *flagged = strstr(journal, "flags INBOX 2 +4-0\n");
+	const char *expunged = strstr(journal, "expunge INBOX");
+
+	g_assert_nonnull(flagged);
+	g_assert_nonnull(expunged);
+	g_assert_cmpint(flagged - journal, <, expunged - journal);
+	assert_messages("INBOX", "3 ($Work Later)");
+	g_assert_false(is_known(&world, &world.inbox, 2));
+	world_close(&world);
+}
+
+/* --- moving --- */
+
+static void test_move(void)
+{
+	struct world world;
+	g_autofree char *name = NULL;
+
+	world_open(&world, 9);
+	g_assert_cmpint(ask(&world.fix, NEED_BODY, world.inbox.epoch, 5, UINT64_MAX), ==, 0);
+	put_elsewhere(&world, CHANGE_MOVE, 5);
+	put_elsewhere(&world, CHANGE_MOVE, 6);
+	g_assert_cmpint(sync_folder(&world, world.archive.id), ==, 0);
+	assert_journal("move INBOX 5:6 Archive\n");
+	assert_texts("Archive", "5 6");
+	assert_names(&world);
+	/* Known at once, with its bytes. */
+	g_assert_true(is_known(&world, &world.archive, 1));
+	g_assert_true(is_known(&world, &world.archive, 2));
+	g_assert_false(is_known(&world, &world.inbox, 5));
+	assert_body(&world.fix, world.archive.epoch, 1, texts[5]);
+	g_assert_cmpuint(jobs(STORE_BODY), ==, 1);
+	world_close(&world);
+}
+
+static void test_move_by_copy(void)
+{
+	struct world world;
+
+	world_prepare(&world, 9);
+	memory.abilities = STORE_CAN_CHANGE | STORE_CAN_EXPUNGE;
+	world_start(&world);
+	put_elsewhere(&world, CHANGE_MOVE, 5);
+	put_elsewhere(&world, CHANGE_MOVE, 6);
+	g_assert_cmpint(sync_folder(&world, world.inbox.id), ==, 0);
+	assert_journal("copy INBOX 5:6 Archive\nexpunge INBOX 5:6\n");
+	assert_texts("Archive", "5 6");
+	assert_names(&world);
+	g_assert_true(is_known(&world, &world.archive, 2));
+	world_close(&world);
+}
+
+/* Nothing is told of new UIDs, and nothing can be expunged by itself. */
+static void test_move_bare(void)
+{
+	struct world world;
+
+	world_prepare(&world, 3);
+	memory.abilities = STORE_CAN_CHANGE;
+	memory.no_uidplus = true;
+	memory_message_add(&memory.folders[1], 20, "x", texts[9]);
+	memory.folders[0].messages[2].flags = STORE_FLAG_DELETED; /* another client's */
+	world_start(&world);
+	put_elsewhere(&world, CHANGE_MOVE, 1);
+	put_elsewhere(&world, CHANGE_MOVE, 2);
+	g_assert_cmpint(sync_folder(&world, world.inbox.id), ==, 0);
+	assert_messages("INBOX", "1D 2D 3D");
+	assert_texts("Archive", "9 1 2");
+	g_assert_cmpuint(names_find(world.fix.state, world.archive.epoch, "my-1.eml"), ==, 21);
+	g_assert_cmpuint(names_find(world.fix.state, world.archive.epoch, "my-2.eml"), ==, 22);
+	g_assert_cmpuint(flags_of(&world, &world.inbox, 1), ==, STORE_FLAG_DELETED);
+	world_close(&world);
+}
+
+static void test_copy(void)
+{
+	struct world world;
+
+	world_open(&world, 3);
+	put_elsewhere(&world, CHANGE_COPY, 2);
+	g_assert_cmpint(sync_folder(&world, world.archive.id), ==, 0);
+	assert_journal("copy INBOX 2 Archive\n");
+	assert_messages("INBOX", "1 2 3");
+	assert_texts("Archive", "2");
+	assert_names(&world);
+	g_assert_cmpuint(jobs(STORE_BODY) + jobs(STORE_APPEND), ==, 0);
+	world_close(&world);
+}
+
+/* --- connections that are lost --- */
+
+struct server {
+	unsigned abilities;
+	bool no_uidplus;
+	const char *left_behind; /* of messages that were moved away */
+};
+
+static const struct server servers[] = {
+	{STORE_CAN_CHANGE | STORE_CAN_MOVE | STORE_CAN_EXPUNGE, false, ""},
+	{STORE_CAN_CHANGE | STORE_CAN_EXPUNGE, false, ""},
+	{STORE_CAN_CHANGE, true, "1D 2D 3D"},
+};
+
+static const enum store_job_kind steps[] = {STORE_MARK, STORE_MOVE, STORE_COPY, STORE_FIND,
+					    STORE_EXPUNGE};
+
+static void promise_three(struct world *world, enum change_kind kind)
+{
+	for (uint32_t uid = 1; uid <= 3; uid++)
+		put_elsewhere(world, kind, uid);
+}
+
+/* False if the job was not asked for at all. */
+static bool lose_one(const struct server *server, enum change_kind kind, enum store_job_kind step,
+		     enum memory_loss loss)
+{
+	struct world world;
+	bool asked;
+
+	world_prepare(&world, 3);
+	memory.abilities = server->abilities;
+	memory.no_uidplus = server->no_uidplus;
+	world_start(&world);
+	memory_fault_set(step, 0, loss);
+	promise_three(&world, kind);
+	settle(&world);
+	asked = jobs(step) > 0;
+	assert_texts("Archive", "1 2 3");
+	assert_messages("INBOX", kind == CHANGE_COPY ? "1 2 3" : server->left_behind);
+	/* Where a MOVE ended that had no answer is not known. */
+	if (step != STORE_MOVE)
+		assert_names(&world);
+	world_close(&world);
+	return asked;
+}
+
+static void lose_all(enum change_kind kind, unsigned expected)
+{
+	unsigned asked = 0;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(servers); i++) {
+		for (unsigned j = 0; j < G_N_ELEMENTS(steps); j++) {
+			if (!lose_one(&servers[i], kind, steps[j], MEMORY_LOST_BEFORE))
+				continue;
+			lose_one(&servers[i], kind, steps[j], MEMORY_LOST_AFTER);
+			asked++;
+		}
+	}
+	g_assert_cmpuint(asked, ==, expected);
+}
+
+static void test_move_lost(void)
+{
+	lose_all(CHANGE_MOVE, 1 + 3 + 4);
+}
+
+static void test_copy_lost(void)
+{
+	lose_all(CHANGE_COPY, 2 + 2 + 3);
+}
+
+/* The program ends before it knows. */
+static void restart_after(enum memory_loss loss)
+{
+	struct world world;
+
+	world_prepare(&world, 3);
+	memory.abilities = STORE_CAN_CHANGE | STORE_CAN_EXPUNGE;
+	world_start(&world);
+	memory_fault_set(STORE_COPY, 0, loss);
+	promise_three(&world, CHANGE_MOVE);
+	memory.hold[STORE_FIND] = true;
+	engine_changed(world.fix.engine);
+	while (jobs(STORE_COPY) == 0)
+		g_usleep(1000);
+	folder_row_clear(&world.inbox);
+	folder_row_clear(&world.archive);
+	fixture_end(&world.fix);
+	memory.hold[STORE_FIND] = false;
+	fixture_run(&world.fix);
+	world_start(&world);
+	settle(&world);
+	assert_texts("Archive", "1 2 3");
+	assert_messages("INBOX", "");
+	assert_names(&world);
+	world_close(&world);
+}
+
+static void test_restart(void)
+{
+	restart_after(MEMORY_LOST_BEFORE);
+	restart_after(MEMORY_LOST_AFTER);
+}
+
+static void test_flags_lost(void)
+{
+	static const enum memory_loss losses[] = {MEMORY_LOST_BEFORE, MEMORY_LOST_AFTER};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(losses); i++) {
+		struct world world;
+
+		world_open(&world, 3);
+		memory_fault_set(STORE_FLAGS, 0, losses[i]);
+		memory_fault_set(STORE_EXPUNGE, 0, losses[i]);
+		set_flags(&world, 1, STORE_FLAG_SEEN, 0);
+		promise(&world, &(struct change_request){.kind = CHANGE_EXPUNGE}, 2);
+		settle(&world);
+		assert_messages("INBOX", "1S 3");
+		g_assert_cmpuint(flags_of(&world, &world.inbox, 1), ==, STORE_FLAG_SEEN);
+		world_close(&world);
+	}
+}
+
+/* --- what the server refuses --- */
+
+static bool is_hidden(struct world *world, uint32_t uid)
+{
+	struct overlay overlay;
+
+	changes_overlay(world->fix.state, world->inbox.epoch, uid, &overlay);
+	return overlay.gone || overlay.set & STORE_FLAG_DELETED;
+}
+
+static void test_refused(void)
+{
+	struct world world;
+
+	world_open(&world, 3);
+	memory_fault_set(STORE_FLAGS, ERROR_DENIED, MEMORY_KEPT);
+	set_flags(&world, 2, STORE_FLAG_DELETED, 0);
+	g_assert_true(is_hidden(&world, 2));
+	g_assert_cmpint(ask(&world.fix, NEED_CHANGE, world.inbox.epoch, 2, 0), ==, EACCES);
+	g_assert_false(is_hidden(&world, 2));
+	g_assert_cmpuint(flags_of(&world, &world.inbox, 2), ==, 0);
+	g_assert_cmpuint(memory_count(&world.fix.messages_changed), >, 0);
+	g_assert_true(log_says("message 2, which shows again as it was: refused"));
+	/* The verdict is told once. */
+	g_assert_cmpint(sync_folder(&world, world.inbox.id), ==, EACCES);
+	g_assert_cmpint(sync_folder(&world, world.inbox.id), ==, 0);
+	world_close(&world);
+}
+
+/* One of many is not to the server's liking: the others are done. */
+static void test_refused_of_many(void)
+{
+	struct world world;
+
+	world_open(&world, 3);
+	memory_fault_set(STORE_FLAGS, ERROR_SERVER, MEMORY_KEPT);
+	for (uint32_t uid = 1; uid <= 3; uid++)
+		set_flags(&world, uid, STORE_FLAG_SEEN, 0);
+	settle(&world);
+	assert_messages("INBOX", "1S 2S 3S");
+	assert_journal("flags INBOX 1 +1-0\nflags INBOX 2 +1-0\nflags INBOX 3 +1-0\n");
+	world_close(&world);
+}
+
+/* Refused at each step: it is where it was, and nowhere else. */
+static void test_move_refused(void)
+{
+	static const enum store_job_kind kinds[] = {STORE_MOVE, STORE_MARK, STORE_COPY};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
+		struct world world;
+
+		world_prepare(&world, 3);
+		if (kinds[i] != STORE_MOVE)
+			memory.abilities = STORE_CAN_CHANGE | STORE_CAN_EXPUNGE;
+		world_start(&world);
+		memory_fault_set(kinds[i], ERROR_QUOTA, MEMORY_KEPT);
+		put_elsewhere(&world, CHANGE_MOVE, 2);
+		g_assert_true(is_hidden(&world, 2));
+		g_assert_cmpint(ask(&world.fix, NEED_CHANGE, world.inbox.epoch, 2, 0), ==, EDQUOT);
+		g_assert_false(is_hidden(&world, 2));
+		assert_messages("INBOX", "1 2 3");
+		assert_messages("Archive", "");
+		g_assert_null(changes_guests(world.fix.state, world.archive.id));
+		g_assert_cmpint(sync_folder(&world, world.archive.id), ==, EDQUOT);
+		pthread_mutex_lock(&world.fix.lock);
+		g_assert_nonnull(g_hash_table_lookup(world.fix.names, "my-2.eml"));
+		pthread_mutex_unlock(&world.fix.lock);
+		world_close(&world);
+	}
+}
+
+/* The copy has arrived, the source may not be removed: it stays, and nothing is lost. */
+static void test_source_stays(void)
+{
+	struct world world;
+
+	world_prepare(&world, 3);
+	memory.abilities = STORE_CAN_CHANGE | STORE_CAN_EXPUNGE;
+	world_start(&world);
+	memory_fault_set(STORE_EXPUNGE, ERROR_DENIED, MEMORY_KEPT);
+	put_elsewhere(&world, CHANGE_MOVE, 2);
+	g_assert_cmpint(ask(&world.fix, NEED_CHANGE, world.inbox.epoch, 2, 0), ==, EACCES);
+	assert_messages("INBOX", "1 2 3");
+	assert_texts("Archive", "2");
+	g_assert_false(is_hidden(&world, 2));
+	world_close(&world);
+}
+
+static void test_target_gone(void)
+{
+	struct world world;
+
+	world_open(&world, 3);
+	pthread_mutex_lock(&memory.lock);
+	memory.folders[1].gone = true;
+	pthread_mutex_unlock(&memory.lock);
+	put_elsewhere(&world, CHANGE_MOVE, 2);
+	g_assert_cmpint(ask(&world.fix, NEED_CHANGE, world.inbox.epoch, 2, 0), ==, ENOENT);
+	assert_messages("INBOX", "1 2 3");
+	world_close(&world);
+}
+
+static void test_uidvalidity(void)
+{
+	struct world world;
+
+	world_open(&world, 3);
+	pthread_mutex_lock(&memory.lock);
+	memory.folders[0].uidvalidity = 70;
+	pthread_mutex_unlock(&memory.lock);
+	set_flags(&world, 1, STORE_FLAG_DELETED, 0);
+	promise(&world, &(struct change_request){.kind = CHANGE_EXPUNGE}, 2);
+	put_elsewhere(&world, CHANGE_MOVE, 3);
+	settle(&world);
+	assert_journal("");
+	assert_messages("INBOX", "1 2 3");
+	assert_messages("Archive", "");
+	g_assert_true(log_says("message 1"));
+	world_close(&world);
+}
+
+/* --- new messages --- */
+
+static uint32_t write_new(struct world *world, const char *name, const char *text)
+{
+	struct state *state = world->fix.state;
+	g_autoptr(GError) error = NULL;
+	bool queued = false;
+	uint32_t id = spool_create(state, world->archive.id, world->archive.name, name, &error);
+	int fd;
+
+	g_assert_no_error(error);
+	fd = spool_open(state, id, true, &error);
+	g_assert_no_error(error);
+	spool_touch(state, id, &error);
+	g_assert_cmpint(write(fd, text, strlen(text)), ==, (ssize_t)strlen(text));
+	close(fd);
+	spool_set_mtime(state, id, INT64_C(1234567890000000000), &error);
+	spool_close(state, id, true, &queued, &error);
+	g_assert_no_error(error);
+	g_assert_true(queued);
+	return id;
+}
+
+static int sync_file(struct world *world, uint32_t id)
+{
+	return ask(&world->fix, NEED_SPOOL, 0, id, 0);
+}
+
+static void test_append(void)
+{
+	struct world world;
+	uint32_t ids[2];
+
+	world_open(&world, 0);
+	ids[0] = write_new(&world, "one.eml", "Message-ID: <1@x>\nSubject: 1\n\nbody 1\n");
+	ids[1] = write_new(&world, "two.eml", texts[2]);
+	g_assert_cmpint(sync_file(&world, ids[0]), ==, 0);
+	g_assert_cmpint(sync_file(&world, ids[1]), ==, 0);
+	assert_journal("append Archive\nappend Archive\n");
+	g_assert_cmpuint(jobs(STORE_MARK), ==, 1);
+	g_assert_cmpstr(memory.folders[1].messages[0].body, ==,
+			"Message-ID: <1@x>\r\nSubject: 1\r\n\r\nbody 1\r\n");
+	g_assert_cmpint(memory.folders[1].messages[0].date_s, ==, 1234567890);
+	g_assert_cmpstr(memory.folders[1].messages[1].body, ==, texts[2]);
+	g_assert_cmpuint(names_find(world.fix.state, world.archive.epoch, "one.eml"), ==, 1);
+	g_assert_cmpuint(names_find(world.fix.state, world.archive.epoch, "two.eml"), ==, 2);
+	world_close(&world);
+}
+
+static void test_append_seen(void)
+{
+	struct world world;
+
+	world_prepare(&world, 0);
+	world.fix.account.append_seen = true;
+	memory.no_uidplus = true;
+	world_start(&world);
+	g_assert_cmpint(sync_file(&world, write_new(&world, "one.eml", texts[1])), ==, 0);
+	assert_messages("Archive", "1S");
+	g_assert_cmpuint(names_find(world.fix.state, world.archive.epoch, "one.eml"), ==, 1);
+	world_close(&world);
+}
+
+static void append_lost(bool no_uidplus, enum store_job_kind step, enum memory_loss loss)
+{
+	struct world world;
+
+	world_prepare(&world, 0);
+	memory.no_uidplus = no_uidplus;
+	world_start(&world);
+	memory_message_add(&memory.folders[1], 4, "x", texts[9]);
+	memory_fault_set(step, 0, loss);
+	write_new(&world, "one.eml", texts[1]);
+	settle(&world);
+	assert_texts("Archive", "9 1");
+	/* What was said OK to is there: it is not searched for twice. */
+	if (step != STORE_FIND)
+		g_assert_cmpuint(names_find(world.fix.state, world.archive.epoch, "one.eml"), ==,
+				 5);
+	world_close(&world);
+}
+
+static void test_append_lost(void)
+{
+	static const enum store_job_kind kinds[] = {STORE_MARK, STORE_APPEND, STORE_FIND};
+
+	for (unsigned i = 0; i < 2 * G_N_ELEMENTS(kinds); i++) {
+		append_lost(i % 2, kinds[i / 2], MEMORY_LOST_BEFORE);
+		append_lost(i % 2, kinds[i / 2], MEMORY_LOST_AFTER);
+	}
+}
+
+static void assert_append_fails(struct world *world, int number)
+{
+	struct spool_file file;
+	uint32_t id = write_new(world, "one.eml", texts[1]);
+
+	g_assert_cmpint(sync_file(world, id), ==, number);
+	g_assert_true(spool_get(world->fix.state, id, &file));
+	g_assert_cmpint(file.step, ==, SPOOL_FAILED);
+	g_assert_cmpint(file.error, ==, number);
+	spool_file_clear(&file);
+	assert_messages("Archive", "");
+	g_assert_cmpint(sync_folder(world, world->archive.id), ==, number);
+	g_assert_true(log_says("one.eml is kept as a file"));
+}
+
+static void test_append_refused(void)
+{
+	struct world world;
+
+	world_open(&world, 0);
+	memory_fault_set(STORE_APPEND, ERROR_QUOTA, MEMORY_KEPT);
+	assert_append_fails(&world, EDQUOT);
+	world_close(&world);
+}
+
+static void test_append_too_large(void)
+{
+	struct world world;
+
+	world_prepare(&world, 0);
+	memory.append_max_bytes = strlen(texts[1]) - 1;
+	world_start(&world);
+	assert_append_fails(&world, EFBIG);
+	g_assert_cmpuint(jobs(STORE_APPEND), ==, 0);
+	world_close(&world);
+	world_prepare(&world, 0);
+	memory.append_max_bytes = strlen(texts[1]);
+	world_start(&world);
+	g_assert_cmpint(sync_file(&world, write_new(&world, "one.eml", texts[1])), ==, 0);
+	world_close(&world);
+}
+
+/* --- folders --- */
+
+static int operate(struct world *world, const struct folder_op *op)
+{
+	struct need need = {.kind = NEED_TICKET, .uid = engine_folder_op(world->fix.engine, op)};
+	struct fixture *fix = &world->fix;
+	int error = -1;
+
+	pthread_mutex_lock(&fix->lock);
+	for (;;) {
+		for (unsigned i = 0; i < fix->settled->len; i++) {
+			const struct settled *settled =
+				&g_array_index(fix->settled, struct settled, i);
+
+			if (need_equal(&settled->need, &need))
+				error = settled->error;
+		}
+		if (error >= 0)
+			break;
+		wait_cond(fix);
+	}
+	pthread_mutex_unlock(&fix->lock);
+	return error;
+}
+
+static void test_folders(void)
+{
+	struct folder_op create = {FOLDER_CREATE, 0, "New", NULL, '/'};
+	struct folder_op rename = {FOLDER_RENAME, 0, NULL, "Old/Archive", '/'};
+	struct folder_op delete = {FOLDER_DELETE, 0, NULL, NULL, '/'};
+	struct world world;
+	struct folder_row old, row;
+
+	world_open(&world, 3);
+	g_assert_cmpint(operate(&world, &create), ==, 0);
+	g_assert_cmpint(operate(&world, &create), ==, EEXIST);
+	delete.folder = folder_id(&world.fix, "New");
+	memory_message_add(memory_folder_find("New"), 1, "x", texts[1]);
+	g_assert_cmpint(operate(&world, &delete), ==, ENOTEMPTY);
+	memory_message_remove(memory_folder_find("New"), 1);
+	g_assert_cmpint(operate(&world, &delete), ==, 0);
+	g_assert_false(index_folder_child(world.fix.view, INDEX_ROOT, "New", &row));
+	g_assert_null(memory_folder_find("New"));
+
+	rename.folder = world.archive.id;
+	memory_folder_add("Archive/2024", 9);
+	g_assert_cmpint(operate(&world, &rename), ==, 0);
+	g_assert_nonnull(memory_folder_find("Old/Archive/2024"));
+	old = folder(&world.fix, "Old");
+	g_assert_true(index_folder_child(world.fix.view, old.id, "Archive", &row));
+	g_assert_cmpuint(row.id, ==, world.archive.id);
+	g_assert_cmpuint(row.epoch, ==, world.archive.epoch);
+	folder_row_clear(&row);
+	folder_row_clear(&old);
+	g_assert_cmpuint(memory_count(&memory.trespasses), ==, 0);
+	g_assert_cmpuint(jobs(STORE_LEAVE), >, 0);
+	delete.folder = 12345;
+	g_assert_cmpint(operate(&world, &delete), ==, ENOENT);
+	world_close(&world);
+}
+
+/* What is to go into a folder that gets another name arrives there. */
+static void test_rename_with_changes(void)
+{
+	struct folder_op rename = {FOLDER_RENAME, 0, NULL, "Other", '/'};
+	struct world world;
+
+	world_open(&world, 3);
+	put_elsewhere(&world, CHANGE_MOVE, 1);
+	g_assert_cmpint(sync_folder(&world, world.archive.id), ==, 0);
+	put_elsewhere(&world, CHANGE_MOVE, 2);
+	rename.folder = world.archive.id;
+	g_assert_cmpint(operate(&world, &rename), ==, 0);
+	settle(&world);
+	assert_texts("Other", "1 2");
+	assert_messages("INBOX", "3");
+	world_close(&world);
+}
+
+/* --- what has to be known --- */
+
+static void test_rights(void)
+{
+	struct store_rights rights;
+	struct world world;
+
+	world_prepare(&world, 3);
+	memory.folders[0].read_only = true;
+	memory.folders[1].may = STORE_MAY_ALL & ~(unsigned)STORE_MAY_INSERT;
+	memory.folders[0].messages[1].keywords = "$Work later";
+	world_start(&world);
+	g_assert_false(engine_rights(world.fix.engine, world.inbox.id, &rights));
+	g_assert_cmpint(ask(&world.fix, NEED_RIGHTS, world.inbox.id, 0, 0), ==, 0);
+	g_assert_cmpint(ask(&world.fix, NEED_RIGHTS, world.archive.id, 0, 0), ==, 0);
+	g_assert_cmpint(ask(&world.fix, NEED_RIGHTS, 12345, 0, 0), ==, ENOENT);
+	g_assert_true(engine_rights(world.fix.engine, world.inbox.id, &rights));
+	g_assert_true(rights.read_only);
+	g_assert_true(engine_rights(world.fix.engine, world.archive.id, &rights));
+	g_assert_false(rights.read_only);
+	g_assert_false(rights.may & STORE_MAY_INSERT);
+	g_assert_true(engine_has_keyword(world.fix.engine, world.inbox.id, "LATER"));
+	g_assert_false(engine_has_keyword(world.fix.engine, world.inbox.id, "late"));
+	/* What the tree did not stop is refused by the server. */
+	set_flags(&world, 1, STORE_FLAG_SEEN, 0);
+	g_assert_cmpint(ask(&world.fix, NEED_CHANGE, world.inbox.epoch, 1, 0), ==, EROFS);
+	world_close(&world);
+}
+
+static void test_sizes(void)
+{
+	for (unsigned lie = 0; lie < 2; lie++) {
+		struct world world;
+
+		world_prepare(&world, 3);
+		memory.folders[0].messages[0].size_told += lie;
+		world_start(&world);
+		g_assert_cmpint(engine_trusts_sizes(world.fix.engine), ==, SIZES_UNPROVEN);
+		g_assert_cmpint(ask(&world.fix, NEED_SIZE, world.inbox.epoch, 1, 0), ==, 0);
+		g_assert_cmpint(ask(&world.fix, NEED_SIZE, world.inbox.epoch, 2, 0), ==, 0);
+		g_assert_cmpint(engine_trusts_sizes(world.fix.engine), ==,
+				lie ? SIZES_LIE : SIZES_TRUE);
+		g_assert_cmpuint(jobs(STORE_MEASURE), ==, 1);
+		world_close(&world);
+	}
+}
+
+static void test_abilities(void)
+{
+	struct world world;
+	uint64_t max;
+
+	world_prepare(&world, 0);
+	memory.abilities = STORE_CAN_CHANGE | STORE_CAN_MOVE;
+	memory.append_max_bytes = 12345;
+	world_start(&world);
+	g_assert_cmpuint(engine_abilities(world.fix.engine, &max), ==,
+			 STORE_CAN_CHANGE | STORE_CAN_MOVE);
+	g_assert_cmpuint(max, ==, 12345);
+	world_close(&world);
+}
+
+/* --- the end --- */
+
+static void test_flush(void)
+{
+	struct world world;
+	gint64 start_us;
+
+	world_open(&world, 3);
+	set_flags(&world, 1, STORE_FLAG_SEEN, 0);
+	write_new(&world, "one.eml", texts[1]);
+	engine_flush(world.fix.engine, 10000);
+	g_assert_cmpuint(state_pending(world.fix.state), ==, 0);
+	assert_messages("INBOX", "1S 2 3");
+	assert_texts("Archive", "1");
+	/* Nobody answers. */
+	memory_set(&memory.hang, true);
+	set_flags(&world, 2, STORE_FLAG_SEEN, 0);
+	start_us = g_get_monotonic_time();
+	engine_flush(world.fix.engine, 300);
+	g_assert_cmpint(g_get_monotonic_time() - start_us, <, 10 * G_USEC_PER_SEC);
+	g_assert_cmpuint(state_pending(world.fix.state), ==, 1);
+	g_assert_true(log_says("1 changes wait for the next mount"));
+	world_close(&world);
+}
+
+/* Without a connection waiting is refused, nothing is lost, and the next mount does it. */
+static void test_away(void)
+{
+	struct world world;
+
+	world_open(&world, 3);
+	memory_fault_set(STORE_FLAGS, 0, MEMORY_LOST_BEFORE);
+	pthread_mutex_lock(&memory.lock);
+	memory.refuse = ERROR_UNREACHABLE;
+	pthread_mutex_unlock(&memory.lock);
+	memory_fault_set(STORE_REFRESH, 0, MEMORY_LOST_BEFORE);
+	memory_fault_set(STORE_LIST, 0, MEMORY_LOST_BEFORE);
+	set_flags(&world, 1, STORE_FLAG_SEEN, 0);
+	g_assert_cmpint(ask(&world.fix, NEED_CHANGE, world.inbox.epoch, 1, 0), !=, 0);
+	g_assert_cmpuint(state_pending(world.fix.state), ==, 1);
+	folder_row_clear(&world.inbox);
+	folder_row_clear(&world.archive);
+	fixture_end(&world.fix);
+	memory.refuse = 0;
+	memset(memory.faults, 0, sizeof(memory.faults));
+	fixture_run(&world.fix);
+	world_start(&world);
+	settle(&world);
+	assert_messages("INBOX", "1S 2 3");
+	world_close(&world);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	log_open("test", LOG_LEVEL_WARNING);
+	label_init();
+	texts_make();
+	g_test_add_func("/engine-change/remove-many", test_remove_many);
+	g_test_add_func("/engine-change/company", test_company);
+	g_test_add_func("/engine-change/order", test_order);
+	g_test_add_func("/engine-change/move", test_move);
+	g_test_add_func("/engine-change/move-by-copy", test_move_by_copy);
+	g_test_add_func("/engine-change/move-bare", test_move_bare);
+	g_test_add_func("/engine-change/copy", test_copy);
+	g_test_add_func("/engine-change/move-lost", test_move_lost);
+	g_test_add_func("/engine-change/copy-lost", test_copy_lost);
+	g_test_add_func("/engine-change/restart", test_restart);
+	g_test_add_func("/engine-change/flags-lost", test_flags_lost);
+	g_test_add_func("/engine-change/refused", test_refused);
+	g_test_add_func("/engine-change/refused-of-many", test_refused_of_many);
+	g_test_add_func("/engine-change/move-refused", test_move_refused);
+	g_test_add_func("/engine-change/source-stays", test_source_stays);
+	g_test_add_func("/engine-change/target-gone", test_target_gone);
+	g_test_add_func("/engine-change/uidvalidity", test_uidvalidity);
+	g_test_add_func("/engine-change/append", test_append);
+	g_test_add_func("/engine-change/append-seen", test_append_seen);
+	g_test_add_func("/engine-change/append-lost", test_append_lost);
+	g_test_add_func("/engine-change/append-refused", test_append_refused);
+	g_test_add_func("/engine-change/append-too-large", test_append_too_large);
+	g_test_add_func("/engine-change/folders", test_folders);
+	g_test_add_func("/engine-change/rename-with-changes", test_rename_with_changes);
+	g_test_add_func("/engine-change/rights", test_rights);
+	g_test_add_func("/engine-change/sizes", test_sizes);
+	g_test_add_func("/engine-change/abilities", test_abilities);
+	g_test_add_func("/engine-change/flush", test_flush);
+	g_test_add_func("/engine-change/away", test_away);
+	return g_test_run();
+}
