@@ -174,6 +174,9 @@ void change_run(struct engine *engine)
 			send_batch(engine, batch);
 	}
 	upload_run(engine);
+	/* All of it is put off. */
+	if (!engine->changing && !engine->uploading && state_pending(engine->state) > 0)
+		change_soon(engine, ENGINE_RETRY_MS);
 	pending_settle_needs(engine);
 }
 

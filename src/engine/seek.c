@@ -173,12 +173,15 @@ static void failed(struct engine *engine, const struct seek *seek, const struct 
 {
 	bool is_target = seek->sources != NULL;
 
-	if (change_may_come_again(error))
+	if (change_may_come_again(error)) {
+		/* They must not be sent again, sure or not. */
+		changes_set_unknown(engine->state, seek->batch);
 		change_failed(engine, job, error);
-	else if (is_target && (seek->sure || g_error_matches(error, MAILFS_ERROR, ERROR_STALE)))
+	} else if (is_target && (seek->sure || g_error_matches(error, MAILFS_ERROR, ERROR_STALE))) {
 		decide_all(engine, seek, NULL);
-	else
+	} else {
 		change_failed(engine, job, error);
+	}
 }
 
 void seek_done(struct engine *engine, struct store_job *job, const GError *error)

@@ -169,9 +169,10 @@ static void uploaded(struct engine *engine, uint64_t uidvalidity, uint32_t uid)
 	const struct spool_file *file = &engine->upload;
 	g_autoptr(GError) error = NULL;
 
+	/* First, so that it is not forgotten between the two. */
+	remove_former(engine, uidvalidity);
 	if (!spool_uploaded(engine->state, file->id, uidvalidity, uid, engine->now_ms, &error))
 		log_error("%s: %s", engine->account->name, error->message);
-	remove_former(engine, uidvalidity);
 	if (file->folder) {
 		pending_bind_folder(engine, file->folder); /* its name, too */
 		report_touched(engine, file->folder);
