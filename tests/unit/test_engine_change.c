@@ -255,7 +255,6 @@ static void test_order(void)
 static void test_move(void)
 {
 	struct world world;
-	g_autofree char *name = NULL;
 
 	world_open(&world, 9);
 	g_assert_cmpint(ask(&world.fix, NEED_BODY, world.inbox.epoch, 5, UINT64_MAX), ==, 0);
