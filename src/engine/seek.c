@@ -15,7 +15,8 @@
 struct seek {
 	GPtrArray *batch; /* of struct change *, running */
 	bool sure;
-	GPtrArray *sources; /* of struct store_identity *; NULL: not known yet */
+	uint64_t uidvalidity; /* of the target */
+	GPtrArray *sources;   /* of struct store_identity *; NULL: not known yet */
 };
 
 void seek_free(struct seek **seek)
@@ -61,6 +62,7 @@ static void search_target(struct engine *engine, struct seek *seek)
 	const struct change *change = first_of(seek);
 	struct store_job *job = store_job_new(STORE_FIND);
 
+	seek->uidvalidity = change->mark_uidvalidity;
 	job->folder = change->target;
 	job->name = g_strdup(change->target_mailbox);
 	job->known.uidvalidity = change->mark_uidvalidity;
@@ -122,8 +124,6 @@ static void settle_one(struct engine *engine, struct change *change)
 {
 	g_autoptr(GPtrArray) one = g_ptr_array_new();
 
-	if (change->kind == CHANGE_MOVE)
-		return;
 	g_ptr_array_add(one, change);
 	change_settle(engine, one);
 }
@@ -132,7 +132,7 @@ static void settle_one(struct engine *engine, struct change *change)
 static void arrived(struct engine *engine, const struct seek *seek, struct change *change,
 		    uint32_t uid)
 {
-	uint64_t uidvalidity = first_of(seek)->mark_uidvalidity;
+	uint64_t uidvalidity = seek->uidvalidity;
 	uint32_t epoch = uid ? change_target_epoch(engine, change, uidvalidity) : 0;
 
 	if (epoch) {
