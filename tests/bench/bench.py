@@ -16,8 +16,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "mount"))
 
 import corpus  # noqa: E402
 from harness import PASSWORD, Dovecot, Home, Mount, mail, ok  # noqa: E402
+from wire import Wire  # noqa: E402
 
 FOLDER_SIZE = int(os.environ.get("MAILFS_BENCH_MESSAGES", "100000"))
+REMOVED = min(10000, FOLDER_SIZE)
+ONE_WAY = 0.025  # seconds
 
 
 # What the runs made, removed at the end: ext4 is slow in making files for some seconds after many
@@ -64,8 +67,7 @@ Host localhost
 Port {port}
 User alice
 Pass {password}
-SSLType IMAPS
-CertificateFile {ca}
+{security}
 
 IMAPStore far
 Account bench
@@ -78,19 +80,30 @@ Channel bench
 Far :far:INBOX
 Near :near:INBOX
 Create Near
-Sync Pull New
+Sync {sync}
 SyncState *
 """
 
 
-def mbsync(server, fsync):
-    """Seconds of the synchroniser for the same folder into an empty Maildir."""
+def mbsync_config(port, security, sync, fsync="no"):
     directory = pathlib.Path(tempfile.mkdtemp(prefix="mailfs-bench-"))
     leavings.append(directory)
-    config = directory / "config"
-    config.write_text(MBSYNC.format(port=server.tls_port, password=PASSWORD, ca=server.ca,
-                                    directory=directory, fsync=fsync))
-    seconds = timed(lambda: subprocess.run(["mbsync", "-q", "-c", config, "bench"], check=True))
+    (directory / "config").write_text(MBSYNC.format(
+        port=port, password=PASSWORD, security=security, directory=directory, fsync=fsync,
+        sync=sync))
+    return directory
+
+
+def run_mbsync(directory):
+    command = ["mbsync", "-q", "-c", directory / "config", "bench"]
+    return timed(lambda: subprocess.run(command, check=True))
+
+
+def mbsync(server, fsync):
+    """Seconds of the synchroniser for the same folder into an empty Maildir."""
+    directory = mbsync_config(server.tls_port, f"SSLType IMAPS\nCertificateFile {server.ca}",
+                              "Pull New", fsync)
+    seconds = run_mbsync(directory)
     assert len(list((directory / "INBOX").glob("*/*"))) >= len(corpus.files())
     return seconds
 
@@ -144,6 +157,51 @@ def list_folder(count):
             return first, warm, mount.memory_kib()
 
 
+def put_back(server):
+    client = server.imap(folder="INBOX")
+    ok(client.uid("STORE", "1:*", "-FLAGS.SILENT", "(\\Deleted)"))
+    client.logout()
+
+
+def count_deleted(server):
+    client = server.imap(folder="INBOX")
+    equal = len(ok(client.uid("SEARCH", "DELETED"))[0].split()) == REMOVED
+    client.logout()
+    assert equal, "not all are deleted"
+
+
+def rm_far(server, wire):
+    """Seconds of `rm` and `sync` of a folder that was listed before."""
+    home = Home()
+    leavings.append(home.dir)
+    put_back(server)
+    with Mount(wire.url("alice"), ["poll=3600", "tls=off"], home=home) as mount:
+        mount.messages(timeout=600)
+        seconds = timed(shell, "find . -name '*.eml' -delete; sync .", mount / "INBOX")
+        count_deleted(server)
+        return seconds
+
+
+def mbsync_far(server, wire):
+    """Seconds of the synchroniser to tell the server what was removed from its Maildir."""
+    put_back(server)
+    directory = mbsync_config(wire.port, "SSLType None", "All")
+    run_mbsync(directory)
+    for path in (directory / "INBOX").glob("*/*"):
+        path.unlink()
+    seconds = run_mbsync(directory)
+    count_deleted(server)
+    return seconds
+
+
+def remove_far(count):
+    mails = ((mail(f"Message number {n}"), 1600000000 + n) for n in range(REMOVED))
+    with Dovecot() as server, Wire(server.port, ONE_WAY) as wire:
+        server.deliver(mails)
+        raw_fetch(server, "INBOX")
+        return pairs(count, lambda: rm_far(server, wire), lambda: mbsync_far(server, wire))
+
+
 def row(name, ours, theirs):
     print(f"| {name} | {ours:.3f} s | {theirs:.3f} s | {ours / theirs:.2f} |", flush=True)
 
@@ -157,6 +215,8 @@ def main(count):
     row(f"first `ls` of {FOLDER_SIZE:,} messages : bare FETCH", *first)
     row(f"warm `ls -l` of {FOLDER_SIZE:,} messages : local file system", *warm)
     print(f"| daemon's memory after that | {memory / 1024:.1f} MiB | | |")
+    row(f"`rm` of {REMOVED:,} messages and `sync`, 50 ms away : `mbsync` of as many removals",
+        *remove_far(count))
 
 
 if __name__ == "__main__":

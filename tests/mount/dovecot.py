@@ -61,6 +61,9 @@ userdb {{
 namespace inbox {{
   inbox = yes
   separator = {separator}
+  mailbox Trash {{
+    special_use = \Trash
+  }}
 }}
 service anvil {{
   chroot =
@@ -82,7 +85,7 @@ service imap-login {{
     ssl = yes
   }}
 }}
-{quota}
+{plugins}
 """
 
 QUOTA = """
@@ -93,7 +96,18 @@ protocol imap {
 plugin {
   quota = count:User quota
   quota_rule = *:storage=%dK
+  quota_grace = 0
   quota_vsizes = yes
+}
+"""
+
+ACL = """
+mail_plugins = acl
+protocol imap {
+  mail_plugins = acl imap_acl
+}
+plugin {
+  acl = vfile
 }
 """
 
@@ -166,13 +180,14 @@ class Dovecot:
     separator   the hierarchy separator; "." makes Maildir++ folders
     capability  what IMAP says it can after login, e.g. "IMAP4rev1"; None: everything
     quota_kib   a quota for each user
+    acl         a file "dovecot-acl" in a folder's directory says what may be done there
     tls         False: no TLS on any port, no STARTTLS
     san         the names in the certificate
     days        its life
     """
 
-    def __init__(self, layout="maildir", separator="/", capability=None, quota_kib=None, tls=True,
-                 san="DNS:localhost,IP:127.0.0.1,IP:::1", days=30, directory=None):
+    def __init__(self, layout="maildir", separator="/", capability=None, quota_kib=None, acl=False,
+                 tls=True, san="DNS:localhost,IP:127.0.0.1,IP:::1", days=30, directory=None):
         self.dir = pathlib.Path(directory or tempfile.mkdtemp(prefix="mailfs-dovecot-"))
         self.dir.mkdir(parents=True, exist_ok=True)
         self.dir.chmod(0o755)
@@ -202,7 +217,7 @@ class Dovecot:
             ssl="yes" if tls else "no", location=location,
             capability=f"imap_capability = {capability}" if capability else "",
             imaps_port=self.tls_port if tls else 0,
-            quota=QUOTA % quota_kib if quota_kib else ""))
+            plugins=QUOTA % quota_kib if quota_kib else ACL if acl else ""))
         self.config.chmod(0o644)
 
     def _certify(self, san, days):

@@ -29,8 +29,12 @@ class Message:
 
 
 class Folder:
-    def __init__(self, messages=None, uidvalidity=1000, attributes="", separator='"/"'):
+    """`permanent`: it may be changed and keeps these flags; None: it is READ-ONLY."""
+
+    def __init__(self, messages=None, uidvalidity=1000, attributes="", separator='"/"',
+                 permanent=None):
         self.messages = messages or {}
+        self.permanent = permanent
         self.uidvalidity = uidvalidity
         self.attributes = attributes
         self.separator = separator
@@ -197,7 +201,7 @@ class Connection:
             bare = b"INBOX"
         return self.script.folders.get(bare)
 
-    def do_select(self, argument):
+    def do_select(self, argument, examine=False):
         folder = self.find(argument)
         if folder is None or "\\noselect" in folder.attributes.lower():
             return "NO [NONEXISTENT] no such folder"
@@ -206,9 +210,13 @@ class Connection:
                  f"* {len(folder.messages)} EXISTS\r\n* 0 RECENT\r\n"
                  f"* OK [UIDVALIDITY {folder.uidvalidity}] x\r\n"
                  f"* OK [UIDNEXT {max(folder.messages, default=0) + 1}] x\r\n")
-        return "OK [READ-ONLY] selected"
+        if examine or folder.permanent is None:
+            return "OK [READ-ONLY] selected"
+        self.say(f"* OK [PERMANENTFLAGS ({folder.permanent})] x\r\n")
+        return "OK [READ-WRITE] selected"
 
-    do_examine = do_select
+    def do_examine(self, argument):
+        return self.do_select(argument, examine=True)
 
     def do_status(self, argument):
         folder = self.find(argument)
@@ -242,6 +250,24 @@ class Connection:
             if answer is None:
                 answer = self.items(items, uid, self.folder.messages[uid])
             self.say(b"* %d FETCH (%s)\r\n" % (order.index(uid) + 1, answer))
+
+    def do_uid_store(self, argument):
+        numbers, how, flags = argument.decode().split(" ", 2)
+        given = flags.strip("()").split()
+        order = sorted(self.folder.messages)
+        for uid in self.uids(numbers.encode()):
+            message = self.folder.messages[uid]
+            kept = [f for f in message.flags.split() if f not in given]
+            message.flags = " ".join(kept + given if how[0] == "+" else kept)
+            self.say(f"* {order.index(uid) + 1} FETCH (UID {uid} FLAGS ({message.flags}))\r\n")
+
+    def do_append(self, argument):
+        folder = self.find(argument)
+        if folder is None:
+            return "NO [TRYCREATE] no such folder"
+        data = re.search(rb'"((?:[^"\\]|\\.)*)"$', argument, re.S)[1]
+        uid = max(folder.messages, default=0) + 1
+        folder.messages[uid] = Message(re.sub(rb"\\(.)", rb"\1", data, flags=re.S))
 
     def items(self, items, uid, message):
         answer = [b"UID %d" % uid]

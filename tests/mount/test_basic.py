@@ -1,4 +1,4 @@
-"""The tree: names, attributes, bytes, control files, and that nothing can be written."""
+"""The tree: names, attributes, bytes, control files, and that `-o ro` lets nothing be written."""
 
 import calendar
 import contextlib
@@ -122,10 +122,10 @@ def attributes_are_those_of_the_message(x):
         equal(s.st_size, len(data))
         equal(s.st_blocks, (len(data) + 511) // 512)
         equal(int(s.st_mtime), when)
-        equal(s.st_mode, 0o100400)
+        equal(s.st_mode, 0o100600)
         equal((s.st_uid, s.st_gid, s.st_nlink), (os.getuid(), os.getgid(), 1))
     s = os.stat(x.inbox)
-    equal(s.st_mode, 0o040500)
+    equal(s.st_mode, 0o040700)
 
 
 @case
@@ -168,13 +168,20 @@ def reading_sets_no_flag(x):
 
 
 @case
-def nothing_can_be_written(x):
-    path = str(x.path(1))
-    new = str(x.inbox / "new.eml")
+def with_ro_nothing_can_be_written(x):
+    with Mount(x.server, options=["ro"]) as mount:
+        equal(os.stat(mount.find(1)).st_mode, 0o100400)
+        equal(os.stat(mount / "INBOX").st_mode, 0o040500)
+        cannot_be_written(mount)
+
+
+def cannot_be_written(mount):
+    path = str(mount.find(1))
+    new = str(mount / "INBOX/new.eml")
     for attempt in (
             lambda: open(path, "ab"), lambda: open(path, "r+b"), lambda: open(new, "wb"),
             lambda: os.unlink(path), lambda: os.rename(path, new), lambda: os.mkdir(new),
-            lambda: os.rmdir(x.mount / "Archive"), lambda: os.symlink("x", new),
+            lambda: os.rmdir(mount / "Archive"), lambda: os.symlink("x", new),
             lambda: os.link(path, new), lambda: os.truncate(path, 0),
             lambda: os.mkfifo(new), lambda: os.setxattr(path, "user.x", b"y")):
         try:
