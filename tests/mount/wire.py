@@ -144,10 +144,9 @@ class Wire:
         send = _Late(sink, self.delay).send if self.delay else sink.sendall
         try:
             while data := source.recv(65536):
-                passed = b"".join(filter_piece(pair, piece, what)
-                                  for piece, what in cutter.feed(data))
-                if passed:
-                    send(passed)
+                for piece, what in cutter.feed(data):
+                    if passed := filter_piece(pair, piece, what):
+                        send(passed)
         except OSError:
             pass
         if self.delay:
@@ -158,8 +157,10 @@ class Wire:
 
     def _up(self, pair, piece, what):
         with self.change:
-            self._wait(pair, lambda: what == "start" and self._stop and self._stop.tag)
-            if what == "start" and piece.strip().upper() != b"DONE":
+            # DONE, and what is said to a "+", have no tag.
+            command = what == "start" and b" " in piece.strip()
+            self._wait(pair, lambda: command and self._stop and self._stop.tag)
+            if command:
                 self._note(pair, piece)
             elif what == "rest":
                 last = self._last[pair]
