@@ -55,7 +55,10 @@ int64_t change_pause_ms(unsigned tries)
 {
 	int64_t pause_ms = ENGINE_RETRY_MS;
 
-	for (unsigned i = 1; i < tries && pause_ms < ENGINE_RETRY_MAX_MS; i++)
+	/* Connections end; the next one is not made at once if that goes on. */
+	if (tries < 2)
+		return 0;
+	for (unsigned i = 2; i < tries && pause_ms < ENGINE_RETRY_MAX_MS; i++)
 		pause_ms *= 2;
 	return MIN(pause_ms, ENGINE_RETRY_MAX_MS);
 }
@@ -68,10 +71,10 @@ static void defer(struct engine *engine, GPtrArray *batch, bool alone)
 	for (unsigned i = 0; i < batch->len; i++) {
 		struct change *change = g_ptr_array_index(batch, i);
 
-		tries = MAX(tries, ++change->tries);
+		change->tries++;
+		tries = MAX(tries, change->tries);
 	}
-	/* What is tried alone for the first time need not wait. */
-	int64_t pause_ms = alone && tries == 1 ? 0 : change_pause_ms(tries);
+	int64_t pause_ms = change_pause_ms(tries);
 
 	changes_defer(engine->state, batch, engine->now_ms + pause_ms, alone);
 	change_soon(engine, pause_ms);

@@ -71,6 +71,9 @@ void engine_flush(struct engine *engine, int64_t timeout_ms)
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += timeout_ms / 1000;
+	until.tv_nsec += timeout_ms % 1000 * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&engine->lock);
 	engine->shared.flush = true;
 	pthread_mutex_unlock(&engine->lock);

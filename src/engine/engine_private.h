@@ -26,9 +26,12 @@
 #define ENGINE_POLLED 20	/* folders polled at most */
 #define ENGINE_PROBE_MS 540000	/* an idle connection says NOOP */
 #define ENGINE_CHANGED_MS 1000	/* a changing folder is refreshed no more often */
-#define ENGINE_HEAL_MS 3600000	/* a folder whose count stays wrong is listed again so seldom */
-#define ENGINE_STABLE_MS 5000	/* a connection that lived so long was no failure */
-#define ENGINE_AHEAD_MIN 8	/* messages fetched ahead at first; doubles to */
+/* A folder whose count stays wrong is listed again so soon, then more and more seldom: it may be
+ * another client that is busy in it. */
+#define ENGINE_HEAL_MS 2000
+#define ENGINE_HEAL_MAX_MS 3600000
+#define ENGINE_STABLE_MS 5000 /* a connection that lived so long was no failure */
+#define ENGINE_AHEAD_MIN 8    /* messages fetched ahead at first; doubles to */
 #define ENGINE_AHEAD_MAX 256
 #define ENGINE_AHEAD_BYTES (4 * 1024 * 1024) /* and no more than that */
 #define ENGINE_AHEAD_SIZE (256 * 1024)	     /* of a message that is fetched ahead */
@@ -61,14 +64,15 @@ struct lane {
 /* What is known beyond the index; lives as long as the engine. */
 struct folder_state {
 	uint32_t id;
-	bool refreshing;  /* a job is queued or running */
-	bool changed;	  /* news came: refresh again */
-	bool lost;	  /* what the refresh told was not kept */
-	bool full;	  /* count and index disagree: list all again */
-	bool verify;	  /* they disagree: find out which exist */
-	bool held;	  /* it is being renamed or removed: not to be opened */
-	unsigned healed;  /* steps taken to make them agree */
-	int64_t heal_ms;  /* they are not taken again before */
+	bool refreshing; /* a job is queued or running */
+	bool changed;	 /* news came: refresh again */
+	bool lost;	 /* what the refresh told was not kept */
+	bool full;	 /* count and index disagree: list all again */
+	bool verify;	 /* they disagree: find out which exist */
+	bool held;	 /* it is being renamed or removed: not to be opened */
+	unsigned healed; /* steps taken to make them agree */
+	int64_t heal_ms; /* they are not taken again before */
+	int64_t heal_pause_ms;
 	int64_t began_ms; /* the refresh under way, or the last */
 	int64_t refreshed_ms;
 	int64_t told_ms; /* that the refresh under way gets on */
@@ -202,6 +206,8 @@ void lanes_init(struct engine *engine);
 bool lanes_are_starting(const struct engine *engine);
 void lanes_clear(struct engine *engine);
 void lane_queue(struct engine *engine, enum lane_id id, struct store_job *job);
+/* What is queued goes by the new name. */
+void lanes_renamed(struct engine *engine, const struct operation *operation);
 void lanes_connect(struct engine *engine);
 void lanes_submit(struct engine *engine);
 /* Steps those with events or deadlines passed. */

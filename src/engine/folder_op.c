@@ -174,6 +174,7 @@ static void renamed(struct engine *engine, const struct operation *operation)
 	if (!state_renamed(engine->state, operation->mailbox, operation->target,
 			   operation->separator, &error))
 		log_error("%s: %s", engine->account->name, error->message);
+	lanes_renamed(engine, operation);
 	report_folder_gone(engine, &row);
 	report_touched(engine, row.parent);
 	if (index_folder_write_get(engine->index, row.id, &now)) {

@@ -206,6 +206,7 @@ void folder_compare(struct engine *engine, uint32_t id, uint64_t server, uint64_
 		return;
 	if (server == known) {
 		state->healed = 0;
+		state->heal_pause_ms = 0;
 		return;
 	}
 	if (state->healed == HEAL_GIVEN_UP) {
@@ -214,7 +215,9 @@ void folder_compare(struct engine *engine, uint32_t id, uint64_t server, uint64_
 		state->healed = 0;
 	}
 	if (++state->healed == HEAL_GIVEN_UP) {
-		state->heal_ms = engine->now_ms + ENGINE_HEAL_MS;
+		state->heal_pause_ms =
+			CLAMP(2 * state->heal_pause_ms, ENGINE_HEAL_MS, ENGINE_HEAL_MAX_MS);
+		state->heal_ms = engine->now_ms + state->heal_pause_ms;
 		log_warning("%s: a folder counts %" G_GUINT64_FORMAT
 			    " messages but lists %" G_GUINT64_FORMAT,
 			    engine->account->name, server, known);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <string.h>
 
 void lanes_init(struct engine *engine)
 {
@@ -42,6 +43,31 @@ bool lane_is_down(const struct engine *engine, enum lane_id id)
 void lane_queue(struct engine *engine, enum lane_id id, struct store_job *job)
 {
 	g_queue_push_tail(&engine->lanes[id].queue, job);
+}
+
+/* The name itself, or of a mailbox below it. */
+static void rename_one(char **name, const struct operation *operation)
+{
+	size_t len = strlen(operation->mailbox);
+	char *old = *name;
+
+	if (!old || strncmp(old, operation->mailbox, len) != 0 ||
+	    (old[len] != '\0' && (operation->separator == 0 || old[len] != operation->separator)))
+		return;
+	*name = g_strconcat(operation->target, old + len, NULL);
+	g_free(old);
+}
+
+void lanes_renamed(struct engine *engine, const struct operation *operation)
+{
+	for (int i = 0; i < LANES; i++) {
+		for (GList *link = engine->lanes[i].queue.head; link; link = link->next) {
+			struct store_job *job = link->data;
+
+			rename_one(&job->name, operation);
+			rename_one(&job->target, operation);
+		}
+	}
 }
 
 /* --- what others see of it --- */
