@@ -75,6 +75,15 @@ static bool name_is_taken(struct state *state, uint32_t folder, const char *name
 			 g_hash_table_contains(place->file_names, name));
 }
 
+/* A copy that is not asked for yet could not be made later, or would be \Deleted too. */
+static bool robs_clone(struct state *state, const struct change_request *request)
+{
+	bool robs = request->kind == CHANGE_FLAGS ? (request->set & FLAG_DELETED) != 0
+						  : request->kind != CHANGE_COPY;
+
+	return robs && entry_find_clone(state, request->box.epoch, request->uid);
+}
+
 static bool add(struct state *state, const struct change_request *request, GError **error)
 {
 	const struct message *message = message_find(state, request->box.epoch, request->uid);
@@ -83,6 +92,11 @@ static bool add(struct state *state, const struct change_request *request, GErro
 
 	if (message && message_leaves(message)) {
 		g_set_error(error, MAILFS_ERROR, ERROR_GONE, "message %u is on its way out",
+			    request->uid);
+		return false;
+	}
+	if (robs_clone(state, request)) {
+		g_set_error(error, MAILFS_ERROR, ERROR_BUSY, "message %u is to be copied first",
 			    request->uid);
 		return false;
 	}

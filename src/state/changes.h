@@ -75,7 +75,8 @@ struct change_request {
  * asked for last counts (a `rm` taken back before it was sent becomes "-\Deleted", since what the
  * server has is not known here). Nothing is asked to be set and cleared at once. Touches both
  * folders. ERROR_GONE: a MOVE or EXPUNGE of the message is under way; ERROR_EXISTS: a guest or a
- * spool file of the target has the name. */
+ * spool file of the target has the name; ERROR_BUSY: it is to be removed, and a spool file that is
+ * to be a copy of it must get its bytes before (spool_find_clone()). */
 bool changes_add(struct state *state, const struct change_request *request, GError **error);
 
 /* --- what they make of the index --- */

@@ -63,8 +63,7 @@ char *item_describe(const struct change *change)
 					    [CHANGE_EXPUNGE] = "removing for good",
 					    [CHANGE_MOVE] = "moving",
 					    [CHANGE_COPY] = "copying"};
-	/* STORE_FLAG_DELETED, which is of a floor above: what rm does. */
-	bool removes = change->kind == CHANGE_FLAGS && (change->set & 1u << 3);
+	bool removes = change->kind == CHANGE_FLAGS && (change->set & FLAG_DELETED);
 	g_autofree char *mailbox = text_clean(change->mailbox, -1, NAME_SHOWN);
 	g_autofree char *target =
 		change->target_mailbox ? text_clean(change->target_mailbox, -1, NAME_SHOWN) : NULL;

@@ -584,6 +584,32 @@ bool spool_set_mtime(struct state *state, uint32_t id, int64_t mtime_ns, GError 
 	return ok;
 }
 
+struct entry *entry_find_clone(struct state *state, uint32_t epoch, uint32_t uid)
+{
+	GHashTableIter iter;
+	gpointer value;
+
+	g_hash_table_iter_init(&iter, state->entries);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		struct entry *entry = value;
+
+		if (entry->file.clone_uid == uid && entry->file.clone_epoch == epoch)
+			return entry;
+	}
+	return NULL;
+}
+
+bool spool_find_clone(struct state *state, uint32_t epoch, uint32_t uid, struct spool_file *ret)
+{
+	pthread_mutex_lock(&state->lock);
+	struct entry *entry = entry_find_clone(state, epoch, uid);
+
+	if (entry)
+		give_copy(state, entry, ret);
+	pthread_mutex_unlock(&state->lock);
+	return entry != NULL;
+}
+
 static bool set_clone(struct state *state, struct entry *entry, const struct state_box *box,
 		      uint32_t uid, uint64_t size, GError **error)
 {
@@ -638,7 +664,9 @@ bool spool_fill_clone(struct state *state, uint32_t id, int fd, GError **error)
 	struct entry *entry = entry_wait(state, id);
 	bool ok = entry ? touch(state, entry, error) : missing(error);
 
-	ok = ok && fill_clone(state, entry, fd, error);
+	/* Another thread may have filled it, and a client written since. */
+	if (ok && entry->file.clone_uid)
+		ok = fill_clone(state, entry, fd, error);
 	pthread_mutex_unlock(&state->lock);
 	return ok;
 }

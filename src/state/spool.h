@@ -111,7 +111,10 @@ bool spool_set_mtime(struct state *state, uint32_t id, int64_t mtime_ns, GError 
  * CHANGE_COPY is made under its name instead, and the file is gone. */
 bool spool_set_clone(struct state *state, uint32_t id, const struct state_box *box, uint32_t uid,
 		     uint64_t size, GError **error);
-/* It has bytes of its own after all: those of `fd` (-1: none), copied into the working file. */
+/* The first that is to be a copy of the message. */
+bool spool_find_clone(struct state *state, uint32_t epoch, uint32_t uid, struct spool_file *ret);
+/* It has bytes of its own after all: those of `fd` (-1: none), copied into the working file.
+ * Nothing to do if it is no clone any more. */
 bool spool_fill_clone(struct state *state, uint32_t id, int fd, GError **error);
 
 /* --- the engine --- */

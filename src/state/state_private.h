@@ -66,6 +66,7 @@ struct binding *binding_find(struct state *state, const char *mailbox);
 struct source;
 struct batch;
 struct message;
+struct entry;
 
 struct item {
 	struct change change; /* comes first: the engine holds it by this */
@@ -101,6 +102,9 @@ struct batch {
 	char *key;
 	GSequence *ready; /* of struct item, by id */
 };
+
+/* STORE_FLAG_DELETED, which is of a floor above: what rm does. */
+#define FLAG_DELETED (1u << 3)
 
 bool changes_load(struct state *state);
 void changes_free(struct state *state);
@@ -139,9 +143,11 @@ uint32_t names_find_locked(struct state *state, uint32_t epoch, const char *name
 void names_bind(struct state *state, const struct state_box *box);
 void names_rename(struct state *state, const char *from, const char *to);
 
-/* --- spool_entry.c, spool_recover.c --- */
+/* --- spool.c, spool_entry.c, spool_recover.c --- */
 
 bool spool_load(struct state *state);
+/* The first that is to be a copy of the message; NULL. */
+struct entry *entry_find_clone(struct state *state, uint32_t epoch, uint32_t uid);
 /* Makes directory and records agree; seals what was whole. `anew`: the records are lost. */
 void spool_recover(struct state *state, bool anew);
 void spool_free(struct state *state);

@@ -4,7 +4,8 @@
 #include "state/changes.h"
 #include "tree/spot.h"
 
-/* On record, and the engine knows. EIO; ENOENT, EEXIST if another call was faster. */
+/* On record, and the engine knows. EIO; ENOENT, EEXIST if another call was faster. TREE_AGAIN for
+ * the bytes of a message that is to be removed before it was copied. */
 int alter_add(const struct visit *visit, const struct change_request *request);
 /* \Deleted comes or goes. */
 int alter_deleted(const struct visit *visit, const struct spot *spot, bool deleted);

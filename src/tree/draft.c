@@ -10,6 +10,7 @@
 #include "tree/file_private.h"
 #include "tree/name.h"
 #include "tree/node.h"
+#include "tree/shown.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -159,30 +160,75 @@ static int fill(const struct visit *visit, const struct spool_file *spool)
 	return error_errno(error);
 }
 
+static int flush_id(struct state *state, uint32_t id)
+{
+	g_autoptr(GError) error = NULL;
+	struct spool_file spool;
+
+	if (!spool_get(state, id, &spool))
+		return 0;
+	spool_file_clear(&spool);
+	return spool_flush(state, id, &error) ? 0 : error_errno(error);
+}
+
 static bool can_become_clone(const struct spool_file *spool)
 {
 	return spool->step == SPOOL_LOCAL && spool->size == 0 && spool->clone_epoch == 0 &&
 	       spool->folder != 0 && spool_name_is_mail(spool->name);
 }
 
+int draft_fill_clone_of(const struct visit *visit, uint32_t epoch, uint32_t uid)
+{
+	struct spool_file spool;
+	int result;
+
+	if (!spool_find_clone(state_of(visit), epoch, uid, &spool))
+		return 0;
+	result = fill(visit, &spool);
+	/* They are the only copy soon. */
+	if (result == 0)
+		result = flush_id(state_of(visit), spool.id);
+	spool_file_clear(&spool);
+	return result;
+}
+
+struct source {
+	struct shown shown;
+	bool listed;
+};
+
+static bool look_at_source(void *data, const struct message_row *row)
+{
+	struct source *source = data;
+
+	source->listed = shown_place(&source->shown, row) == SHOWN_LISTED;
+	return false;
+}
+
+/* Of one on its way to another folder, this one would be asked when it is there; of one that is
+ * \Deleted the copy would be so too. */
+static bool can_be_copied(const struct visit *visit, const struct folder_row *folder, uint32_t uid)
+{
+	struct source source = {.listed = false};
+
+	shown_init(&source.shown, visit, folder);
+	index_message_get(visit->view, folder->epoch, uid, look_at_source, &source);
+	return source.listed;
+}
+
 static bool set_clone(const struct visit *visit, uint32_t id, uint64_t message, uint64_t size)
 {
 	uint32_t epoch = tree_node_epoch(message), uid = node_low(message);
 	g_autoptr(GError) error = NULL;
-	struct overlay overlay = {0};
-	struct message_facts facts;
 	struct folder_row row;
 	struct state_box box;
 	bool done;
 
-	if (!message_get_facts(visit, epoch, uid, &facts))
-		return false;
-	/* On its way to another folder: this one would be asked when it is there. */
-	changes_overlay(state_of(visit), epoch, uid, &overlay);
-	if (overlay.gone || !index_folder_by_epoch(visit->view, epoch, &row))
+	if (!index_folder_by_epoch(visit->view, epoch, &row))
 		return false;
 	box = spot_box(&row);
-	done = spool_set_clone(state_of(visit), id, &box, uid, size, &error);
+	done = can_be_copied(visit, &row, uid) &&
+	       spool_set_clone(state_of(visit), id, &box, uid, size, &error);
 	folder_row_clear(&row);
 	return done;
 }
@@ -409,17 +455,6 @@ int draft_setattr(const struct visit *visit, uint64_t node, struct tree_file *fi
 }
 
 /* --- making it last --- */
-
-static int flush_id(struct state *state, uint32_t id)
-{
-	g_autoptr(GError) error = NULL;
-	struct spool_file spool;
-
-	if (!spool_get(state, id, &spool))
-		return 0;
-	spool_file_clear(&spool);
-	return spool_flush(state, id, &error) ? 0 : error_errno(error);
-}
 
 int draft_flush(struct tree *tree, struct tree_file *file)
 {

@@ -157,12 +157,41 @@ static void test_clone_of_leaving(void)
 	int fd;
 
 	fixture_init(&fixture);
+	g_assert_true(changes_add(fixture.state, &request, NULL));
 	uint32_t id = make_clone(&fixture, "c.eml", &fd);
 
-	g_assert_true(changes_add(fixture.state, &request, NULL));
 	close(fd);
 	g_assert_false(spool_close(fixture.state, id, true, &queued, &error));
 	g_assert_error(error, MAILFS_ERROR, ERROR_GONE);
+	fixture_clear(&fixture);
+}
+
+/* The copy gets its bytes before the message may go. */
+static void test_leaving_of_cloned(void)
+{
+	struct fixture fixture;
+	struct change_request request = {.kind = CHANGE_EXPUNGE, .box = box_b, .uid = 44};
+	g_autoptr(GError) error = NULL;
+	struct spool_file file;
+	int fd;
+
+	fixture_init(&fixture);
+	uint32_t id = make_clone(&fixture, "c.eml", &fd);
+
+	g_assert_false(spool_find_clone(fixture.state, box_b.epoch, 45, &file));
+	g_assert_true(spool_find_clone(fixture.state, box_b.epoch, 44, &file));
+	g_assert_cmpuint(file.id, ==, id);
+	spool_file_clear(&file);
+	g_assert_false(changes_add(fixture.state, &request, &error));
+	g_assert_error(error, MAILFS_ERROR, ERROR_BUSY);
+	g_assert_true(spool_fill_clone(fixture.state, id, -1, NULL));
+	g_assert_false(spool_find_clone(fixture.state, box_b.epoch, 44, &file));
+	g_assert_true(changes_add(fixture.state, &request, NULL));
+	/* Filled once: what was written since stays. */
+	write_bytes(&fixture, id, fd, "bytes\n");
+	g_assert_true(spool_fill_clone(fixture.state, id, -1, NULL));
+	g_assert_true(finish(&fixture, id, fd));
+	assert_sent(&fixture, id, "bytes\r\n");
 	fixture_clear(&fixture);
 }
 
@@ -413,6 +442,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/spool-crash/clone-filled", test_clone_filled);
 	g_test_add_func("/spool-crash/clone-lost", test_clone_lost);
 	g_test_add_func("/spool-crash/clone-of-leaving", test_clone_of_leaving);
+	g_test_add_func("/spool-crash/leaving-of-cloned", test_leaving_of_cloned);
 	g_test_add_func("/spool-crash/crash-steps", test_crash_steps);
 	g_test_add_func("/spool-crash/crash-sealing", test_crash_sealing);
 	g_test_add_func("/spool-crash/crash-behind-record", test_crash_behind_record);

@@ -522,6 +522,46 @@ static void test_copy_written(struct fixture *f, gconstpointer data)
 	tree_close(f->tree, &to);
 }
 
+/* Only who closes it asks for the copy: what is removed before must not be lost with it. */
+static void test_copy_then_removed(struct fixture *f, gconstpointer data)
+{
+	struct mail mail = fill_mail(f, 0);
+	uint64_t archive = node_of(mail.archive), inbox = node_of(mail.inbox), len;
+	struct tree_file *from = open_message(f, mail.inbox_epoch, 1);
+	struct tree_entry entry;
+	struct tree_file *to = create_in(f, archive, "one.eml", &entry);
+
+	g_assert_cmpint(tree_copy(f->tree, &f->call, from, 0, to, 0, 10, &len), ==, 0);
+	f->account.delete_mode = GPOINTER_TO_INT(data);
+	assert_hard(f, unlink_in(f, inbox, "1.m.eml"), NEED_BODY, mail.inbox_epoch, 1);
+	assert_nothing_to_send(f);
+	complete(f, mail.inbox_epoch, 1, 10);
+	g_assert_cmpint(unlink_in(f, inbox, "1.m.eml"), ==, 0);
+	tree_close(f->tree, &from);
+	tree_close(f->tree, &to);
+	/* Its own bytes now, to be sent: with a NUL here, which is refused. */
+	g_assert_cmpint(step_of(f, node_low(entry.node)), ==, SPOOL_FAILED);
+	assert_size(f, node_low(entry.node), 10);
+	if (f->account.delete_mode == DELETE_EXPUNGE)
+		assert_only_change(f, CHANGE_EXPUNGE, 1, 0, 0, 0, NULL);
+	else
+		assert_only_change(f, CHANGE_FLAGS, 1, STORE_FLAG_DELETED, 0, 0, NULL);
+}
+
+/* The server would make it \Deleted as well. */
+static void test_copy_of_deleted(struct fixture *f, gconstpointer data)
+{
+	struct mail mail = fill_mail(f, 0);
+	struct tree_file *from = open_message(f, mail.inbox_epoch, 1);
+	struct tree_file *to = create_in(f, node_of(mail.archive), "one.eml", NULL);
+	uint64_t len;
+
+	g_assert_cmpint(unlink_in(f, node_of(mail.inbox), "1.m.eml"), ==, 0);
+	g_assert_cmpint(tree_copy(f->tree, &f->call, from, 0, to, 0, 10, &len), ==, EOPNOTSUPP);
+	tree_close(f->tree, &from);
+	tree_close(f->tree, &to);
+}
+
 /* --- many threads --- */
 
 #define WRITERS 4
@@ -575,8 +615,10 @@ static void test_threads(struct fixture *f, gconstpointer data)
 	assert_size(f, node_low(entry.node), WRITERS * WRITES * 5);
 }
 
-#define ADD(path, function)                                                                        \
-	g_test_add(path, struct fixture, NULL, fixture_up, function, fixture_down)
+#define ADD_WITH(path, function, number)                                                           \
+	g_test_add(path, struct fixture, GINT_TO_POINTER(number), fixture_up, function,            \
+		   fixture_down)
+#define ADD(path, function) ADD_WITH(path, function, 0)
 
 int main(int argc, char **argv)
 {
@@ -599,6 +641,9 @@ int main(int argc, char **argv)
 	ADD("/tree-draft/copy", test_copy);
 	ADD("/tree-draft/copy-refused", test_copy_refused);
 	ADD("/tree-draft/copy-written", test_copy_written);
+	ADD_WITH("/tree-draft/copy-then-flagged", test_copy_then_removed, DELETE_FLAG);
+	ADD_WITH("/tree-draft/copy-then-expunged", test_copy_then_removed, DELETE_EXPUNGE);
+	ADD("/tree-draft/copy-of-deleted", test_copy_of_deleted);
 	ADD("/tree-draft/threads", test_threads);
 	return g_test_run();
 }
