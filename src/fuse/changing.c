@@ -69,8 +69,8 @@ static void names_reply(struct request *request)
 	names_drop(request);
 }
 
-const struct request_kind request_unlink = {"unlink", unlink_work, names_reply};
-const struct request_kind request_rename = {"rename", rename_work, names_reply};
+const struct request_kind request_unlink = {"unlink", unlink_work, names_reply, .locks = true};
+const struct request_kind request_rename = {"rename", rename_work, names_reply, .locks = true};
 
 /* --- folders --- */
 
@@ -80,21 +80,22 @@ static int mkdir_work(struct request *request, struct tree_call *call)
 			  &request->entry);
 }
 
-const struct request_kind request_mkdir = {"mkdir", mkdir_work, request_reply_entry};
+const struct request_kind request_mkdir = {"mkdir", mkdir_work, request_reply_entry, .locks = true};
 
 static int rmdir_work(struct request *request, struct tree_call *call)
 {
 	return tree_rmdir(request->mount->tree, call, request->node, request->name);
 }
 
-const struct request_kind request_rmdir = {"rmdir", rmdir_work, request_reply_done};
+const struct request_kind request_rmdir = {"rmdir", rmdir_work, request_reply_done, .locks = true};
 
 static int fsyncdir_work(struct request *request, struct tree_call *call)
 {
 	return tree_fsyncdir(request->mount->tree, call, request->node);
 }
 
-const struct request_kind request_fsyncdir = {"fsyncdir", fsyncdir_work, request_reply_done};
+const struct request_kind request_fsyncdir = {"fsyncdir", fsyncdir_work, request_reply_done,
+					      .locks = true};
 
 /* --- attributes --- */
 

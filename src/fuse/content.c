@@ -123,7 +123,7 @@ static void create_reply(struct request *request)
 	opened_free(request->mount, request->opened);
 }
 
-const struct request_kind request_create = {"create", create_work, create_reply};
+const struct request_kind request_create = {"create", create_work, create_reply, .locks = true};
 
 /* --- read --- */
 

@@ -16,6 +16,12 @@ struct note {
 	char *name;    /* NULL: the attributes of `node` */
 };
 
+/* A directory that is locked by requests that wait. */
+struct held {
+	unsigned count;
+	GQueue names; /* of struct note */
+};
+
 struct notify {
 	struct fuse_session *session;
 	pthread_mutex_t mutex;
@@ -23,6 +29,7 @@ struct notify {
 	enum notify_state state;
 	GQueue queue;	   /* of struct note */
 	GHashTable *attrs; /* &note->node of the queued ones without a name */
+	GHashTable *held;  /* node -> struct held */
 	pthread_t thread;
 };
 
@@ -34,18 +41,39 @@ static void note_free(void *data)
 	g_free(note);
 }
 
+static void held_free(void *data)
+{
+	struct held *held = data;
+
+	g_queue_clear_full(&held->names, note_free);
+	g_free(held);
+}
+
+/* The next that can be told; NULL: there is none. */
+static struct note *pop_locked(struct notify *notify)
+{
+	struct note *note;
+
+	while ((note = g_queue_pop_head(&notify->queue))) {
+		struct held *held =
+			note->name ? g_hash_table_lookup(notify->held, &note->node) : NULL;
+
+		if (!held)
+			break;
+		g_queue_push_tail(&held->names, note);
+	}
+	if (note && !note->name)
+		g_hash_table_remove(notify->attrs, &note->node);
+	return note;
+}
+
 static struct note *take(struct notify *notify)
 {
 	struct note *note = NULL;
 
 	pthread_mutex_lock(&notify->mutex);
-	while (notify->state == NOTIFY_RUNNING && !notify->queue.length)
+	while (notify->state == NOTIFY_RUNNING && !(note = pop_locked(notify)))
 		pthread_cond_wait(&notify->wake, &notify->mutex);
-	if (notify->state == NOTIFY_RUNNING) {
-		note = g_queue_pop_head(&notify->queue);
-		if (!note->name)
-			g_hash_table_remove(notify->attrs, &note->node);
-	}
 	pthread_mutex_unlock(&notify->mutex);
 	return note;
 }
@@ -86,6 +114,7 @@ struct notify *notify_new(struct fuse_session *session)
 	pthread_cond_init(&notify->wake, NULL);
 	g_queue_init(&notify->queue);
 	notify->attrs = g_hash_table_new(g_int64_hash, g_int64_equal);
+	notify->held = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, held_free);
 	return notify;
 }
 
@@ -119,10 +148,42 @@ void notify_free(struct notify **notify)
 		return;
 	notify_stop(*notify);
 	g_hash_table_unref((*notify)->attrs);
+	g_hash_table_unref((*notify)->held);
 	g_queue_clear_full(&(*notify)->queue, note_free);
 	pthread_cond_destroy(&(*notify)->wake);
 	pthread_mutex_destroy(&(*notify)->mutex);
 	g_clear_pointer(notify, g_free);
+}
+
+void notify_hold(struct notify *notify, uint64_t directory)
+{
+	struct held *held;
+
+	pthread_mutex_lock(&notify->mutex);
+	held = g_hash_table_lookup(notify->held, &directory);
+	if (!held) {
+		held = g_new0(struct held, 1);
+		g_queue_init(&held->names);
+		g_hash_table_insert(notify->held, g_memdup2(&directory, sizeof(directory)), held);
+	}
+	held->count++;
+	pthread_mutex_unlock(&notify->mutex);
+}
+
+void notify_release(struct notify *notify, uint64_t directory)
+{
+	struct held *held;
+	struct note *note;
+
+	pthread_mutex_lock(&notify->mutex);
+	held = g_hash_table_lookup(notify->held, &directory);
+	if (held && --held->count == 0) {
+		while ((note = g_queue_pop_head(&held->names)))
+			g_queue_push_tail(&notify->queue, note);
+		g_hash_table_remove(notify->held, &directory);
+		pthread_cond_signal(&notify->wake);
+	}
+	pthread_mutex_unlock(&notify->mutex);
 }
 
 static void push_locked(struct notify *notify, uint64_t node, char *name)

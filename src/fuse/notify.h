@@ -1,6 +1,10 @@
 /* What the kernel must be told to forget. One thread does it: a notification may wait for a lock
  * that a request in the same directory holds, so no handler and no other thread can afford it.
- * Pushing never blocks; any thread may. */
+ * Pushing never blocks; any thread may.
+ *
+ * Names of a directory in which a request is parked are told when it was answered: if the process
+ * were killed while the notifier waits for the lock of such a directory, the kernel could neither
+ * end the thread nor the request, nor whoever made it. */
 #pragma once
 
 #include <stdint.h>
@@ -15,6 +19,10 @@ void notify_start(struct notify *notify);
  * What is queued and what comes later is dropped. */
 void notify_stop(struct notify *notify);
 void notify_free(struct notify **notify);
+
+/* A request that keeps the directory locked waits; it was answered. As often as the other. */
+void notify_hold(struct notify *notify, uint64_t directory);
+void notify_release(struct notify *notify, uint64_t directory);
 
 /* The attributes of a node are not what they were. Once in the queue is enough. */
 void notify_attr(struct notify *notify, uint64_t node);

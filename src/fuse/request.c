@@ -36,11 +36,22 @@ static void request_answer(struct request *request, int error)
 		g_ptr_array_unref(request->names);
 }
 
+static void request_hold(const struct request *request,
+			 void (*what)(struct notify *notify, uint64_t directory))
+{
+	if (!request->kind->locks)
+		return;
+	what(request->mount->notify, request->node);
+	if (request->new_name)
+		what(request->mount->notify, request->new_parent);
+}
+
 static void request_answer_parked(struct request *request, int error)
 {
 	/* Waits for an interrupt that is being delivered; there is none after. */
 	fuse_req_interrupt_func(request->req, NULL, NULL);
 	request_answer(request, error);
+	request_hold(request, notify_release);
 	g_free(request->name);
 	g_free(request->new_name);
 	g_free(request->data);
@@ -82,6 +93,7 @@ static void request_park(const struct request *request, const struct tree_call *
 	log_debug("%s %" G_GINT64_MODIFIER "x waits for %d %x/%u", copy->kind->name, copy->node,
 		  call->need.kind, call->need.id, call->need.uid);
 	/* Before others can answer it. */
+	request_hold(copy, notify_hold);
 	fuse_req_interrupt_func(copy->req, request_interrupted, copy);
 	park_add(copy->mount->park, &copy->parked, &call->need, call->need_soft);
 }

@@ -12,6 +12,7 @@ struct request_kind {
 	int (*work)(struct request *request, struct tree_call *call);
 	/* Exactly once. Takes back what work() did if the kernel does not take the answer. */
 	void (*reply)(struct request *request);
+	bool locks; /* the kernel keeps the directory (`node`) locked until it is answered */
 };
 
 struct request {
