@@ -64,88 +64,45 @@ bool extra_find_guest(const struct visit *visit, const struct folder_row *folder
 
 /* --- all of them --- */
 
-/* Those that are not kept stand behind the others then. */
-static guint keep(GPtrArray *all, guint kept, guint at)
+static bool guest_is_first(struct state *state, uint32_t folder, const struct guest *guest)
 {
-	gpointer one = all->pdata[at];
+	struct guest first;
+	bool same;
 
-	all->pdata[at] = all->pdata[kept];
-	all->pdata[kept] = one;
-	return kept + 1;
+	if (!changes_guest(state, folder, guest->name, &first))
+		return false;
+	same = first.id == guest->id;
+	guest_clear(&first);
+	return same;
 }
 
-static void add_drafts(struct extras *extras, const struct visit *visit,
-		       const struct folder_row *folder)
-{
-	guint kept = 0;
-
-	for (guint i = 0; i < extras->drafts->len; i++) {
-		struct spool_file *file = g_ptr_array_index(extras->drafts, i);
-
-		if (extras_have(extras, file->name) || has_arrived(visit, folder, file))
-			continue;
-		g_hash_table_add(extras->names, file->name);
-		kept = keep(extras->drafts, kept, i);
-	}
-	g_ptr_array_set_size(extras->drafts, (gint)kept);
-}
-
-static bool guest_is_shown(const struct visit *visit, const struct shown *shown,
-			   const struct guest *guest)
+/* Nothing else is listed under its name. */
+static bool guest_is_shown(const struct visit *visit, const struct folder_row *folder,
+			   const struct shown *shown, const struct guest *guest)
 {
 	struct shown_message message;
+	struct tree_entry draft;
 
-	return index_message_get(visit->view, guest->epoch, guest->uid, is_there, NULL) &&
+	return guest->name != NULL &&
+	       guest_is_first(visit->tree->config.state, folder->id, guest) &&
+	       !extra_find_draft(visit, folder, guest->name, &draft) &&
 	       shown_find(visit, shown, guest->name, SHOWN_LISTED, &message) != SHOWN_FOUND;
 }
 
-static void add_guests(struct extras *extras, const struct visit *visit, const struct shown *shown)
-{
-	guint kept = 0;
-
-	for (guint i = 0; i < extras->guests->len; i++) {
-		struct guest *guest = g_ptr_array_index(extras->guests, i);
-
-		if (guest->name == NULL || extras_have(extras, guest->name) ||
-		    !guest_is_shown(visit, shown, guest))
-			continue;
-		g_hash_table_add(extras->names, guest->name);
-		kept = keep(extras->guests, kept, i);
-	}
-	g_ptr_array_set_size(extras->guests, (gint)kept);
-}
-
-void extras_init(struct extras *ret, const struct visit *visit, const struct folder_row *folder,
-		 const struct shown *shown)
+void extras_init(struct extras *ret, const struct visit *visit, const struct folder_row *folder)
 {
 	struct state *state = visit->tree->config.state;
 
-	*ret = (struct extras){.drafts = spool_list(state, folder->id),
+	*ret = (struct extras){.visit = visit,
+			       .folder = folder,
+			       .drafts = spool_list(state, folder->id),
 			       .guests = changes_guests(state, folder->id)};
-	if (ret->drafts == NULL && ret->guests == NULL)
-		return;
-	ret->names = g_hash_table_new(g_str_hash, g_str_equal);
-	if (ret->drafts != NULL)
-		add_drafts(ret, visit, folder);
-	if (ret->guests != NULL)
-		add_guests(ret, visit, shown);
 }
 
 void extras_clear(struct extras *extras)
 {
-	g_clear_pointer(&extras->names, g_hash_table_unref);
 	g_clear_pointer(&extras->drafts, g_ptr_array_unref);
 	g_clear_pointer(&extras->guests, g_ptr_array_unref);
-}
-
-uint32_t extras_count(const struct extras *extras)
-{
-	return extras->names == NULL ? 0 : g_hash_table_size(extras->names);
-}
-
-bool extras_have(const struct extras *extras, const char *name)
-{
-	return extras->names != NULL && g_hash_table_contains(extras->names, name);
 }
 
 static bool each_draft(const struct extras *extras, uint64_t after, extras_fn each, void *data)
@@ -154,7 +111,7 @@ static bool each_draft(const struct extras *extras, uint64_t after, extras_fn ea
 		const struct spool_file *file = g_ptr_array_index(extras->drafts, i);
 		struct tree_entry entry;
 
-		if (file->id <= after)
+		if (file->id <= after || has_arrived(extras->visit, extras->folder, file))
 			continue;
 		draft_entry(&entry, file);
 		if (!each(data, file->name, &entry, file->id))
@@ -163,23 +120,41 @@ static bool each_draft(const struct extras *extras, uint64_t after, extras_fn ea
 	return true;
 }
 
-static void each_guest(const struct extras *extras, const struct visit *visit, uint64_t after,
+static void each_guest(const struct extras *extras, const struct shown *shown, uint64_t after,
 		       extras_fn each, void *data)
 {
 	for (guint i = 0; extras->guests != NULL && i < extras->guests->len; i++) {
 		const struct guest *guest = g_ptr_array_index(extras->guests, i);
 		struct tree_entry entry;
 
-		if (KEY_GUESTS + guest->id <= after || !guest_entry(visit, guest, &entry))
+		if (KEY_GUESTS + guest->id <= after ||
+		    !guest_is_shown(extras->visit, extras->folder, shown, guest) ||
+		    !guest_entry(extras->visit, guest, &entry))
 			continue;
 		if (!each(data, guest->name, &entry, KEY_GUESTS + guest->id))
 			return;
 	}
 }
 
-void extras_each(const struct extras *extras, const struct visit *visit, uint64_t after,
+void extras_each(const struct extras *extras, const struct shown *shown, uint64_t after,
 		 extras_fn each, void *data)
 {
 	if (each_draft(extras, after, each, data))
-		each_guest(extras, visit, after, each, data);
+		each_guest(extras, shown, after, each, data);
+}
+
+static bool count_one(void *data, const char *name, const struct tree_entry *entry, uint64_t key)
+{
+	uint32_t *count = data;
+
+	(*count)++;
+	return true;
+}
+
+uint32_t extras_count(const struct extras *extras, const struct shown *shown)
+{
+	uint32_t count = 0;
+
+	extras_each(extras, shown, 0, count_one, &count);
+	return count;
 }

@@ -289,9 +289,9 @@ static void count_entries(const struct visit *visit, const struct folder_row *ro
 
 	shown_init(&shown, visit, row);
 	shown_count(visit, &shown, row, &listed, &deleted);
-	extras_init(&extras, visit, row, &shown);
-	*ret_entries =
-		DOTS + index_folders_count(visit->view, row->id) + listed + extras_count(&extras);
+	extras_init(&extras, visit, row);
+	*ret_entries = DOTS + index_folders_count(visit->view, row->id) + listed +
+		       extras_count(&extras, &shown);
 	extras_clear(&extras);
 }
 
@@ -321,7 +321,7 @@ struct listing {
 	const struct visit *visit;
 	const struct folder_row *folder; /* NULL: the root */
 	struct shown shown;
-	struct extras extras;
+	uint32_t last_uid; /* looked at */
 	tree_entry_fn each;
 	void *data;
 	bool stopped;
@@ -350,10 +350,11 @@ static bool list_message(void *data, const struct message_row *row)
 	g_autofree char *name = NULL;
 	struct tree_entry entry;
 
+	listing->last_uid = row->uid;
 	if (shown_place(&listing->shown, row) != SHOWN_LISTED)
 		return true;
 	name = shown_name(&listing->shown, row);
-	if (extras_have(&listing->extras, name))
+	if (extra_find_draft(listing->visit, listing->folder, name, &entry))
 		return true;
 	shown_entry(&listing->shown, row, &entry);
 	return list_one(listing, name, &entry, COOKIE_MESSAGES + row->uid);
@@ -410,20 +411,30 @@ static void list_dirs(const struct visit *visit, struct listing *listing, uint32
 				   listing);
 }
 
-/* The extras are looked at before the messages: what leaves them has come into the index. */
-static void list_files(const struct visit *visit, struct listing *listing, uint64_t cookie)
+static void list_messages(struct listing *listing)
 {
-	uint64_t after = key_after(cookie, COOKIE_MESSAGES);
+	shown_init(&listing->shown, listing->visit, listing->folder);
+	if (listing->shown.epoch != 0)
+		index_messages_each(listing->visit->view, listing->shown.epoch, listing->last_uid,
+				    list_message, listing);
+}
 
-	shown_init(&listing->shown, visit, listing->folder);
-	extras_init(&listing->extras, visit, listing->folder, &listing->shown);
-	if (listing->shown.epoch != 0 && cookie < COOKIE_EXTRAS)
-		index_messages_each(visit->view, listing->shown.epoch,
-				    (uint32_t)MIN(after, UINT32_MAX), list_message, listing);
+/* What leaves the extras comes into the index before: so there is another look at the end of the
+ * messages once the extras are known. */
+static void list_files(struct listing *listing, uint64_t cookie)
+{
+	struct extras extras;
+
+	listing->last_uid = (uint32_t)MIN(key_after(cookie, COOKIE_MESSAGES), UINT32_MAX);
+	list_messages(listing);
+	if (listing->stopped)
+		return;
+	extras_init(&extras, listing->visit, listing->folder);
+	list_messages(listing);
 	if (!listing->stopped)
-		extras_each(&listing->extras, visit, key_after(cookie, COOKIE_EXTRAS), list_extra,
+		extras_each(&extras, &listing->shown, key_after(cookie, COOKIE_EXTRAS), list_extra,
 			    listing);
-	extras_clear(&listing->extras);
+	extras_clear(&extras);
 }
 
 static int folder_readdir(const struct visit *visit, uint64_t node, uint64_t cookie,
@@ -442,7 +453,7 @@ static int folder_readdir(const struct visit *visit, uint64_t node, uint64_t coo
 	listing.folder = &row;
 	list_dirs(visit, &listing, folder, cookie);
 	if (!listing.stopped)
-		list_files(visit, &listing, cookie);
+		list_files(&listing, cookie);
 	folder_row_clear(&row);
 	return 0;
 }
