@@ -69,12 +69,11 @@ static void defer(struct engine *engine, GPtrArray *batch, bool alone)
 	unsigned tries = 0;
 
 	for (unsigned i = 0; i < batch->len; i++) {
-		struct change *change = g_ptr_array_index(batch, i);
+		const struct change *change = g_ptr_array_index(batch, i);
 
-		change->tries++;
 		tries = MAX(tries, change->tries);
 	}
-	int64_t pause_ms = change_pause_ms(tries);
+	int64_t pause_ms = change_pause_ms(tries + 1);
 
 	changes_defer(engine->state, batch, engine->now_ms + pause_ms, alone);
 	change_soon(engine, pause_ms);

@@ -260,6 +260,16 @@ GPtrArray *changes_guests(struct state *state, uint32_t folder)
 
 /* --- the engine --- */
 
+static struct item *older(struct item *item, const struct ready *ready, int64_t now_ms)
+{
+	struct item *other;
+
+	if (g_sequence_is_empty(ready->items) || ready->not_before_ms > now_ms)
+		return item;
+	other = g_sequence_get(g_sequence_get_begin_iter(ready->items));
+	return item && item->change.id < other->change.id ? item : other;
+}
+
 /* A folder with changes is looked at once, whatever waits in it. */
 static struct item *oldest_ready(struct state *state, int64_t now_ms)
 {
@@ -271,12 +281,8 @@ static struct item *oldest_ready(struct state *state, int64_t now_ms)
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		const struct source *source = value;
 
-		if (g_sequence_is_empty(source->ready) || source->not_before_ms > now_ms)
-			continue;
-		struct item *item = g_sequence_get(g_sequence_get_begin_iter(source->ready));
-
-		if (!oldest || item->change.id < oldest->change.id)
-			oldest = item;
+		oldest = older(oldest, &source->together, now_ms);
+		oldest = older(oldest, &source->alone, now_ms);
 	}
 	return oldest;
 }
@@ -327,9 +333,10 @@ void changes_defer(struct state *state, GPtrArray *changes, int64_t not_before_m
 
 		item_unready(item);
 		item->alone = alone;
+		item->change.tries++;
 		item_release(item);
 		if (item->source)
-			item->source->not_before_ms = not_before_ms;
+			item_ready(item)->not_before_ms = not_before_ms;
 	}
 	pthread_mutex_unlock(&state->lock);
 }

@@ -36,7 +36,7 @@ struct change {
 	enum change_step step;
 	bool running;
 	bool unknown;
-	unsigned tries; /* the engine's */
+	unsigned tries; /* times that it was deferred */
 	uint32_t folder;
 	uint32_t epoch;
 	char *mailbox;
@@ -118,14 +118,14 @@ GPtrArray *changes_guests(struct state *state, uint32_t folder);
 #define CHANGES_BATCH 500 /* that go together, at most: a command line has an end */
 
 /* The oldest change that can run (bound, not running, nothing before it of the same message, not
- * settled, `not_before` has passed for its folder: see changes_defer()), and all others that are
- * the same but for the UID (kind, step, unknown, source epoch, target, flags, words): now running.
- * One that is `alone` (changes_defer()) goes by itself. NULL if there is none. Free with
- * g_ptr_array_unref(); of struct change *, which stay valid and unaltered until they are advanced
- * or dropped. */
+ * settled, and not put off: see changes_defer()), and all others that are the same but for the UID
+ * (kind, step, unknown, source epoch, target, flags, words): now running. One that is `alone`
+ * (changes_defer()) goes by itself. NULL if there is none. Free with g_ptr_array_unref(); of struct
+ * change *, which stay valid and unaltered until they are advanced or dropped. */
 GPtrArray *changes_take(struct state *state, int64_t now_ms);
-/* Back: not running. No change of the same folder is taken before `not_before_ms`, of which the
- * last word counts; `alone`: these in batches of one, until one is COPIED. */
+/* Back: not running, one more try. No change of the same folder is taken before `not_before_ms`, of
+ * which the last word counts. `alone`: these in batches of one, until one is COPIED; only they, and
+ * others of the folder that are alone, wait, and those that were tried less go first. */
 void changes_defer(struct state *state, GPtrArray *changes, int64_t not_before_ms, bool alone);
 /* QUEUED becomes MARKED; they stay running. Synced. On failure they stay as they were. */
 bool changes_mark(struct state *state, GPtrArray *changes, uint64_t uidvalidity, uint32_t uidnext,

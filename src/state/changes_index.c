@@ -109,11 +109,27 @@ static struct batch *batch_get(struct source *source, const struct item *item)
 	return batch;
 }
 
+/* Of those that go alone. */
+static int by_tries(gconstpointer a, gconstpointer b, gpointer data)
+{
+	const struct item *one = a, *other = b;
+
+	if (one->change.tries != other->change.tries)
+		return one->change.tries < other->change.tries ? -1 : 1;
+	return by_id(a, b, data);
+}
+
+struct ready *item_ready(struct item *item)
+{
+	return item->alone ? &item->source->alone : &item->source->together;
+}
+
 static void item_make_ready(struct source *source, struct item *item)
 {
 	item->batch = batch_get(source, item);
 	item->in_batch = g_sequence_insert_sorted(item->batch->ready, item, by_id, NULL);
-	item->in_source = g_sequence_insert_sorted(source->ready, item, by_id, NULL);
+	item->in_source = g_sequence_insert_sorted(item_ready(item)->items, item,
+						   item->alone ? by_tries : by_id, NULL);
 }
 
 void item_unready(struct item *item)
@@ -151,7 +167,8 @@ static void source_free(void *data)
 	struct source *source = data;
 
 	g_hash_table_unref(source->batches);
-	g_sequence_free(source->ready);
+	g_sequence_free(source->together.items);
+	g_sequence_free(source->alone.items);
 	g_hash_table_unref(source->messages);
 	g_free(source);
 }
@@ -165,7 +182,8 @@ static struct source *source_get(struct state *state, uint32_t epoch)
 		source->epoch = epoch;
 		source->messages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 		source->batches = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, batch_free);
-		source->ready = g_sequence_new(NULL);
+		source->together.items = g_sequence_new(NULL);
+		source->alone.items = g_sequence_new(NULL);
 		g_hash_table_insert(state->sources, GUINT_TO_POINTER(epoch), source);
 	}
 	return source;

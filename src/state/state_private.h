@@ -88,13 +88,19 @@ struct message {
 	GQueue items; /* by id */
 };
 
+/* Of an epoch, what can run. */
+struct ready {
+	GSequence *items; /* of struct item, by id; `alone`: those tried least come first */
+	int64_t not_before_ms;
+};
+
 /* An epoch with changes. */
 struct source {
 	uint32_t epoch;
-	int64_t not_before_ms;
 	GHashTable *messages; /* uid -> struct message */
 	GHashTable *batches;  /* key -> struct batch */
-	GSequence *ready;     /* of struct item that can run, by id */
+	struct ready together;
+	struct ready alone; /* one that never succeeds holds up none of the others */
 };
 
 /* What can go in one command. */
@@ -116,6 +122,8 @@ void item_attach(struct state *state, struct item *item);
 void item_detach(struct state *state, struct item *item);
 /* The message is not concerned any more. */
 void item_leave_source(struct state *state, struct item *item);
+/* Where it waits for its turn. */
+struct ready *item_ready(struct item *item);
 /* Out of what can run; message_review() puts it back. */
 void item_unready(struct item *item);
 void message_review(struct source *source, struct message *message);

@@ -293,6 +293,33 @@ static void test_defer(void)
 	fixture_clear(&fixture);
 }
 
+/* One that never succeeds: those that were to go with it go, and what comes later does not wait. */
+static void test_poison(void)
+{
+	struct fixture fixture;
+	g_autoptr(GPtrArray) all = NULL, poison = NULL, later = NULL, second = NULL, last = NULL;
+
+	fixture_init(&fixture);
+	for (uint32_t uid = 1; uid <= 2; uid++)
+		flags(&fixture, uid, SEEN, 0);
+	all = take(&fixture, 2);
+	changes_defer(fixture.state, all, 0, true);
+	poison = take(&fixture, 1);
+	g_assert_cmpuint(nth(poison, 0)->uid, ==, 1);
+	changes_defer(fixture.state, poison, 1001, true);
+	g_assert_cmpuint(nth(poison, 0)->tries, ==, 2);
+	flags(&fixture, 3, SEEN, 0);
+	later = take(&fixture, 1);
+	g_assert_cmpuint(nth(later, 0)->uid, ==, 3);
+	take_none(&fixture);
+	second = changes_take(fixture.state, 1001);
+	g_assert_cmpuint(second->len, ==, 1);
+	g_assert_cmpuint(nth(second, 0)->uid, ==, 2);
+	last = changes_take(fixture.state, 1001);
+	g_assert_cmpuint(nth(last, 0)->uid, ==, 1);
+	fixture_clear(&fixture);
+}
+
 static void test_move_by_copy(void)
 {
 	struct fixture fixture;
@@ -572,6 +599,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/changes/batches", test_batches);
 	g_test_add_func("/changes/kinds-apart", test_kinds_apart);
 	g_test_add_func("/changes/defer", test_defer);
+	g_test_add_func("/changes/poison", test_poison);
 	g_test_add_func("/changes/move-by-copy", test_move_by_copy);
 	g_test_add_func("/changes/unknown", test_unknown);
 	g_test_add_func("/changes/settled", test_settled);
