@@ -592,12 +592,46 @@ static bool is_uploaded(const struct visit *visit, const struct spot *spot)
 	return uploaded;
 }
 
-/* What stands under the new name goes, unless it is a message by now. */
-static int make_room(const struct visit *visit, const struct spot *to)
+static bool rename_id(const struct visit *visit, const struct spot *to, uint32_t id,
+		      const char *name, GError **error)
 {
+	bool queued = false;
+
+	if (!spool_rename(state_of(visit), id, to->dir.id, to->dir.name, name, &queued, error))
+		return false;
+	if (queued)
+		engine_changed(visit->tree->config.engine);
+	return true;
+}
+
+int draft_put_aside(const struct visit *visit, const struct spot *to)
+{
+	uint32_t id = node_low(to->node);
+	g_autofree char *name = g_strdup_printf(".replaced-%u", id);
+	g_autoptr(GError) error = NULL;
+
 	if (to->kind != SPOT_SPOOL)
 		return 0;
-	return is_uploaded(visit, to) ? EEXIST : spot_remove_spool(visit, to);
+	if (is_uploaded(visit, to))
+		return EEXIST;
+	if (rename_id(visit, to, id, name, &error))
+		return 0;
+	return is_busy(error) ? spot_wait_for_spool(visit, id) : failed("replace", to->name, error);
+}
+
+void draft_end_aside(const struct visit *visit, const struct spot *to, bool replaced)
+{
+	uint32_t id = node_low(to->node);
+	g_autoptr(GError) error = NULL;
+	bool ok;
+
+	if (to->kind != SPOT_SPOOL)
+		return;
+	ok = replaced ? spool_remove(state_of(visit), id, &error)
+		      : rename_id(visit, to, id, to->name, &error);
+	if (!ok)
+		log_warning("what was %s is left as .replaced-%u: %s", to->name, id,
+			    error->message);
 }
 
 static int check_draft(const struct visit *visit, const struct spot *from, const struct spot *to)
@@ -614,11 +648,19 @@ static int check_draft(const struct visit *visit, const struct spot *from, const
 	return result;
 }
 
-int draft_rename(const struct visit *visit, const struct spot *from, const struct spot *to)
+static int rename_draft(const struct visit *visit, const struct spot *from, const struct spot *to)
 {
 	uint32_t id = node_low(from->node);
 	g_autoptr(GError) error = NULL;
-	bool queued = false;
+
+	if (rename_id(visit, to, id, to->name, &error))
+		return 0;
+	return is_busy(error) ? spot_wait_for_spool(visit, id)
+			      : failed("rename", from->name, error);
+}
+
+int draft_rename(const struct visit *visit, const struct spot *from, const struct spot *to)
+{
 	int result;
 
 	if (to->kind != SPOT_FREE && to->node == from->node)
@@ -627,18 +669,12 @@ int draft_rename(const struct visit *visit, const struct spot *from, const struc
 	if (result == 0)
 		result = check_draft(visit, from, to);
 	if (result == 0)
-		result = make_room(visit, to);
+		result = draft_put_aside(visit, to);
 	if (result != 0)
 		return result;
-	if (!spool_rename(state_of(visit), id, to->dir.id, to->dir.name, to->name, &queued,
-			  &error)) {
-		if (is_busy(error))
-			return spot_wait_for_spool(visit, id);
-		return failed("rename", from->name, error);
-	}
-	if (queued)
-		engine_changed(visit->tree->config.engine);
-	return 0;
+	result = rename_draft(visit, from, to);
+	draft_end_aside(visit, to, result == 0);
+	return result;
 }
 
 const struct node_ops draft_ops = {

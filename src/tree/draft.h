@@ -5,5 +5,9 @@
 
 /* What stands under the new name is a spool file, which goes, or nothing. */
 int draft_rename(const struct visit *visit, const struct spot *from, const struct spot *to);
+/* What is to be replaced by a rename waits under a name of its own, and has the old one again if
+ * nothing came of it. Nothing to do if it is no spool file. EEXIST: it is a message by now. */
+int draft_put_aside(const struct visit *visit, const struct spot *to);
+void draft_end_aside(const struct visit *visit, const struct spot *to, bool replaced);
 /* A file that is to be a copy of the message, if there is one, gets the bytes: the message goes. */
 int draft_fill_clone_of(const struct visit *visit, uint32_t epoch, uint32_t uid);

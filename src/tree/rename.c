@@ -149,6 +149,20 @@ static int delete_message(const struct rename *rename)
 	return result != 0 ? result : alter_deleted(rename->visit, &rename->from, true);
 }
 
+static int replace_by_message(const struct rename *rename)
+{
+	int result = draft_put_aside(rename->visit, &rename->to);
+
+	if (result != 0)
+		return result;
+	if (!is_same_folder(rename))
+		result = move_message(rename);
+	else
+		result = rename->from.deleted ? undelete(rename) : give_name(rename);
+	draft_end_aside(rename->visit, &rename->to, result == 0);
+	return result;
+}
+
 static int rename_message(const struct rename *rename)
 {
 	int result;
@@ -160,13 +174,7 @@ static int rename_message(const struct rename *rename)
 	if (is_same_folder(rename) && is_foreign_name(rename->to.name, node_low(rename->from.node)))
 		return EINVAL;
 	result = message_rights(rename);
-	if (result == 0 && rename->to.kind == SPOT_SPOOL)
-		result = spot_remove_spool(rename->visit, &rename->to);
-	if (result != 0)
-		return result;
-	if (!is_same_folder(rename))
-		return move_message(rename);
-	return rename->from.deleted ? undelete(rename) : give_name(rename);
+	return result != 0 ? result : replace_by_message(rename);
 }
 
 /* --- */

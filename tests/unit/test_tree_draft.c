@@ -346,6 +346,24 @@ static void test_rename_replaces(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(rename_to(f, inbox, "sedXYZ", inbox, "new.eml"), ==, EEXIST);
 }
 
+/* What cannot be sent replaces nothing. */
+static void test_rename_refused(struct fixture *f, gconstpointer data)
+{
+	struct mail mail = fill_mail(f, 0);
+	uint64_t inbox = node_of(mail.inbox);
+	uint32_t old = make_file(f, inbox, "new.eml", "abc");
+	struct tree_entry entry;
+	struct tree_file *file = create_in(f, inbox, "tmp", &entry);
+
+	g_assert_cmpint(tree_write(f->tree, &f->call, file, 0, 3, "a\0b"), ==, 0);
+	tree_close(f->tree, &file);
+	g_assert_cmpint(rename_to(f, inbox, "tmp", inbox, "new.eml"), ==, EINVAL);
+	g_assert_cmpuint(find(f, inbox, "tmp"), ==, entry.node);
+	g_assert_cmpuint(find(f, inbox, "new.eml"), ==, node_pack(NODE_SPOOL, 0, old));
+	g_assert_cmpint(step_of(f, old), ==, SPOOL_QUEUED);
+	assert_size(f, old, strlen("abc\r\n"));
+}
+
 /* --- fsync --- */
 
 static int sync_file(struct fixture *f, struct tree_file *file)
@@ -634,6 +652,7 @@ int main(int argc, char **argv)
 	ADD("/tree-draft/setattr", test_setattr);
 	ADD("/tree-draft/rename", test_rename);
 	ADD("/tree-draft/rename-replaces", test_rename_replaces);
+	ADD("/tree-draft/rename-refused", test_rename_refused);
 	ADD("/tree-draft/fsync", test_fsync);
 	ADD("/tree-draft/fsync-failed", test_fsync_failed);
 	ADD("/tree-draft/fsync-scratch", test_fsync_scratch);
