@@ -296,6 +296,9 @@ int64_t change_pause_ms(unsigned tries);
 void pending_note_failure(struct engine *engine, uint32_t folder, int error);
 /* The folders that the index knows are bound to what the state has of them. */
 void pending_bind(struct engine *engine);
+/* All folders are listed: those with changes that wait for them are opened (the cache may have been
+ * deleted), and what waits for others waits in vain. */
+void pending_find_unbound(struct engine *engine);
 void pending_bind_folder(struct engine *engine, uint32_t folder);
 
 struct store_job *change_job(enum store_job_kind kind, GPtrArray *batch);

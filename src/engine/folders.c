@@ -291,6 +291,8 @@ void folders_listed(struct engine *engine, const GError *error)
 	report_touched(engine, INDEX_ROOT);
 	report_commit(engine);
 	pending_bind(engine);
+	if (engine->listed_inbox)
+		pending_find_unbound(engine);
 	if (engine->list_again) {
 		engine->list_again = false;
 		folders_list(engine);

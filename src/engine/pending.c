@@ -109,6 +109,14 @@ void pending_settle_needs(struct engine *engine)
 
 /* --- folders --- */
 
+static void told_gone(void *data, const char *what)
+{
+	struct engine *engine = data;
+
+	log_warning("%s: not done: %s: there is no such folder any more", engine->account->name,
+		    what);
+}
+
 static void told_lost(void *data, const char *what)
 {
 	struct engine *engine = data;
@@ -124,30 +132,72 @@ static void bind_row(struct engine *engine, const struct folder_row *row)
 	state_bind(engine->state, &box, told_lost, engine);
 }
 
+typedef void (*folder_fn)(struct engine *engine, const struct folder_row *row, void *data);
+
 struct walk {
 	struct engine *engine;
 	GArray *folders; /* of uint32_t: their children are still to be seen */
+	folder_fn each;
+	void *data;
 };
 
-static bool bind_child(void *data, const struct folder_row *row)
+static bool walk_child(void *data, const struct folder_row *row)
 {
 	const struct walk *walk = data;
 
-	bind_row(walk->engine, row);
+	walk->each(walk->engine, row, walk->data);
 	g_array_append_val(walk->folders, row->id);
 	return true;
 }
 
-void pending_bind(struct engine *engine)
+static void each_folder(struct engine *engine, folder_fn each, void *data)
 {
 	g_autoptr(GArray) folders = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-	struct walk walk = {engine, folders};
+	struct walk walk = {engine, folders, each, data};
 	uint32_t root = INDEX_ROOT;
 
 	g_array_append_val(folders, root);
 	for (unsigned i = 0; i < folders->len; i++)
-		index_folders_each(engine->view, g_array_index(folders, uint32_t, i), 0, bind_child,
+		index_folders_each(engine->view, g_array_index(folders, uint32_t, i), 0, walk_child,
 				   &walk);
+}
+
+static void bind_one(struct engine *engine, const struct folder_row *row, void *data)
+{
+	bind_row(engine, row);
+}
+
+void pending_bind(struct engine *engine)
+{
+	each_folder(engine, bind_one, NULL);
+}
+
+/* That it is there is known; what it is is known once it has been opened. */
+static void open_unbound(struct engine *engine, const struct folder_row *row, void *data)
+{
+	bool is_inbox = g_ascii_strcasecmp(row->name, "INBOX") == 0;
+	GHashTable *unbound = data;
+
+	if (row->attributes & STORE_ATTR_NOSELECT ||
+	    !g_hash_table_remove(unbound, is_inbox ? "INBOX" : row->name))
+		return;
+	if (row->epoch == 0)
+		folder_refresh(engine, row->id);
+}
+
+void pending_find_unbound(struct engine *engine)
+{
+	g_autoptr(GHashTable) unbound = changes_unbound(engine->state);
+	GHashTableIter iter;
+	gpointer mailbox;
+
+	if (!unbound)
+		return;
+	each_folder(engine, open_unbound, unbound);
+	g_hash_table_iter_init(&iter, unbound);
+	while (g_hash_table_iter_next(&iter, &mailbox, NULL))
+		changes_lose(engine->state, mailbox, told_gone, engine);
+	pending_settle_needs(engine);
 }
 
 void pending_bind_folder(struct engine *engine, uint32_t folder)

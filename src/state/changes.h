@@ -115,6 +115,13 @@ GPtrArray *changes_guests(struct state *state, uint32_t folder);
 
 /* --- the engine --- */
 
+/* The mailboxes whose messages are to be changed and that are not bound: nothing is sent of these
+ * changes. NULL if there are none; a set of char *, INBOX in capitals; free with
+ * g_hash_table_unref(). */
+GHashTable *changes_unbound(struct state *state);
+/* There is no such mailbox any more: its changes are dropped, and told as by state_bind(). */
+void changes_lose(struct state *state, const char *mailbox, state_lost_fn lost, void *data);
+
 #define CHANGES_BATCH 500 /* that go together, at most: a command line has an end */
 
 /* The oldest change that can run (bound, not running, nothing before it of the same message, not

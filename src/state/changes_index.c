@@ -429,6 +429,48 @@ void changes_bind(struct state *state, const struct state_box *box, GPtrArray *l
 	bind_all(state, &state->settled, box, lost);
 }
 
+GHashTable *changes_unbound(struct state *state)
+{
+	GHashTable *mailboxes = NULL;
+
+	pthread_mutex_lock(&state->lock);
+	for (GList *link = state->items.head; link; link = link->next) {
+		const struct item *item = link->data;
+
+		if (item->change.epoch)
+			continue;
+		if (!mailboxes)
+			mailboxes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+		g_hash_table_add(mailboxes, g_strdup(item->change.mailbox));
+	}
+	pthread_mutex_unlock(&state->lock);
+	return mailboxes;
+}
+
+static void lose_from(struct state *state, const char *mailbox, GPtrArray *lost)
+{
+	GList *next;
+
+	for (GList *link = state->items.head; link; link = next) {
+		struct item *item = link->data;
+
+		next = link->next;
+		if (item->change.epoch == 0 && g_str_equal(item->change.mailbox, mailbox))
+			item_lose(state, item, lost);
+	}
+}
+
+void changes_lose(struct state *state, const char *mailbox, state_lost_fn lost, void *data)
+{
+	g_autoptr(GPtrArray) what = g_ptr_array_new_with_free_func(g_free);
+
+	pthread_mutex_lock(&state->lock);
+	lose_from(state, mailbox, what);
+	pthread_mutex_unlock(&state->lock);
+	for (unsigned i = 0; i < what->len; i++)
+		lost(data, g_ptr_array_index(what, i));
+}
+
 static void rename_string(char **name, const char *from, const char *to)
 {
 	if (g_strcmp0(*name, from) != 0)
@@ -437,9 +479,9 @@ static void rename_string(char **name, const char *from, const char *to)
 	*name = g_strdup(to);
 }
 
-void changes_rename(struct state *state, const char *from, const char *to)
+static void rename_all(const GQueue *items, const char *from, const char *to)
 {
-	for (GList *link = state->items.head; link; link = link->next) {
+	for (GList *link = items->head; link; link = link->next) {
 		struct item *item = link->data;
 		bool ready = item->batch != NULL;
 		struct source *source = item->source;
@@ -453,6 +495,12 @@ void changes_rename(struct state *state, const char *from, const char *to)
 		if (ready)
 			message_review(source, item->message);
 	}
+}
+
+void changes_rename(struct state *state, const char *from, const char *to)
+{
+	rename_all(&state->items, from, to);
+	rename_all(&state->settled, from, to);
 }
 
 /* --- life --- */

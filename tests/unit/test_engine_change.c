@@ -66,15 +66,21 @@ static struct state_box box_of(const struct folder_row *row)
 	return (struct state_box){row->id, row->epoch, row->name, row->uidvalidity};
 }
 
-static void promise(struct world *world, const struct change_request *wanted, uint32_t uid)
+static void promise_of(struct world *world, const struct folder_row *row,
+		       const struct change_request *wanted, uint32_t uid)
 {
 	struct change_request request = *wanted;
 	g_autoptr(GError) error = NULL;
 
-	request.box = box_of(&world->inbox);
+	request.box = box_of(row);
 	request.uid = uid;
 	changes_add(world->fix.state, &request, &error);
 	g_assert_no_error(error);
+}
+
+static void promise(struct world *world, const struct change_request *wanted, uint32_t uid)
+{
+	promise_of(world, &world->inbox, wanted, uid);
 }
 
 static void set_flags(struct world *world, uint32_t uid, unsigned set, unsigned clear)
@@ -430,6 +436,45 @@ static void test_restart(void)
 {
 	restart_after(MEMORY_LOST_BEFORE);
 	restart_after(MEMORY_LOST_AFTER);
+}
+
+static void end_without_cache(struct world *world)
+{
+	g_autoptr(GDir) dir = g_dir_open(world->fix.dir, 0, NULL);
+	const char *name;
+
+	folder_row_clear(&world->inbox);
+	folder_row_clear(&world->archive);
+	fixture_end(&world->fix);
+	while ((name = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename(world->fix.dir, name, NULL);
+
+		if (strcmp(name, "state") != 0)
+			g_assert_true(unlink(path) == 0 || file_remove_tree(path, NULL));
+	}
+}
+
+/* The cache was deleted: what was promised is done without anybody looking at the folder. What is
+ * of a folder that is gone too is not waited for. */
+static void test_without_cache(void)
+{
+	struct world world;
+
+	world_open(&world, 3);
+	memory_set(&memory.hang, true);
+	set_flags(&world, 1, STORE_FLAG_DELETED, 0);
+	put_elsewhere(&world, CHANGE_MOVE, 2);
+	promise_of(&world, &world.archive, &(struct change_request){.kind = CHANGE_EXPUNGE}, 9);
+	end_without_cache(&world);
+	memory_set(&memory.hang, false);
+	memory.folders[1].gone = true;
+	memory_folder_add("Other", 9);
+	fixture_run(&world.fix);
+	fixture_start(&world.fix);
+	settle(&world);
+	assert_messages("INBOX", "1D 2 3");
+	g_assert_true(log_says("removing for good message 9 of Archive: there is no such folder"));
+	fixture_close(&world.fix);
 }
 
 static void test_flags_lost(void)
@@ -916,6 +961,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine-change/move-lost", test_move_lost);
 	g_test_add_func("/engine-change/copy-lost", test_copy_lost);
 	g_test_add_func("/engine-change/restart", test_restart);
+	g_test_add_func("/engine-change/without-cache", test_without_cache);
 	g_test_add_func("/engine-change/flags-lost", test_flags_lost);
 	g_test_add_func("/engine-change/refused", test_refused);
 	g_test_add_func("/engine-change/refused-of-many", test_refused_of_many);
