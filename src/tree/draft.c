@@ -76,25 +76,54 @@ static bool get_entry(struct state *state, uint64_t node, struct tree_entry *ret
 	return true;
 }
 
-static int draft_getattr(const struct visit *visit, uint64_t node, struct tree_entry *ret)
+/* Who has it open may look at it still; the kernel does not tell which file is asked of. */
+static bool stat_open(struct tree *tree, uint64_t node, struct stat *ret)
 {
-	return get_entry(state_of(visit), node, ret) ? 0 : ESTALE;
+	bool found = false;
+
+	pthread_mutex_lock(&tree->lock);
+	for (guint i = 0; i < tree->drafts->len && !found; i++) {
+		const struct tree_file *file = g_ptr_array_index(tree->drafts, i);
+
+		found = file->node == node && fstat(file->fd, ret) == 0;
+	}
+	pthread_mutex_unlock(&tree->lock);
+	return found;
 }
 
-int draft_file_getattr(struct tree *tree, struct tree_file *file, struct tree_entry *ret)
+static int draft_getattr(const struct visit *visit, uint64_t node, struct tree_entry *ret)
 {
-	struct spool_file lost = {.id = id_of(file)};
+	struct spool_file lost = {.id = node_low(node)};
 	struct stat attr;
 
-	if (get_entry(tree->config.state, file->node, ret))
+	if (get_entry(state_of(visit), node, ret))
 		return 0;
-	if (fstat(file->fd, &attr) < 0)
-		return EIO;
+	if (!stat_open(visit->tree, node, &attr))
+		return ESTALE;
 	lost.size = (uint64_t)attr.st_size;
 	lost.mtime_ns = (int64_t)attr.st_mtim.tv_sec * NS_PER_S + attr.st_mtim.tv_nsec;
 	draft_entry(ret, &lost);
 	ret->attr.st_nlink = 0;
 	return 0;
+}
+
+/* Takes over `fd`. */
+static struct tree_file *file_new_draft(struct tree *tree, uint64_t node, int fd, bool writer)
+{
+	struct tree_file *file = file_new(node, fd);
+
+	file->writer = writer;
+	pthread_mutex_lock(&tree->lock);
+	g_ptr_array_add(tree->drafts, file);
+	pthread_mutex_unlock(&tree->lock);
+	return file;
+}
+
+static void forget_draft(struct tree *tree, struct tree_file *file)
+{
+	pthread_mutex_lock(&tree->lock);
+	g_ptr_array_remove_fast(tree->drafts, file);
+	pthread_mutex_unlock(&tree->lock);
 }
 
 /* --- how large it may be --- */
@@ -379,8 +408,7 @@ static int draft_open(const struct visit *visit, uint64_t node, int flags, struc
 	result = open_fd(visit, node_low(node), writer, &fd);
 	if (result != 0)
 		return result;
-	file = file_new(node, fd);
-	file->writer = writer;
+	file = file_new_draft(visit->tree, node, fd, writer);
 	if (truncate)
 		result = resize(visit, id_of(file), fd, 0);
 	if (result == 0)
@@ -392,6 +420,7 @@ static int draft_open(const struct visit *visit, uint64_t node, int flags, struc
 
 void draft_close(struct tree *tree, struct tree_file *file)
 {
+	forget_draft(tree, file);
 	close_id(tree, id_of(file), file->writer);
 }
 
@@ -400,6 +429,7 @@ void draft_abandon(struct tree *tree, struct tree_file *file)
 	g_autoptr(GError) error = NULL;
 	bool queued;
 
+	forget_draft(tree, file);
 	if (!file->writer)
 		return;
 	if (!spool_abandon(tree->config.state, id_of(file), &queued, &error))
@@ -444,7 +474,7 @@ int draft_setattr(const struct visit *visit, uint64_t node, struct tree_file *fi
 
 	if (exists)
 		spool_file_clear(&spool);
-	else if (file == NULL)
+	else if (file == NULL && setattr->set_size)
 		return ESTALE;
 	if (setattr->set_size)
 		result = file != NULL && file->writer ? resize(visit, id, file->fd, setattr->size)
@@ -545,8 +575,7 @@ static int make(const struct visit *visit, const struct spot *spot, struct tree_
 	}
 	node = node_pack(NODE_SPOOL, 0, id);
 	get_entry(state_of(visit), node, ret);
-	*ret_file = file_new(node, fd);
-	(*ret_file)->writer = true;
+	*ret_file = file_new_draft(visit->tree, node, fd, true);
 	return 0;
 }
 

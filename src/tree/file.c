@@ -333,11 +333,8 @@ static void lost_entry(struct tree_file *file, struct tree_entry *ret)
 int tree_file_getattr(struct tree *tree, struct tree_call *call, struct tree_file *file,
 		      struct tree_entry *ret)
 {
-	int result;
+	int result = tree_getattr(tree, call, file->node, ret);
 
-	if (kind_of(file) == NODE_SPOOL)
-		return draft_file_getattr(tree, file, ret);
-	result = tree_getattr(tree, call, file->node, ret);
 	if (result != ESTALE || kind_of(file) != NODE_MESSAGE)
 		return result;
 	lost_entry(file, ret);

@@ -49,7 +49,6 @@ int draft_flush(struct tree *tree, struct tree_file *file);
 int draft_fsync(const struct visit *visit, struct tree_file *file);
 void draft_close(struct tree *tree, struct tree_file *file);
 void draft_abandon(struct tree *tree, struct tree_file *file);
-int draft_file_getattr(struct tree *tree, struct tree_file *file, struct tree_entry *ret);
 /* The empty file becomes a copy of the message; EOPNOTSUPP. */
 int draft_clone(const struct visit *visit, struct tree_file *file, uint64_t message, uint64_t size);
 bool draft_is_clone(struct tree *tree, struct tree_file *file, uint64_t message);

@@ -11,6 +11,7 @@ struct tree {
 	int64_t born_ns;
 	pthread_mutex_t lock; /* guards what follows */
 	GPtrArray *views;     /* idle ones */
+	GPtrArray *drafts;    /* open files of the spool, borrowed */
 	/* The sum over all messages takes a while with a million of them. */
 	uint64_t total_bytes;
 	uint64_t total_messages;

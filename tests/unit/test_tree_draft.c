@@ -203,9 +203,10 @@ static void test_removed(struct fixture *f, gconstpointer data)
 {
 	struct mail mail = fill_mail(f, 0);
 	uint64_t inbox = node_of(mail.inbox);
-	struct tree_setattr cut = {.set_size = true, .size = 2};
+	struct tree_setattr cut = {.set_size = true, .size = 2}, nothing = {.set_size = false};
 	struct tree_entry entry;
-	struct tree_file *file = create_in(f, inbox, "x.tmp", NULL);
+	struct tree_file *file = create_in(f, inbox, "x.tmp", &entry);
+	uint64_t node = entry.node;
 
 	write_text(f, file, 0, "abc");
 	g_assert_cmpint(unlink_in(f, inbox, "x.tmp"), ==, 0);
@@ -214,13 +215,17 @@ static void test_removed(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(tree_file_getattr(f->tree, &f->call, file, &entry), ==, 0);
 	g_assert_cmpint(entry.attr.st_size, ==, 6);
 	g_assert_cmpuint(entry.attr.st_nlink, ==, 0);
-	g_assert_cmpint(tree_setattr(f->tree, &f->call, entry.node, file, &cut, &entry), ==, 0);
+	/* fstat(2) and fchmod(2) come without the file. */
+	g_assert_cmpint(tree_getattr(f->tree, &f->call, node, &entry), ==, 0);
+	g_assert_cmpint(entry.attr.st_size, ==, 6);
+	g_assert_cmpint(tree_setattr(f->tree, &f->call, node, NULL, &nothing, &entry), ==, 0);
+	g_assert_cmpint(tree_setattr(f->tree, &f->call, node, file, &cut, &entry), ==, 0);
 	g_assert_cmpint(entry.attr.st_size, ==, 2);
-	g_assert_cmpint(tree_setattr(f->tree, &f->call, entry.node, NULL, &cut, &entry), ==,
-			ESTALE);
+	g_assert_cmpint(tree_setattr(f->tree, &f->call, node, NULL, &cut, &entry), ==, ESTALE);
 	g_assert_cmpint(tree_flush(f->tree, file), ==, 0);
 	g_assert_cmpint(tree_fsync(f->tree, &f->call, file), ==, 0);
 	tree_close(f->tree, &file);
+	g_assert_cmpint(tree_getattr(f->tree, &f->call, node, &entry), ==, ESTALE);
 	assert_nothing_to_send(f);
 }
 
