@@ -181,13 +181,36 @@ void apply_remove(struct engine *engine, uint32_t folder, uint32_t epoch, const 
 	index_messages_remove(engine->index, epoch, uids, forget_message, &gone);
 }
 
-static void add_all(struct seqset *set, const struct seqset *more)
+/* Those that are being moved and are up to `upto`: `uids` are gone, or are what is there. */
+static void note_moved(struct engine *engine, const struct seqset *uids, bool gone, uint32_t upto)
 {
-	for (unsigned i = 0; more->ranges && i < more->ranges->len; i++) {
-		const struct seqrange *range = &g_array_index(more->ranges, struct seqrange, i);
+	for (unsigned i = 0; engine->moving_uids.ranges && i < engine->moving_uids.ranges->len;
+	     i++) {
+		const struct seqrange *range =
+			&g_array_index(engine->moving_uids.ranges, struct seqrange, i);
 
-		seqset_add(set, range->first, range->last);
+		for (uint64_t uid = range->first; uid <= range->last; uid++) {
+			if (uid <= upto && seqset_contains(uids, (uint32_t)uid) == gone)
+				seqset_add(&engine->moved, (uint32_t)uid, (uint32_t)uid);
+		}
 	}
+}
+
+/* What is being moved is kept until it is known where to. */
+static void remove_others(struct engine *engine, uint32_t folder, const struct seqset *uids)
+{
+	struct seqset others = {0};
+
+	note_moved(engine, uids, true, UINT32_MAX);
+	seqset_add_all(&others, uids);
+	for (unsigned i = 0; engine->moved.ranges && i < engine->moved.ranges->len; i++) {
+		const struct seqrange *range =
+			&g_array_index(engine->moved.ranges, struct seqrange, i);
+
+		seqset_remove(&others, range->first, range->last);
+	}
+	apply_remove(engine, folder, engine->moving, &others);
+	seqset_clear(&others);
 }
 
 static void on_gone(void *data, uint32_t folder, uint64_t uidvalidity, const struct seqset *uids)
@@ -196,7 +219,7 @@ static void on_gone(void *data, uint32_t folder, uint64_t uidvalidity, const str
 	uint32_t epoch = epoch_at(engine, folder, uidvalidity);
 
 	if (epoch != 0 && epoch == engine->moving)
-		add_all(&engine->moved, uids);
+		remove_others(engine, folder, uids);
 	else if (epoch != 0)
 		apply_remove(engine, folder, epoch, uids);
 }
@@ -205,8 +228,15 @@ static void on_present(void *data, uint32_t folder, const struct seqset *uids, u
 {
 	struct engine *engine = data;
 	struct gone gone = {engine, folder, epoch_of(engine, folder)};
+	struct seqset kept = {0};
 
-	index_messages_keep(engine->index, gone.epoch, uids, upto, forget_message, &gone);
+	seqset_add_all(&kept, uids);
+	if (gone.epoch != 0 && gone.epoch == engine->moving) {
+		note_moved(engine, uids, false, upto);
+		seqset_add_all(&kept, &engine->moving_uids);
+	}
+	index_messages_keep(engine->index, gone.epoch, &kept, upto, forget_message, &gone);
+	seqset_clear(&kept);
 }
 
 static void on_refreshed(void *data, uint32_t folder, uint32_t uidnext, uint64_t modseq,

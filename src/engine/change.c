@@ -116,6 +116,15 @@ static struct store_job *job_of_mark(GPtrArray *batch)
 	return job;
 }
 
+static struct store_job *job_of_true_move(struct engine *engine, GPtrArray *batch)
+{
+	struct store_job *job = change_job(STORE_MOVE, batch);
+
+	engine->moving = job->epoch;
+	seqset_add_all(&engine->moving_uids, &job->uids);
+	return job;
+}
+
 static struct store_job *job_of_move(struct engine *engine, GPtrArray *batch)
 {
 	const struct change *change = first_of(batch);
@@ -126,8 +135,7 @@ static struct store_job *job_of_move(struct engine *engine, GPtrArray *batch)
 		return change_job(STORE_COPY, batch);
 	if (change->kind == CHANGE_COPY || !(engine->shared.abilities & STORE_CAN_MOVE))
 		return job_of_mark(batch);
-	engine->moving = change->epoch;
-	return change_job(STORE_MOVE, batch);
+	return job_of_true_move(engine, batch);
 }
 
 static void send_batch(struct engine *engine, GPtrArray *batch)
@@ -469,6 +477,7 @@ static void end_moving(struct engine *engine, const struct store_job *job)
 	if (job->kind != STORE_MOVE)
 		return;
 	engine->moving = 0;
+	seqset_clear(&engine->moving_uids);
 	engine->moved = (struct seqset){0};
 	apply_remove(engine, job->folder, job->epoch, &moved);
 	seqset_clear(&moved);

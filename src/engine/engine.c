@@ -335,6 +335,7 @@ static void clear_changes(struct engine *engine)
 		spool_file_clear(&engine->upload);
 	if (engine->upload_fd >= 0)
 		close(engine->upload_fd);
+	seqset_clear(&engine->moving_uids);
 	seqset_clear(&engine->moved);
 	g_hash_table_unref(engine->marks);
 	g_hash_table_unref(engine->refused_in);

@@ -178,8 +178,9 @@ struct engine {
 	int upload_fd;
 	GHashTable
 		*marks; /* target mailbox -> struct store_mailbox: UIDNEXT behind our last APPEND */
-	uint32_t moving;     /* the epoch that a MOVE is under way from; 0: none */
-	struct seqset moved; /* UIDs of it that went meanwhile: removed when it is known where to */
+	uint32_t moving; /* the epoch that a MOVE is under way from; 0: none */
+	struct seqset moving_uids;
+	struct seqset moved; /* those that went meanwhile: removed when it is known where to */
 	GHashTable
 		*refused_in; /* folder -> errno of a change that was refused, until somebody asks */
 	GPtrArray *operations; /* of struct operation *, under way */

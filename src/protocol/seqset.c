@@ -60,6 +60,32 @@ void seqset_add(struct seqset *set, uint32_t first, uint32_t last)
 		g_array_remove_range(set->ranges, (guint)from + 1, (guint)(to - from - 1));
 }
 
+void seqset_add_all(struct seqset *set, const struct seqset *more)
+{
+	for (size_t i = 0; i < range_count(more); i++)
+		seqset_add(set, range_at(more, i)->first, range_at(more, i)->last);
+}
+
+void seqset_remove(struct seqset *set, uint32_t first, uint32_t last)
+{
+	size_t from = range_find(set, first), to = from;
+	struct seqrange head, tail;
+
+	while (to < range_count(set) && range_at(set, to)->first <= last)
+		to++;
+	if (to == from)
+		return;
+	head = (struct seqrange){range_at(set, from)->first, first - 1};
+	tail = (struct seqrange){last + 1, range_at(set, to - 1)->last};
+	g_array_remove_range(set->ranges, (guint)from, (guint)(to - from));
+	if (last < tail.last)
+		g_array_insert_val(set->ranges, (guint)from, tail);
+	if (head.first < first)
+		g_array_insert_val(set->ranges, (guint)from, head);
+	if (set->ranges->len == 0)
+		seqset_clear(set);
+}
+
 bool seqset_contains(const struct seqset *set, uint32_t n)
 {
 	size_t i = range_find(set, n);

@@ -19,6 +19,8 @@ struct seqset {
 void seqset_clear(struct seqset *set);
 /* 0 < first <= last */
 void seqset_add(struct seqset *set, uint32_t first, uint32_t last);
+void seqset_add_all(struct seqset *set, const struct seqset *more);
+void seqset_remove(struct seqset *set, uint32_t first, uint32_t last);
 bool seqset_contains(const struct seqset *set, uint32_t n);
 uint64_t seqset_count(const struct seqset *set);
 /* Appends "1:5,9" to `out`. */

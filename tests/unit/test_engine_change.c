@@ -279,6 +279,32 @@ static void test_move(void)
 	world_close(&world);
 }
 
+/* A listing tells that it is gone before the answer tells where to. */
+static void test_move_listed(void)
+{
+	struct world world;
+	struct need sent = {.kind = NEED_CHANGES, .id = INDEX_ROOT};
+
+	world_prepare(&world, 9);
+	world.fix.account.poll_s = 1;
+	world_start(&world);
+	memory_set(&memory.hold[STORE_MOVE], true);
+	put_elsewhere(&world, CHANGE_MOVE, 5);
+	engine_need(world.fix.engine, &sent);
+	memory_message_remove(&memory.folders[0], 5);
+	memory_message_remove(&memory.folders[0], 6);
+	while (memory_count(&memory.verifies) == 0) {
+		g_usleep(1000);
+		g_assert_cmpint(ask(&world.fix, NEED_FOLDER, world.inbox.id, 0, 0), ==, 0);
+	}
+	g_assert_true(is_known(&world, &world.inbox, 5));
+	g_assert_false(is_known(&world, &world.inbox, 6));
+	memory_set(&memory.hold[STORE_MOVE], false);
+	g_assert_cmpint(sync_folder(&world, world.archive.id), ==, 0);
+	g_assert_false(is_known(&world, &world.inbox, 5));
+	world_close(&world);
+}
+
 static void test_move_by_copy(void)
 {
 	struct world world;
@@ -955,6 +981,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine-change/company", test_company);
 	g_test_add_func("/engine-change/order", test_order);
 	g_test_add_func("/engine-change/move", test_move);
+	g_test_add_func("/engine-change/move-listed", test_move_listed);
 	g_test_add_func("/engine-change/move-by-copy", test_move_by_copy);
 	g_test_add_func("/engine-change/move-bare", test_move_bare);
 	g_test_add_func("/engine-change/copy", test_copy);

@@ -48,6 +48,28 @@ static void test_add(void)
 	g_assert_cmpuint(seqset_count(&set), ==, 0);
 }
 
+static void test_remove(void)
+{
+	struct seqset set = {0};
+
+	seqset_remove(&set, 1, UINT32_MAX);
+	g_assert_null(set.ranges);
+	seqset_add(&set, 1, UINT32_MAX);
+	seqset_remove(&set, 5, 9);
+	assert_set(&set, "1:4,10:4294967295");
+	seqset_remove(&set, UINT32_MAX, UINT32_MAX);
+	seqset_remove(&set, 1, 1);
+	assert_set(&set, "2:4,10:4294967294");
+	seqset_remove(&set, 5, 9);
+	assert_set(&set, "2:4,10:4294967294");
+	seqset_remove(&set, 4, 10);
+	assert_set(&set, "2:3,11:4294967294");
+	seqset_remove(&set, 1, 12);
+	assert_set(&set, "13:4294967294");
+	seqset_remove(&set, 13, UINT32_MAX);
+	g_assert_null(set.ranges);
+}
+
 static void test_top(void)
 {
 	struct seqset set = {0};
@@ -237,6 +259,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/seqset/add", test_add);
+	g_test_add_func("/seqset/remove", test_remove);
 	g_test_add_func("/seqset/top", test_top);
 	g_test_add_func("/seqset/contains", test_contains);
 	g_test_add_func("/seqset/random", test_random);
