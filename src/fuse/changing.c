@@ -48,6 +48,21 @@ static void names_drop(struct request *request)
 	attr_drop(mount, tree_deleted_node(request->home));
 }
 
+void message_forget(const struct mount *mount, uint64_t node)
+{
+	g_autoptr(GPtrArray) names = NULL;
+	uint32_t folder;
+
+	names = tree_message_names(mount->tree, node, &folder);
+	if (!names)
+		return;
+	for (guint i = 0; i < names->len; i++)
+		notify_name(mount->notify, tree_folder_node(folder),
+			    g_strdup(g_ptr_array_index(names, i)));
+	attr_drop(mount, tree_folder_node(folder));
+	attr_drop(mount, tree_deleted_node(folder));
+}
+
 /* --- unlink and rename --- */
 
 static int unlink_work(struct request *request, struct tree_call *call)

@@ -158,10 +158,16 @@ static int write_work(struct request *request, struct tree_call *call)
 /* The message has another ctime now, which who wrote may look at next. */
 static void write_reply(struct request *request)
 {
+	uint64_t message = 0;
+
 	if (tree_node_kind(request->node) == NODE_FLAGS)
-		drop_attr(request->mount, tree_message_node(tree_node_epoch(request->node),
-							    (uint32_t)request->node));
+		message =
+			tree_message_node(tree_node_epoch(request->node), (uint32_t)request->node);
+	if (message != 0)
+		drop_attr(request->mount, message);
 	fuse_reply_write(request->req, request->size);
+	if (message != 0)
+		message_forget(request->mount, message);
 }
 
 const struct request_kind request_write = {"write", write_work, write_reply};

@@ -75,6 +75,8 @@ void request_reply_done(struct request *request);
 void request_reply_attr(struct request *request);
 void request_reply_entry(struct request *request);
 
+/* Its flags were written: it may be \Deleted now, so its names are not where they were. */
+void message_forget(const struct mount *mount, uint64_t node);
 void opened_free(struct mount *mount, struct opened *opened);
 /* How long the kernel may keep what it is told; seconds. */
 double entry_timeout(uint64_t parent, const struct tree_entry *entry);

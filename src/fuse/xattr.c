@@ -35,7 +35,13 @@ static int setxattr_work(struct request *request, struct tree_call *call)
 			     request->data, request->size, (int)request->flags);
 }
 
-const struct request_kind request_setxattr = {"setxattr", setxattr_work, request_reply_done};
+static void setxattr_reply(struct request *request)
+{
+	request_reply_done(request);
+	message_forget(request->mount, request->node);
+}
+
+const struct request_kind request_setxattr = {"setxattr", setxattr_work, setxattr_reply};
 
 /* None of ours can be missing; of the others none is there. */
 static int removexattr_work(struct request *request, struct tree_call *call)
