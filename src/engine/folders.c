@@ -118,17 +118,19 @@ void folder_changed(struct engine *engine, uint32_t id)
 	folder_set_fresh(engine, id, 0);
 }
 
-/* What was confirmed before it began is in the index now. */
+/* What was confirmed before it began is in the index now; what was in the same millisecond may have
+ * been later. */
 static void forget_settled(struct engine *engine, const struct folder_state *state)
 {
+	int64_t before_ms = state->began_ms - 1;
 	struct folder_row row;
 
 	if (!index_folder_write_get(engine->index, state->id, &row))
 		return;
 	report_commit(engine);
 	if (row.epoch)
-		changes_refreshed(engine->state, row.epoch, state->began_ms);
-	spool_refreshed(engine->state, state->id, state->began_ms, NULL, NULL);
+		changes_refreshed(engine->state, row.epoch, before_ms);
+	spool_refreshed(engine->state, state->id, before_ms, NULL, NULL);
 	folder_row_clear(&row);
 }
 
