@@ -68,6 +68,7 @@ static void on_opened(void *data, uint32_t folder, const struct store_mailbox *m
 		return;
 	log_warning("%s: the server renumbered a folder (UIDVALIDITY): it is listed anew",
 		    engine->account->name);
+	g_hash_table_remove_all(engine->marks);
 	bodies_drop_epoch(engine->bodies, old);
 	report_epoch_gone(engine, folder, old);
 	report_touched(engine, folder);

@@ -79,6 +79,16 @@ static void defer(struct engine *engine, GPtrArray *batch, bool alone)
 	change_soon(engine, pause_ms);
 }
 
+/* It could not be put on record: the disk is full. */
+void change_put_off(struct engine *engine, struct change *change, const GError *error)
+{
+	g_autoptr(GPtrArray) one = g_ptr_array_new();
+
+	log_error("%s: %s", engine->account->name, error->message);
+	g_ptr_array_add(one, change);
+	defer(engine, one, true);
+}
+
 /* --- what goes out --- */
 
 struct store_job *change_job(enum store_job_kind kind, GPtrArray *batch)
@@ -232,8 +242,11 @@ void change_drop(struct engine *engine, struct change *change, const GError *err
 	report_both(engine, change);
 	apply_shifted(engine, folder, epoch, uid);
 	pending_note_failure(engine, folder, number);
-	if (change->target)
+	if (change->target) {
 		pending_note_failure(engine, change->target, number);
+		/* What was lost meanwhile may have brought it there. */
+		folder_changed(engine, change->target);
+	}
 	changes_drop(engine->state, change);
 	needs_settle(engine, NEED_CHANGE, epoch, uid, number);
 }
@@ -301,18 +314,21 @@ static void alter_flags(struct engine *engine, const struct change *change, unsi
 	report_message_changed(engine, change->epoch, change->uid);
 }
 
+/* That the folder is another one than it was is believed when it is opened, and not before: all
+ * that is kept of the former goes. */
 uint32_t change_target_epoch(struct engine *engine, const struct change *change,
 			     uint64_t uidvalidity)
 {
+	struct folder_row row;
 	uint32_t old, epoch;
 
-	if (uidvalidity == 0 || change->target == 0)
+	if (uidvalidity == 0 || change->target == 0 ||
+	    !index_folder_write_get(engine->index, change->target, &row))
 		return 0;
+	folder_row_clear(&row);
+	if (row.epoch)
+		return row.uidvalidity == uidvalidity ? row.epoch : 0;
 	epoch = index_folder_open(engine->index, change->target, uidvalidity, engine->now_ns, &old);
-	if (old != 0) {
-		bodies_drop_epoch(engine->bodies, old);
-		report_epoch_gone(engine, change->target, old);
-	}
 	pending_bind_folder(engine, change->target);
 	engine->last_folder = 0;
 	return epoch;
@@ -399,11 +415,12 @@ void change_copied(struct engine *engine, struct change *change, uint32_t uid)
 
 	report_commit(engine);
 	if (!changes_copied(engine->state, change, uid, &error))
-		log_error("%s: %s", engine->account->name, error->message);
+		change_put_off(engine, change, error);
 	report_touched(engine, change->target);
 	if (change->name)
 		report_name_changed(engine, change->target, change->name);
-	change_soon(engine, 0);
+	if (!error)
+		change_soon(engine, 0);
 }
 
 static void copied(struct engine *engine, const struct store_job *job)

@@ -207,7 +207,7 @@ void lanes_init(struct engine *engine);
 bool lanes_are_starting(const struct engine *engine);
 void lanes_clear(struct engine *engine);
 void lane_queue(struct engine *engine, enum lane_id id, struct store_job *job);
-/* What is queued goes by the new name. */
+/* What is queued or in hand goes by the new name. */
 void lanes_renamed(struct engine *engine, const struct operation *operation);
 void lanes_connect(struct engine *engine);
 void lanes_submit(struct engine *engine);
@@ -307,6 +307,7 @@ struct store_job *change_job(enum store_job_kind kind, GPtrArray *batch);
 void change_settle(struct engine *engine, GPtrArray *batch);
 void change_failed(struct engine *engine, const struct store_job *job, const GError *error);
 void change_drop(struct engine *engine, struct change *change, const GError *error);
+void change_put_off(struct engine *engine, struct change *change, const GError *error);
 /* Of a COPY: it is known where the target has it, or that it has it somewhere (0). */
 void change_copied(struct engine *engine, struct change *change, uint32_t uid);
 /* The epoch of the target at this UIDVALIDITY, or 0. */

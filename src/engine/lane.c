@@ -68,6 +68,7 @@ void lanes_renamed(struct engine *engine, const struct operation *operation)
 			rename_one(&job->target, operation);
 		}
 	}
+	rename_one(&engine->upload.mailbox, operation);
 }
 
 /* --- what others see of it --- */

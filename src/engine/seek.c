@@ -107,9 +107,10 @@ static void requeue(struct engine *engine, struct change *change)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (!changes_requeue(engine->state, change, &error))
-		log_error("%s: %s", engine->account->name, error->message);
-	change_soon(engine, 0);
+	if (changes_requeue(engine->state, change, &error))
+		change_soon(engine, 0);
+	else
+		change_put_off(engine, change, error);
 }
 
 static void drop_gone(struct engine *engine, struct change *change)

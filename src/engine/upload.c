@@ -25,6 +25,16 @@ static void let_go(struct engine *engine)
 	engine->upload_fd = -1;
 }
 
+/* It could not be put on record: the disk is full. */
+static void put_off(struct engine *engine, const GError *error)
+{
+	const struct spool_file *file = &engine->upload;
+	int64_t pause_ms = change_pause_ms(file->tries + 1);
+
+	log_error("%s: %s", engine->account->name, error->message);
+	spool_defer(engine->state, file->id, engine->now_ms + pause_ms);
+}
+
 static struct store_job *job_of(struct engine *engine, enum store_job_kind kind)
 {
 	const struct spool_file *file = &engine->upload;
@@ -70,8 +80,7 @@ static void mark(struct engine *engine, const struct store_mailbox *box)
 		send_append(engine);
 		return;
 	}
-	log_error("%s: %s", engine->account->name, error->message);
-	spool_defer(engine->state, file->id, engine->now_ms + ENGINE_RETRY_MAX_MS);
+	put_off(engine, error);
 	let_go(engine);
 }
 
@@ -172,7 +181,7 @@ static void uploaded(struct engine *engine, uint64_t uidvalidity, uint32_t uid)
 	/* First, so that it is not forgotten between the two. */
 	remove_former(engine, uidvalidity);
 	if (!spool_uploaded(engine->state, file->id, uidvalidity, uid, engine->now_ms, &error))
-		log_error("%s: %s", engine->account->name, error->message);
+		put_off(engine, error);
 	if (file->folder) {
 		pending_bind_folder(engine, file->folder); /* its name, too */
 		report_touched(engine, file->folder);
@@ -193,7 +202,7 @@ static void found(struct engine *engine, const struct store_job *job)
 		return;
 	}
 	if (!spool_requeue(engine->state, file->id, &error))
-		log_error("%s: %s", engine->account->name, error->message);
+		put_off(engine, error);
 	let_go(engine);
 }
 
@@ -215,6 +224,8 @@ static void failed(struct engine *engine, const struct store_job *job, const GEr
 	if (job->kind == STORE_FIND && !file->unknown) {
 		uploaded(engine, file->mark_uidvalidity, 0);
 	} else if (job->kind == STORE_FIND && g_error_matches(error, MAILFS_ERROR, ERROR_STALE)) {
+		log_warning("%s: a new message is sent again: %s", engine->account->name,
+			    error->message);
 		found(engine, job);
 	} else if (again) {
 		int64_t pause_ms = change_pause_ms(file->tries + 1);

@@ -180,6 +180,8 @@ static void copy_all(struct store_job *job, const struct memory_folder *folder,
 	}
 	if (job->copied)
 		job->box = memory_mailbox(target);
+	if (job->copied && memory.copied_to)
+		job->box.uidvalidity = memory.copied_to;
 }
 
 static GError *run_copy(struct store *store, struct store_job *job, struct memory_folder *folder)

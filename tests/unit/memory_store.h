@@ -51,7 +51,8 @@ struct memory_account {
 	/* what the server can do */
 	unsigned abilities; /* enum store_ability; at first all */
 	uint64_t append_max_bytes;
-	bool no_uidplus; /* new UIDs are not told */
+	bool no_uidplus;    /* new UIDs are not told */
+	uint64_t copied_to; /* the UIDVALIDITY that is told with them; 0: the true one */
 	/* faults */
 	int refuse;	  /* connections refused from now on, with this error code; 0: none */
 	bool hang;	  /* jobs are taken and never answered */

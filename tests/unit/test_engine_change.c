@@ -305,6 +305,28 @@ static void test_move_listed(void)
 	world_close(&world);
 }
 
+/* A server that tells nonsense with the new UIDs: what is known of the folder stays. */
+static void test_move_lie(void)
+{
+	struct world world;
+	struct state_box box;
+	g_autoptr(GError) error = NULL;
+
+	world_prepare(&world, 3);
+	memory.copied_to = 99;
+	memory_message_add(&memory.folders[1], 20, "x", texts[9]);
+	world_start(&world);
+	box = box_of(&world.archive);
+	g_assert_true(names_set(world.fix.state, &box, 20, "kept.eml", &error));
+	put_elsewhere(&world, CHANGE_MOVE, 1);
+	g_assert_cmpint(sync_folder(&world, world.archive.id), ==, 0);
+	assert_texts("Archive", "9 1");
+	g_assert_cmpuint(names_find(world.fix.state, world.archive.epoch, "kept.eml"), ==, 20);
+	g_assert_true(is_known(&world, &world.archive, 20));
+	g_assert_cmpuint(memory_count(&world.fix.epochs_gone), ==, 0);
+	world_close(&world);
+}
+
 static void test_move_by_copy(void)
 {
 	struct world world;
@@ -857,6 +879,50 @@ static void test_rename_with_changes(void)
 	world_close(&world);
 }
 
+/* Where the last new message ended tells nothing of another folder of that name. */
+static void test_append_lost_after_rename(void)
+{
+	struct folder_op rename = {FOLDER_RENAME, 0, NULL, "Old", '/'};
+	struct folder_op create = {FOLDER_CREATE, 0, "Archive", NULL, '/'};
+	struct world world;
+
+	world_open(&world, 0);
+	g_assert_cmpint(sync_file(&world, write_new(&world, "one.eml", texts[1])), ==, 0);
+	rename.folder = world.archive.id;
+	g_assert_cmpint(operate(&world, &rename), ==, 0);
+	g_assert_cmpint(operate(&world, &create), ==, 0);
+	folder_row_clear(&world.archive);
+	world.archive = folder(&world.fix, "Archive");
+	memory_fault_set(STORE_APPEND, 0, MEMORY_LOST_AFTER);
+	write_new(&world, "two.eml", texts[2]);
+	settle(&world);
+	assert_texts("Old", "1");
+	assert_texts("Archive", "2");
+	world_close(&world);
+}
+
+/* It is in hand when its folder gets another name. */
+static void test_append_while_renamed(void)
+{
+	struct folder_op rename = {FOLDER_RENAME, 0, NULL, "Old", '/'};
+	struct need sent = {.kind = NEED_CHANGES, .id = INDEX_ROOT};
+	struct world world;
+	unsigned left;
+
+	world_open(&world, 0);
+	memory_set(&memory.hold[STORE_LEAVE], true);
+	left = jobs(STORE_LEAVE);
+	rename.folder = world.archive.id;
+	engine_folder_op(world.fix.engine, &rename);
+	write_new(&world, "one.eml", texts[1]);
+	engine_need(world.fix.engine, &sent);
+	memory_set(&memory.hold[STORE_LEAVE], false);
+	settle(&world);
+	g_assert_cmpuint(jobs(STORE_LEAVE), >, left);
+	assert_texts("Old", "1");
+	world_close(&world);
+}
+
 /* --- what has to be known --- */
 
 static void test_rights(void)
@@ -982,6 +1048,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine-change/order", test_order);
 	g_test_add_func("/engine-change/move", test_move);
 	g_test_add_func("/engine-change/move-listed", test_move_listed);
+	g_test_add_func("/engine-change/move-lie", test_move_lie);
 	g_test_add_func("/engine-change/move-by-copy", test_move_by_copy);
 	g_test_add_func("/engine-change/move-bare", test_move_bare);
 	g_test_add_func("/engine-change/copy", test_copy);
@@ -1003,6 +1070,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine-change/append-too-large", test_append_too_large);
 	g_test_add_func("/engine-change/folders", test_folders);
 	g_test_add_func("/engine-change/rename-with-changes", test_rename_with_changes);
+	g_test_add_func("/engine-change/append-lost-after-rename", test_append_lost_after_rename);
+	g_test_add_func("/engine-change/append-while-renamed", test_append_while_renamed);
 	g_test_add_func("/engine-change/rights", test_rights);
 	g_test_add_func("/engine-change/sizes", test_sizes);
 	g_test_add_func("/engine-change/abilities", test_abilities);
