@@ -1,5 +1,6 @@
 #include "tree/draft.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/limits.h"
@@ -525,16 +526,37 @@ static int wait_for_verdict(const struct visit *visit, const struct spool_file *
 	}
 }
 
+/* Who closes it asks for the copy, a moment after close(2) returned; then its folder waits for it.
+ * The ticket tells that this was waited for. */
+static int wait_for_copy(const struct visit *visit, const struct tree_file *file,
+			 const struct spool_file *spool)
+{
+	struct need need = {.kind = NEED_CHANGES,
+			    .id = spool->folder,
+			    .upto = (uint64_t)clock_mono_ms() + TREE_CLOSING_MS};
+	int result = flush_id(state_of(visit), spool->id);
+
+	if (result != 0 || file->writer || visit->call->ticket != 0)
+		return result;
+	visit->call->ticket = spool->id;
+	return visit_need_hard(visit, &need);
+}
+
 int draft_fsync(const struct visit *visit, struct tree_file *file)
 {
 	struct spool_file spool;
-	bool local;
 	int result;
 
-	if (!spool_get(state_of(visit), id_of(file), &spool))
-		return fsync(file->fd) < 0 ? EIO : 0;
-	local = !spool_name_is_mail(spool.name) || spool.size == 0 || spool.clone_epoch != 0;
-	result = local ? flush_id(state_of(visit), spool.id) : wait_for_verdict(visit, &spool);
+	if (!spool_get(state_of(visit), id_of(file), &spool)) {
+		result = fsync(file->fd) < 0 ? EIO : 0;
+		return visit->call->give_up != 0 ? visit->call->give_up : result;
+	}
+	if (!spool_name_is_mail(spool.name) || spool.size == 0)
+		result = flush_id(state_of(visit), spool.id);
+	else if (spool.clone_epoch != 0)
+		result = wait_for_copy(visit, file, &spool);
+	else
+		result = wait_for_verdict(visit, &spool);
 	spool_file_clear(&spool);
 	return result;
 }

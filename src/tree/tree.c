@@ -15,8 +15,6 @@
 /* Free space where there is no quota: file managers refuse to copy to a full file system. */
 #define STATFS_FREE_BYTES (1ull << 50)
 #define TOTALS_MS 5000
-/* The kernel tells that a file is closed soon after close(2) returned. */
-#define CLOSING_MS 1000
 
 static void view_free(void *view)
 {
@@ -293,7 +291,7 @@ int tree_fsyncdir(struct tree *tree, struct tree_call *call, uint64_t node)
 		return 0;
 	/* Once in any case: who knows what was refused is the engine. */
 	if (call->ticket == 0)
-		need.upto = (uint64_t)clock_mono_ms() + CLOSING_MS;
+		need.upto = (uint64_t)clock_mono_ms() + TREE_CLOSING_MS;
 	call->ticket = 1;
 	return visit_need_hard(&visit, &need);
 }

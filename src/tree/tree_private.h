@@ -6,6 +6,9 @@
 
 #include <pthread.h>
 
+/* The kernel tells that a file is closed soon after close(2) returned. */
+#define TREE_CLOSING_MS 1000
+
 struct tree {
 	struct tree_config config;
 	int64_t born_ns;

@@ -462,7 +462,7 @@ static void test_copy(struct fixture *f, gconstpointer data)
 	uint64_t archive = node_of(mail.archive), len = 4711;
 	struct tree_file *from = open_message(f, mail.inbox_epoch, 1);
 	struct tree_entry entry;
-	struct tree_file *to = create_in(f, archive, "one.eml", &entry);
+	struct tree_file *to = create_in(f, archive, "one.eml", &entry), *other = NULL;
 
 	g_assert_cmpint(tree_copy(f->tree, &f->call, from, 0, to, 0, 1 << 20, &len), ==, 0);
 	g_assert_cmpuint(len, ==, 10);
@@ -472,7 +472,14 @@ static void test_copy(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(tree_flush(f->tree, to), ==, 0);
 	g_assert_cmpint(sync_file(f, to), ==, 0);
 	assert_nothing_to_send(f);
+	g_assert_cmpint(tree_open(f->tree, &f->call, entry.node, O_RDONLY, &other), ==, 0);
+	assert_hard(f, sync_file(f, other), NEED_CHANGES, mail.archive, 0);
 	tree_close(f->tree, &to);
+	g_assert_cmpint(sync_file(f, other), ==, 0);
+	f->call.give_up = EACCES;
+	g_assert_cmpint(sync_file(f, other), ==, EACCES);
+	f->call = (struct tree_call){0};
+	tree_close(f->tree, &other);
 	tree_close(f->tree, &from);
 	g_assert_false(exists(f, node_low(entry.node)));
 	g_assert_cmpuint(find(f, archive, "one.eml"), ==, tree_message_node(mail.inbox_epoch, 1));
