@@ -288,24 +288,10 @@ static int remove_spot(const struct visit *visit, const struct spot *spot)
 
 int tree_rmdir(struct tree *tree, struct tree_call *call, uint64_t parent, const char *name)
 {
-	struct visit visit;
-	struct spot spot;
-	int result;
-
+	/* The server was asked already. */
 	if (call->ticket != 0)
 		return call->give_up;
-	result = visit_begin(&visit, tree, call);
-	if (result != 0)
-		return result;
-	result = spot_may_change(&visit);
-	if (result == 0)
-		result = spot_find(&visit, parent, name, &spot);
-	if (result == 0) {
-		result = remove_spot(&visit, &spot);
-		spot_clear(&spot);
-	}
-	visit_end(&visit);
-	return result;
+	return spot_alter(tree, call, parent, name, remove_spot);
 }
 
 /* --- rename --- */

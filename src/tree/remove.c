@@ -187,19 +187,5 @@ static int remove_place(const struct visit *visit, const struct spot *spot)
 
 int tree_unlink(struct tree *tree, struct tree_call *call, uint64_t parent, const char *name)
 {
-	struct visit visit;
-	struct spot spot;
-	int result = visit_begin(&visit, tree, call);
-
-	if (result != 0)
-		return result;
-	result = spot_may_change(&visit);
-	if (result == 0)
-		result = spot_find(&visit, parent, name, &spot);
-	if (result == 0) {
-		result = remove_place(&visit, &spot);
-		spot_clear(&spot);
-	}
-	visit_end(&visit);
-	return result;
+	return spot_alter(tree, call, parent, name, remove_place);
 }

@@ -156,6 +156,26 @@ int spot_may(const struct visit *visit, const struct folder_row *row, unsigned n
 	return is_selectable(row) ? visit_need_soft(visit, &need) : 0;
 }
 
+int spot_alter(struct tree *tree, struct tree_call *call, uint64_t parent, const char *name,
+	       int (*alter)(const struct visit *visit, const struct spot *spot))
+{
+	struct visit visit;
+	struct spot spot;
+	int result = visit_begin(&visit, tree, call);
+
+	if (result != 0)
+		return result;
+	result = spot_may_change(&visit);
+	if (result == 0)
+		result = spot_find(&visit, parent, name, &spot);
+	if (result == 0) {
+		result = alter(&visit, &spot);
+		spot_clear(&spot);
+	}
+	visit_end(&visit);
+	return result;
+}
+
 /* --- what is on its way --- */
 
 static int wait_for_listing(const struct visit *visit, uint32_t folder)

@@ -27,6 +27,11 @@ struct spot {
 int spot_find(const struct visit *visit, uint64_t parent, const char *name, struct spot *ret);
 void spot_clear(struct spot *spot);
 
+/* What unlink(2) and rmdir(2) have in common: EROFS if nothing can be changed, else `alter` of what
+ * stands there. */
+int spot_alter(struct tree *tree, struct tree_call *call, uint64_t parent, const char *name,
+	       int (*alter)(const struct visit *visit, const struct spot *spot));
+
 /* The folder can hold messages. */
 bool spot_holds_mail(const struct spot *spot);
 /* The folder is `top`, or somewhere below it. */
