@@ -331,7 +331,7 @@ static bool memory_step(struct store *store, int64_t now_ms, GError **error)
 
 static bool memory_accepts(const struct store *store, const struct store_job *job)
 {
-	return store->ready;
+	return store->ready && g_queue_is_empty((GQueue *)&store->jobs);
 }
 
 static void memory_submit(struct store *store, struct store_job *job, int64_t now_ms)
