@@ -146,6 +146,7 @@ static void overlay_add(struct overlay *overlay, const struct item *item)
 	overlay->set = (overlay->set & ~change->clear) | change->set;
 	overlay->clear = (overlay->clear & ~change->set) | change->clear;
 	overlay->gone |= change->kind == CHANGE_MOVE || change->kind == CHANGE_EXPUNGE;
+	overlay->copied |= change->kind == CHANGE_COPY;
 	overlay->pending |= !item_is_settled(item);
 }
 

@@ -85,6 +85,7 @@ struct overlay {
 	unsigned set;	/* flags to be seen as set */
 	unsigned clear; /* as not set */
 	bool gone;	/* moved away or expunged: not there any more */
+	bool copied;	/* a guest elsewhere has its node too */
 	bool pending;	/* something is not confirmed */
 };
 

@@ -149,7 +149,8 @@ int tree_getxattr(struct tree *tree, struct tree_call *call, uint64_t node, cons
 /* NUL-terminated names, one behind the other. */
 int tree_listxattr(struct tree *tree, struct tree_call *call, uint64_t node, char **ret,
 		   size_t *ret_len);
-/* `flags`: XATTR_CREATE, XATTR_REPLACE. Attributes that are not ours: EOPNOTSUPP. */
+/* `flags`: XATTR_CREATE, XATTR_REPLACE. Attributes that are not ours: EOPNOTSUPP. EBUSY while a
+ * copy of the message is on its way. */
 int tree_setxattr(struct tree *tree, struct tree_call *call, uint64_t node, const char *name,
 		  const char *value, size_t len, int flags);
 

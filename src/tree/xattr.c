@@ -1,5 +1,6 @@
 /* Extended attributes: what is known without asking the server. */
 
+#include "state/changes.h"
 #include "state/spool.h"
 #include "tree/node.h"
 #include "tree/shown.h"
@@ -212,6 +213,15 @@ int tree_listxattr(struct tree *tree, struct tree_call *call, uint64_t node, cha
 	return result;
 }
 
+/* Only the node is told: it could be the copy that is meant. */
+static bool is_ambiguous(struct state *state, uint64_t node)
+{
+	struct overlay overlay = {0};
+
+	changes_overlay(state, tree_node_epoch(node), node_low(node), &overlay);
+	return overlay.copied;
+}
+
 int tree_setxattr(struct tree *tree, struct tree_call *call, uint64_t node, const char *name,
 		  const char *value, size_t len, int flags)
 {
@@ -224,6 +234,8 @@ int tree_setxattr(struct tree *tree, struct tree_call *call, uint64_t node, cons
 		return EEXIST;
 	if (len > VALUE_MAX)
 		return E2BIG;
+	if (is_ambiguous(tree->config.state, node))
+		return EBUSY;
 	result = visit_begin(&visit, tree, call);
 	if (result != 0)
 		return result;

@@ -396,6 +396,17 @@ static void test_draft_xattr(struct fixture *f, gconstpointer data)
 	assert_none(f, node_pack(NODE_SPOOL, 0, 4711), "user.mailfs.state", ESTALE);
 }
 
+/* A copy that is on its way has the node of the message that it is made of. */
+static void test_xattr_of_copied(struct fixture *f, gconstpointer data)
+{
+	struct scene s = set_scene(f);
+
+	ask_to_inbox(f, CHANGE_COPY, "INBOX", 5, "copy.eml");
+	g_assert_cmpuint(must_find(f, s.inbox, "copy.eml"), ==, s.message);
+	g_assert_cmpint(set(f, s.message, "+flagged"), ==, EBUSY);
+	assert_xattr(f, s.message, FLAGS, "seen $Work");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -413,5 +424,6 @@ int main(int argc, char **argv)
 	FIXTURE_TEST("/tree-flags/message-xattr", test_message_xattr);
 	FIXTURE_TEST("/tree-flags/folder-xattr", test_folder_xattr);
 	FIXTURE_TEST("/tree-flags/draft-xattr", test_draft_xattr);
+	FIXTURE_TEST("/tree-flags/xattr-of-copied", test_xattr_of_copied);
 	return g_test_run();
 }
