@@ -1,6 +1,9 @@
 /* What was promised of messages reaches the server, once, whatever happens on the way. */
 #include "engine_world.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 /* --- batches --- */
 
 static void test_remove_many(void)
@@ -329,6 +332,38 @@ static void test_without_cache(void)
 	fixture_close(&world.fix);
 }
 
+/* What arrived cannot be put on record: the server is not asked again and again where it is, and in
+ * the end it is there once. */
+static void test_disk_full(void)
+{
+	struct rlimit old, none;
+	struct world world;
+
+	world_prepare(&world, 3);
+	memory.abilities = STORE_CAN_CHANGE | STORE_CAN_EXPUNGE;
+	world_start(&world);
+	memory_set(&memory.hold[STORE_COPY], true);
+	promise_three(&world, CHANGE_MOVE);
+	engine_changed(world.fix.engine);
+	while (jobs(STORE_MARK) == 0)
+		g_usleep(1000);
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &old);
+	none = (struct rlimit){0, old.rlim_max};
+	setrlimit(RLIMIT_FSIZE, &none);
+	memory_set(&memory.hold[STORE_COPY], false);
+	engine_changed(world.fix.engine);
+	while (jobs(STORE_FIND) == 0)
+		g_usleep(1000);
+	g_usleep(300000);
+	g_assert_cmpuint(jobs(STORE_FIND), <, 20);
+	setrlimit(RLIMIT_FSIZE, &old);
+	settle(&world);
+	assert_texts("Archive", "1 2 3");
+	assert_messages("INBOX", "");
+	world_close(&world);
+}
+
 static void test_flags_lost(void)
 {
 	static const enum memory_loss losses[] = {MEMORY_LOST_BEFORE, MEMORY_LOST_AFTER};
@@ -541,6 +576,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine-change/copy-lost", test_copy_lost);
 	g_test_add_func("/engine-change/restart", test_restart);
 	g_test_add_func("/engine-change/without-cache", test_without_cache);
+	g_test_add_func("/engine-change/disk-full", test_disk_full);
 	g_test_add_func("/engine-change/flags-lost", test_flags_lost);
 	g_test_add_func("/engine-change/refused", test_refused);
 	g_test_add_func("/engine-change/refused-of-many", test_refused_of_many);
