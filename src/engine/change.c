@@ -64,7 +64,7 @@ int64_t change_pause_ms(unsigned tries)
 }
 
 /* Not before a while; `alone`: one of them may be what the server does not like. */
-static void defer(struct engine *engine, GPtrArray *batch, bool alone)
+static void defer(struct engine *engine, GPtrArray *batch, bool alone, int64_t at_least_ms)
 {
 	unsigned tries = 0;
 
@@ -73,7 +73,7 @@ static void defer(struct engine *engine, GPtrArray *batch, bool alone)
 
 		tries = MAX(tries, change->tries);
 	}
-	int64_t pause_ms = change_pause_ms(tries + 1);
+	int64_t pause_ms = MAX(change_pause_ms(tries + 1), at_least_ms);
 
 	changes_defer(engine->state, batch, engine->now_ms + pause_ms, alone);
 	change_soon(engine, pause_ms);
@@ -86,7 +86,7 @@ void change_put_off(struct engine *engine, struct change *change, const GError *
 
 	log_error("%s: %s", engine->account->name, error->message);
 	g_ptr_array_add(one, change);
-	defer(engine, one, true);
+	defer(engine, one, true, 0);
 }
 
 /* --- what goes out --- */
@@ -153,6 +153,10 @@ static void send_batch(struct engine *engine, GPtrArray *batch)
 	const struct change *change = first_of(batch);
 	struct store_job *job;
 
+	if (change->unknown && engine->now_ms < engine->doubt_ms) {
+		defer(engine, batch, false, engine->doubt_ms - engine->now_ms);
+		return;
+	}
 	engine->changing = true;
 	if (change->unknown) {
 		seek_start(engine, batch, false);
@@ -265,20 +269,31 @@ static bool may_be_one_of_many(const GPtrArray *batch, const GError *error)
 				  g_error_matches(error, MAILFS_ERROR, ERROR_REFUSED));
 }
 
+static void tell_waiting(struct engine *engine, const struct change *change, const GError *error)
+{
+	struct trouble trouble = {
+		.folder = change->folder, .target = change->target, .epoch = change->epoch};
+
+	if (pending_is_hopeless(error, change->tries))
+		pending_give_up(engine, &trouble, error_errno(error));
+}
+
 void change_failed(struct engine *engine, const struct store_job *job, const GError *error)
 {
 	GPtrArray *batch = job->changes;
 	const struct change *change = first_of(batch);
+	bool doubtful = job->kind == STORE_COPY && job->sent;
 
 	if (g_error_matches(error, MAILFS_ERROR, ERROR_GONE) ||
 	    g_error_matches(error, MAILFS_ERROR, ERROR_STALE))
 		folder_changed(engine, change->folder);
 	if (change_may_come_again(error)) {
-		if (job->kind == STORE_COPY && job->sent)
+		tell_waiting(engine, change, error);
+		if (doubtful)
 			changes_set_unknown(engine->state, batch);
-		defer(engine, batch, change->tries > 0);
+		defer(engine, batch, change->tries > 0, doubtful ? ENGINE_DOUBT_MS : 0);
 	} else if (may_be_one_of_many(batch, error)) {
-		defer(engine, batch, true);
+		defer(engine, batch, true, 0);
 	} else {
 		drop_all(engine, batch, error);
 	}
@@ -454,7 +469,7 @@ static void marked(struct engine *engine, const struct store_job *job)
 		return;
 	}
 	log_error("%s: %s", engine->account->name, error->message);
-	defer(engine, job->changes, false);
+	defer(engine, job->changes, false, 0);
 }
 
 static void succeeded(struct engine *engine, const struct store_job *job)

@@ -270,6 +270,7 @@ static void *run(void *data)
 
 	read_clock(engine);
 	pending_bind(engine);
+	engine->doubt_ms = engine->now_ms + ENGINE_DOUBT_MS;
 	spool_retry(engine->state);
 	while (take_requests(engine)) {
 		poll_ms = MIN(folders_poll(engine), change_deadline_ms(engine));

@@ -40,7 +40,10 @@
 #define ENGINE_WINDOW (1024 * 1024)	     /* bytes; messages up to that size are fetched whole */
 #define ENGINE_CLOSING_MS 5		     /* between looks at whether a file was closed */
 #define ENGINE_COMPANY_MS 200 /* a change waits so long for others that can go with it */
-#define ENGINE_IDLE_MS 60000  /* the connection for changes is closed when nothing is left to do */
+/* A command whose connection was lost may still be carried out: what became of it is not looked for
+ * earlier. */
+#define ENGINE_DOUBT_MS 2000
+#define ENGINE_IDLE_MS 60000 /* the connection for changes is closed when nothing is left to do */
 
 /* The last is opened when there is something to change. */
 enum lane_id { LANE_LIST, LANE_BODY, LANE_CHANGE, LANES };
@@ -171,6 +174,7 @@ struct engine {
 
 	int64_t change_ms; /* when what is pending is looked at; INT64_MAX: when something comes */
 	bool flushing;	   /* all that is pending goes at once */
+	int64_t doubt_ms;  /* till then a server may still be at work for an earlier run of ours */
 	bool changing;	   /* a batch of changes is in hand */
 	struct seek *seek; /* of that batch: what became of it is being found out */
 	bool uploading;	   /* a spool file is in hand: */
@@ -288,6 +292,17 @@ void change_done(struct engine *engine, struct store_job *job, const GError *err
 bool pending_is_urgent(struct engine *engine);
 /* Settles what waits for changes that are not pending any more. */
 void pending_settle_needs(struct engine *engine);
+/* What concerns these folders, this epoch or this spool file (each may be 0) is not done soon: who
+ * waits for it hears why, and it stays pending. */
+struct trouble {
+	uint32_t folder;
+	uint32_t target;
+	uint32_t epoch;
+	uint32_t spool;
+};
+void pending_give_up(struct engine *engine, const struct trouble *trouble, int error);
+/* `tries` before this one. */
+bool pending_is_hopeless(const GError *error, unsigned tries);
 /* The need names something that is still pending. */
 bool pending_has(struct engine *engine, const struct need *need, int *ret_error);
 /* The connection is to blame, not what was asked. */
@@ -325,7 +340,7 @@ void seek_start(struct engine *engine, GPtrArray *batch, bool sure);
 void seek_done(struct engine *engine, struct store_job *job, const GError *error);
 void seek_free(struct seek **seek);
 /* The message of `found` (STORE_FIND) that is the spool file's, or 0. */
-uint32_t seek_upload(struct engine *engine, const GPtrArray *found);
+uint32_t seek_upload(struct engine *engine, GPtrArray *found);
 
 void upload_run(struct engine *engine);
 void upload_done(struct engine *engine, struct store_job *job, const GError *error);

@@ -1,6 +1,7 @@
 /* What is pending: who waits for it, and which folders it concerns. */
 #include "engine/engine_private.h"
 
+#include "base/error.h"
 #include "base/log.h"
 
 static bool is_of_changes(const struct need *need)
@@ -102,6 +103,43 @@ void pending_settle_needs(struct engine *engine)
 				continue;
 			error = lanes_down_errno(engine);
 		}
+		report_settled(engine, need, error);
+		g_hash_table_iter_remove(&iter);
+	}
+}
+
+/* Silence is not waited for twice, and a server that keeps ending connections not for ever. */
+bool pending_is_hopeless(const GError *error, unsigned tries)
+{
+	return tries > 1 || g_error_matches(error, MAILFS_ERROR, ERROR_TIMEOUT);
+}
+
+static bool concerns(const struct trouble *trouble, const struct need *need)
+{
+	switch (need->kind) {
+	case NEED_CHANGES:
+		return need->id == INDEX_ROOT || need->id == trouble->folder ||
+		       need->id == trouble->target;
+	case NEED_CHANGE:
+		return trouble->epoch != 0 && need->id == trouble->epoch;
+	case NEED_SPOOL:
+		return trouble->spool != 0 && need->uid == trouble->spool;
+	default:
+		return false;
+	}
+}
+
+void pending_give_up(struct engine *engine, const struct trouble *trouble, int error)
+{
+	GHashTableIter iter;
+	gpointer key;
+
+	g_hash_table_iter_init(&iter, engine->pending);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		const struct need *need = key;
+
+		if (!concerns(trouble, need))
+			continue;
 		report_settled(engine, need, error);
 		g_hash_table_iter_remove(&iter);
 	}

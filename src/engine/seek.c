@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "state/names.h"
 #include "store/identity.h"
 
 #include <string.h>
@@ -86,6 +87,24 @@ static const struct store_identity *source_of(const struct seek *seek, uint32_t 
 			return identity;
 	}
 	return NULL;
+}
+
+/* What has a name from us is something else. */
+static void drop_named(struct engine *engine, uint32_t folder, uint64_t uidvalidity,
+		       GPtrArray *found)
+{
+	struct folder_row row;
+
+	if (!index_folder_write_get(engine->index, folder, &row))
+		return;
+	for (unsigned i = found->len; i > 0 && row.uidvalidity == uidvalidity; i--) {
+		const struct store_identity *identity = g_ptr_array_index(found, i - 1);
+		g_autofree char *name = names_get(engine->state, row.epoch, identity->uid);
+
+		if (name)
+			g_ptr_array_remove_index(found, i - 1);
+	}
+	folder_row_clear(&row);
 }
 
 /* The UID of the one that it is, which no other can be any more; 0: none. */
@@ -196,6 +215,8 @@ void seek_done(struct engine *engine, struct store_job *job, const GError *error
 		engine->seek = g_steal_pointer(&seek);
 		search_target(engine, engine->seek);
 	} else {
+		if (job->found)
+			drop_named(engine, job->folder, seek->uidvalidity, job->found);
 		decide_all(engine, seek, job->found);
 	}
 	seek_free(&seek);
@@ -212,18 +233,24 @@ static char *fields_of(int fd)
 }
 
 /* Servers may store a message otherwise than it was sent: its size need not agree where a
- * Message-ID does. */
-uint32_t seek_upload(struct engine *engine, const GPtrArray *found)
+ * Message-ID does, if there is none that agrees in all. */
+uint32_t seek_upload(struct engine *engine, GPtrArray *found)
 {
+	const struct spool_file *file = &engine->upload;
 	g_autofree char *fields = fields_of(engine->upload_fd);
 	bool has_id = g_str_has_prefix(fields, "Message-ID:");
+	uint32_t alike = 0;
 
+	if (found)
+		drop_named(engine, file->folder, file->mark_uidvalidity, found);
 	for (unsigned i = 0; found && i < found->len; i++) {
 		const struct store_identity *identity = g_ptr_array_index(found, i);
 
-		if (strcmp(identity->fields, fields) == 0 &&
-		    (has_id || identity->size == engine->upload.size))
+		if (strcmp(identity->fields, fields) != 0)
+			continue;
+		if (identity->size == file->size)
 			return identity->uid;
+		alike = identity->uid;
 	}
-	return 0;
+	return has_id ? alike : 0;
 }

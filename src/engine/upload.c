@@ -110,12 +110,21 @@ static bool is_too_large(struct engine *engine)
 	return true;
 }
 
+static void defer(struct engine *engine, int64_t pause_ms)
+{
+	spool_defer(engine->state, engine->upload.id, engine->now_ms + pause_ms);
+	change_soon(engine, pause_ms);
+	let_go(engine);
+}
+
 static void begin(struct engine *engine)
 {
 	const struct spool_file *file = &engine->upload;
 	const struct store_mailbox *last = g_hash_table_lookup(engine->marks, file->mailbox);
 
-	if (file->unknown)
+	if (file->unknown && engine->now_ms < engine->doubt_ms)
+		defer(engine, engine->doubt_ms - engine->now_ms);
+	else if (file->unknown)
 		search(engine);
 	else if (is_too_large(engine))
 		return;
@@ -218,6 +227,7 @@ static void appended(struct engine *engine, const struct store_job *job)
 static void failed(struct engine *engine, const struct store_job *job, const GError *error)
 {
 	struct spool_file *file = &engine->upload;
+	struct trouble trouble = {.folder = file->folder, .spool = file->id};
 	bool again = change_may_come_again(error);
 
 	g_hash_table_remove(engine->marks, job->name);
@@ -228,13 +238,14 @@ static void failed(struct engine *engine, const struct store_job *job, const GEr
 			    error->message);
 		found(engine, job);
 	} else if (again) {
-		int64_t pause_ms = change_pause_ms(file->tries + 1);
+		bool doubtful = job->kind == STORE_APPEND && job->sent;
 
-		if (job->kind == STORE_APPEND && job->sent)
+		if (pending_is_hopeless(error, file->tries))
+			pending_give_up(engine, &trouble, error_errno(error));
+		if (doubtful)
 			spool_set_unknown(engine->state, file->id);
-		spool_defer(engine->state, file->id, engine->now_ms + pause_ms);
-		change_soon(engine, pause_ms);
-		let_go(engine);
+		defer(engine,
+		      MAX(change_pause_ms(file->tries + 1), doubtful ? ENGINE_DOUBT_MS : 0));
 	} else {
 		fail(engine, error);
 	}
