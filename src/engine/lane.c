@@ -370,6 +370,14 @@ static void share_abilities(struct engine *engine, const struct lane *lane)
 	pthread_mutex_unlock(&engine->lock);
 }
 
+/* Nobody asks again what was denied: it may have been granted since. */
+static void forget_rights(struct engine *engine)
+{
+	pthread_mutex_lock(&engine->lock);
+	g_hash_table_remove_all(engine->shared.rights);
+	pthread_mutex_unlock(&engine->lock);
+}
+
 static void lane_ready(struct engine *engine, struct lane *lane)
 {
 	lane->state = LANE_READY;
@@ -380,6 +388,7 @@ static void lane_ready(struct engine *engine, struct lane *lane)
 	if (lane != &engine->lanes[LANE_LIST])
 		return;
 	share_description(engine, lane);
+	forget_rights(engine);
 	set_state(engine, ACCOUNT_ONLINE);
 	folder_set_fresh(engine, INDEX_ROOT, 0);
 	folders_list(engine);

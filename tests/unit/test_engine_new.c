@@ -270,6 +270,14 @@ static void test_rights(void)
 	/* What the tree did not stop is refused by the server. */
 	set_flags(&world, 1, STORE_FLAG_SEEN, 0);
 	g_assert_cmpint(ask(&world.fix, NEED_CHANGE, world.inbox.epoch, 1, 0), ==, EROFS);
+	/* What was denied is asked for again on another connection. */
+	memory_set(&memory.folders[0].read_only, false);
+	engine_reconnect(world.fix.engine);
+	while (engine_rights(world.fix.engine, world.inbox.id, &rights))
+		g_usleep(1000);
+	g_assert_cmpint(ask(&world.fix, NEED_RIGHTS, world.inbox.id, 0, 0), ==, 0);
+	g_assert_true(engine_rights(world.fix.engine, world.inbox.id, &rights));
+	g_assert_false(rights.read_only);
 	world_close(&world);
 }
 
