@@ -66,17 +66,18 @@ bool spool_take(struct state *state, int64_t now_ms, struct spool_file *ret, int
 	pthread_mutex_lock(&state->lock);
 	while ((entry = oldest_sendable(state, now_ms))) {
 		fd = part_open(state, entry->file.id, PART_UPLOAD, O_RDONLY);
-		if (fd >= 0)
+		/* Too many files are open: later. */
+		if (fd >= 0 || errno == EMFILE || errno == ENFILE)
 			break;
 		fail_locked(state, entry, errno, "its copy in the spool cannot be opened");
 	}
-	if (entry) {
+	if (fd >= 0) {
 		set_running(state, entry, true);
 		give_upload(entry, fd, ret);
 		*ret_fd = fd;
 	}
 	pthread_mutex_unlock(&state->lock);
-	return entry != NULL;
+	return fd >= 0;
 }
 
 void spool_defer(struct state *state, uint32_t id, int64_t not_before_ms)
