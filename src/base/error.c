@@ -33,6 +33,7 @@ static const struct verdict verdicts[] = {
 	[ERROR_NOT_EMPTY] = {74, ENOTEMPTY},
 	[ERROR_REFUSED] = {74, EINVAL},
 	[ERROR_SERVER] = {69, EIO},
+	[ERROR_NO_SPACE] = {74, ENOSPC},
 };
 
 GQuark mailfs_error_quark(void)

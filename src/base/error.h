@@ -34,6 +34,7 @@ enum mailfs_error {
 	ERROR_NOT_EMPTY,   /* a folder that holds something       74 ENOTEMPTY */
 	ERROR_REFUSED,	   /* this message, for good              74 EINVAL */
 	ERROR_SERVER,	   /* NO for a reason that fits no other  69 EIO */
+	ERROR_NO_SPACE,	   /* the local disk is full              74 ENOSPC */
 };
 
 /* Both take NULL (0) and errors of foreign domains (70, EIO). */

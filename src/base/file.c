@@ -20,10 +20,17 @@ static void fd_close(int *fd)
 
 #define AUTO_FD __attribute__((cleanup(fd_close))) int
 
+bool file_is_full(int number)
+{
+	return number == ENOSPC || number == EDQUOT;
+}
+
 bool file_fail(const char *verb, const char *path, GError **error)
 {
-	g_set_error(error, MAILFS_ERROR, ERROR_IO, "cannot %s '%s': %s", verb, path,
-		    g_strerror(errno));
+	int number = errno;
+
+	g_set_error(error, MAILFS_ERROR, file_is_full(number) ? ERROR_NO_SPACE : ERROR_IO,
+		    "cannot %s '%s': %s", verb, path, g_strerror(number));
 	return false;
 }
 

@@ -5,7 +5,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* False, with ERROR_IO "cannot VERB 'PATH': " and what errno says. */
+/* It says that the disk has no room, or none for this user. */
+bool file_is_full(int number);
+/* False, with ERROR_IO, or ERROR_NO_SPACE, "cannot VERB 'PATH': " and what errno says. */
 bool file_fail(const char *verb, const char *path, GError **error);
 
 /* mkdir -p; the last component gets mode 0700, and an existing one must be a directory of ours, not

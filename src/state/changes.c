@@ -106,9 +106,7 @@ static bool add(struct state *state, const struct change_request *request, GErro
 	}
 	if (partner ? join(state, partner, request) : add_new(state, request))
 		return true;
-	g_set_error(error, MAILFS_ERROR, ERROR_IO, "cannot write '%s': %s", state->db.path,
-		    state->db.why);
-	return false;
+	return db_fail(&state->db, error);
 }
 
 static bool asks_for_something(const struct change_request *request)

@@ -81,7 +81,7 @@ static bool move_to(int from_dir, const char *from, int to_dir, const char *to)
 }
 
 /* Somebody's bytes: out of the way, and not away. */
-static void keep(struct state *state, uint32_t id, enum part part)
+static bool keep(struct state *state, uint32_t id, enum part part)
 {
 	g_autofree char *dir = g_build_filename(state->dir, "lost", NULL);
 	g_autofree char *to = NULL;
@@ -93,36 +93,44 @@ static void keep(struct state *state, uint32_t id, enum part part)
 	to = g_strdup_printf("%" G_GINT64_FORMAT "-%s", (int64_t)time(NULL), name);
 	if (file_make_private_dir(dir, &error))
 		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0 && move_to(state->spool_fd, name, fd, to))
+	bool kept = fd >= 0 && move_to(state->spool_fd, name, fd, to);
+
+	if (kept)
 		log_error("a file of which no more is known is kept as '%s/%s'", dir, to);
 	else
 		log_error("cannot keep '%s/spool/%s': %s", state->dir, name,
 			  error ? error->message : g_strerror(errno));
 	if (fd >= 0)
 		close(fd);
+	return kept;
 }
 
-static void forget_part(struct state *state, uint32_t id, enum part part, bool precious)
+/* False if it is still there. */
+static bool forget_part(struct state *state, uint32_t id, enum part part, bool precious)
 {
 	struct stat stat;
 
 	if (precious && part_stat(state, id, part, &stat) && stat.st_size > 0)
-		keep(state, id, part);
-	else
-		part_unlink(state, id, part);
+		return keep(state, id, part);
+	part_unlink(state, id, part);
+	return true;
 }
 
 /* A record ends when the server has the upload, or when the file was removed (.gone). With all
- * records lost nobody knows. */
-static void forget(struct state *state, uint32_t id, unsigned bits, bool anew)
+ * records lost nobody knows. False if not all could be kept. */
+static bool forget(struct state *state, uint32_t id, unsigned bits, bool anew)
 {
+	bool kept = true;
+
 	for (int part = 0; part < PARTS; part++) {
-		if (bits & 1u << part)
-			forget_part(state, id, (enum part)part,
-				    part == PART_WORK || (anew && part != PART_TMP));
+		bool precious = part == PART_WORK || (anew && part != PART_TMP);
+
+		if (bits & 1u << part && !forget_part(state, id, (enum part)part, precious))
+			kept = false;
 	}
 	/* Should it not have been possible to move it away. */
 	state->last_file = MAX(state->last_file, id);
+	return kept;
 }
 
 /* --- what a record names --- */
@@ -216,19 +224,21 @@ static int by_number(gconstpointer a, gconstpointer b)
 	return one < other ? -1 : one > other;
 }
 
-void spool_recover(struct state *state, bool anew)
+bool spool_recover(struct state *state, bool anew)
 {
 	g_autoptr(GHashTable) parts = scan(state);
 	g_autoptr(GList) found = g_list_sort(g_hash_table_get_keys(parts), by_number);
 	g_autoptr(GList) known = g_list_sort(g_hash_table_get_keys(state->entries), by_number);
+	bool kept = true;
 
 	pthread_mutex_lock(&state->lock);
 	for (GList *link = found; link; link = link->next) {
 		uint32_t id = GPOINTER_TO_UINT(link->data);
 
-		if (!entry_find(state, id))
-			forget(state, id, GPOINTER_TO_UINT(g_hash_table_lookup(parts, link->data)),
-			       anew);
+		unsigned bits = GPOINTER_TO_UINT(g_hash_table_lookup(parts, link->data));
+
+		if (!entry_find(state, id) && !forget(state, id, bits, anew))
+			kept = false;
 	}
 	for (GList *link = known; link; link = link->next) {
 		struct entry *entry = entry_find(state, GPOINTER_TO_UINT(link->data));
@@ -238,4 +248,5 @@ void spool_recover(struct state *state, bool anew)
 			seal_whole(state, entry);
 	}
 	pthread_mutex_unlock(&state->lock);
+	return kept;
 }

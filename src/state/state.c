@@ -290,7 +290,8 @@ static bool open_all(struct state *state, GError **error)
 			return false;
 		memory_load(state);
 	}
-	spool_recover(state, anew);
+	if (spool_recover(state, anew) && anew)
+		db_begun(&state->db);
 	return true;
 }
 

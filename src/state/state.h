@@ -6,8 +6,8 @@
  *
  * Any thread. A short lock guards it all; nothing but the local disk is waited for under it. What a
  * function has done when it returns survives kill -9; where "synced" is said, a power failure too.
- * (A forgotten `rm` loses nothing, a forgotten message does.) ERROR_IO where nothing else is said:
- * then nothing was changed.
+ * (A forgotten `rm` loses nothing, a forgotten message does.) ERROR_IO or ERROR_NO_SPACE (the disk
+ * is full) where nothing else is said: then nothing was changed.
  *
  * A folder is known by the mailbox name that the server spelt and its UIDVALIDITY, which outlive
  * the cache; folder and epoch, the numbers of the index, are bound to them while the program runs.
@@ -32,8 +32,9 @@ struct state_box {
 /* ERROR_IO; ERROR_BUSY: another process has it. What was left half done is brought to an end: whole
  * messages are sealed (spool.h), what belongs to nothing is removed. Files with bytes that no
  * record names are moved to DIR/lost/, with a log line each. A database that cannot be read, or is
- * of a newer version, is set aside as "state.damaged-<time>", with a log line, and begun anew: then
- * all spool files are such files, messages (<id>.eml) among them. */
+ * of a newer version, is set aside as "state.damaged-<time>", with a log line, and begun anew. With
+ * one that is new, or was missing, all spool files are such files, messages (<id>.eml) among them.
+ */
 struct state *state_open(const char *dir, GError **error);
 void state_close(struct state **state);
 

@@ -22,6 +22,8 @@ enum opened {
 /* "mfs" and a byte that no text file begins with, one above the index's. */
 #define APPLICATION_ID "1835430786"
 #define VERSION "1"
+/* Begun a moment ago: files of an earlier one may not have been looked after. */
+#define VERSION_NEW "0"
 
 /* Locked for this process: two that send the same would send it twice. Not mapped into memory: a
  * file that shrinks under a mapping kills the process. */
@@ -77,7 +79,7 @@ static const char schema[] = "BEGIN IMMEDIATE;"
 			     " name TEXT NOT NULL,"
 			     " PRIMARY KEY (mailbox, uidvalidity, uid)) WITHOUT ROWID;"
 			     "PRAGMA application_id = " APPLICATION_ID ";"
-			     "PRAGMA user_version = " VERSION ";"
+			     "PRAGMA user_version = " VERSION_NEW ";"
 			     "COMMIT;";
 
 static const char *const sql_text[DB_STATEMENTS] = {
@@ -116,10 +118,19 @@ static const char *const sql_text[DB_STATEMENTS] = {
 
 /* --- opening --- */
 
-static enum opened verdict(struct db *db, int code)
+static void note_failure(struct db *db, int code)
 {
+	bool io = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
+
 	g_free(db->why);
 	db->why = g_strdup(db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(code));
+	db->full = (code & 0xff) == SQLITE_FULL ||
+		   (io && db->handle && file_is_full(sqlite3_system_errno(db->handle)));
+}
+
+static enum opened verdict(struct db *db, int code)
+{
+	note_failure(db, code);
 	switch (code & 0xff) {
 	case SQLITE_OK:
 		return OPENED;
@@ -162,18 +173,32 @@ static enum opened db_expect(struct db *db, const char *sql, const char *value)
 	return OPENED_UNFIT;
 }
 
-static enum opened db_check(struct db *db)
+static enum opened db_make(struct db *db, bool *ret_anew)
+{
+	enum opened opened = verdict(db, sqlite3_exec(db->handle, schema, NULL, NULL, NULL));
+
+	if (opened == OPENED)
+		*ret_anew = true;
+	return opened;
+}
+
+static enum opened db_check(struct db *db, bool *ret_anew)
 {
 	g_autofree char *tables = NULL;
+	g_autofree char *version = NULL;
 	enum opened opened =
 		db_value(db, "SELECT count(*) FROM sqlite_schema WHERE name <> ''", &tables);
 
 	if (opened != OPENED)
 		return opened;
 	if (strcmp(tables, "0") == 0)
-		return verdict(db, sqlite3_exec(db->handle, schema, NULL, NULL, NULL));
+		return db_make(db, ret_anew);
 	opened = db_expect(db, "PRAGMA application_id", APPLICATION_ID);
 	if (opened == OPENED)
+		opened = db_value(db, "PRAGMA user_version", &version);
+	if (opened == OPENED && g_strcmp0(version, VERSION_NEW) == 0)
+		*ret_anew = true;
+	else if (opened == OPENED)
 		opened = db_expect(db, "PRAGMA user_version", VERSION);
 	return opened == OPENED ? db_expect(db, "PRAGMA quick_check(1)", "ok") : opened;
 }
@@ -193,7 +218,14 @@ static enum opened db_prepare(struct db *db)
 	return OPENED;
 }
 
-static enum opened db_try(struct db *db, GError **error)
+static int open_error(const struct db *db, int code)
+{
+	if ((code & 0xff) == SQLITE_BUSY)
+		return ERROR_BUSY;
+	return db->full ? ERROR_NO_SPACE : ERROR_IO;
+}
+
+static enum opened db_try(struct db *db, bool *ret_anew, GError **error)
 {
 	/* SQLite would make it readable for others. */
 	int fd = open(db->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -217,13 +249,12 @@ static enum opened db_try(struct db *db, GError **error)
 	enum opened opened = verdict(db, code);
 
 	if (opened == OPENED)
-		opened = db_check(db);
+		opened = db_check(db, ret_anew);
 	if (opened == OPENED)
 		opened = db_prepare(db);
 	if (opened == OPENED_FAILED)
-		g_set_error(error, MAILFS_ERROR,
-			    (code & 0xff) == SQLITE_BUSY ? ERROR_BUSY : ERROR_IO,
-			    "cannot open '%s': %s", db->path, db->why);
+		g_set_error(error, MAILFS_ERROR, open_error(db, code), "cannot open '%s': %s",
+			    db->path, db->why);
 	return opened;
 }
 
@@ -260,10 +291,12 @@ static bool db_set_aside(struct db *db, const char *dir, GError **error)
 
 bool db_begin_anew(struct db *db, const char *dir, GError **error)
 {
+	bool anew;
+
 	db_shut(db);
 	if (!db_set_aside(db, dir, error))
 		return false;
-	switch (db_try(db, error)) {
+	switch (db_try(db, &anew, error)) {
 	case OPENED:
 		return true;
 	case OPENED_UNFIT:
@@ -277,10 +310,12 @@ bool db_begin_anew(struct db *db, const char *dir, GError **error)
 
 bool db_open(struct db *db, const char *dir, bool *ret_anew, GError **error)
 {
+	bool anew = false;
+
 	db->path = g_build_filename(dir, "state.sqlite", NULL);
-	switch (db_try(db, error)) {
+	switch (db_try(db, &anew, error)) {
 	case OPENED:
-		*ret_anew = false;
+		*ret_anew = anew;
 		return true;
 	case OPENED_UNFIT:
 		if (!db_begin_anew(db, dir, error))
@@ -290,6 +325,14 @@ bool db_open(struct db *db, const char *dir, bool *ret_anew, GError **error)
 	default:
 		return false;
 	}
+}
+
+void db_begun(struct db *db)
+{
+	int code = sqlite3_exec(db->handle, "PRAGMA user_version = " VERSION, NULL, NULL, NULL);
+
+	if (code != SQLITE_OK)
+		log_warning("%s: %s", db->path, sqlite3_errmsg(db->handle));
 }
 
 void db_close(struct db *db)
@@ -303,8 +346,14 @@ void db_close(struct db *db)
 
 static bool db_failed(struct db *db)
 {
-	g_free(db->why);
-	db->why = g_strdup(sqlite3_errmsg(db->handle));
+	note_failure(db, sqlite3_extended_errcode(db->handle));
+	return false;
+}
+
+bool db_fail(const struct db *db, GError **error)
+{
+	g_set_error(error, MAILFS_ERROR, db->full ? ERROR_NO_SPACE : ERROR_IO,
+		    "cannot write '%s': %s", db->path, db->why ? db->why : "unknown error");
 	return false;
 }
 
@@ -355,8 +404,7 @@ bool db_end(struct db *db, bool ok, GError **error)
 {
 	ok = ok && db_exec(db, "COMMIT");
 	if (!ok)
-		g_set_error(error, MAILFS_ERROR, ERROR_IO, "cannot write '%s': %s", db->path,
-			    db->why ? db->why : "unknown error");
+		db_fail(db, error);
 	if (!sqlite3_get_autocommit(db->handle))
 		sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
 	if (db->synced)

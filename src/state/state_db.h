@@ -34,6 +34,7 @@ struct db {
 	sqlite3_stmt *statements[DB_STATEMENTS];
 	char *path;
 	char *why;   /* of the last failure */
+	bool full;   /* the last failure: no room */
 	bool synced; /* the transaction under way */
 };
 
@@ -53,11 +54,14 @@ struct db_value {
 	}
 
 /* Opens or makes DIR/state.sqlite for this process alone. One that is damaged or of a newer version
- * is set aside, with a log line: `*ret_anew`. ERROR_IO; ERROR_BUSY: another process has it. */
+ * is set aside, with a log line. `*ret_anew`: it is a new one, until db_begun(). ERROR_IO;
+ * ERROR_BUSY: another process has it. */
 bool db_open(struct db *db, const char *dir, bool *ret_anew, GError **error);
 void db_close(struct db *db);
 /* Closes it, sets it aside, and opens a new one. */
 bool db_begin_anew(struct db *db, const char *dir, GError **error);
+/* What was there before it is looked after. */
+void db_begun(struct db *db);
 
 /* A placeholder's number is its place among the values. */
 bool db_run(struct db *db, enum db_sql which, const struct db_value *values, unsigned n);
@@ -70,5 +74,7 @@ bool db_each(struct db *db, enum db_sql which, db_row_fn each, void *data);
 
 /* `synced`: what it commits survives a power failure. */
 bool db_begin(struct db *db, bool synced);
-/* Commits what went well so far (`ok`), else takes it back. ERROR_IO. */
+/* Commits what went well so far (`ok`), else takes it back. ERROR_IO; ERROR_NO_SPACE. */
 bool db_end(struct db *db, bool ok, GError **error);
+/* False, with the last failure. */
+bool db_fail(const struct db *db, GError **error);

@@ -156,8 +156,9 @@ void names_rename(struct state *state, const char *from, const char *to);
 bool spool_load(struct state *state);
 /* The first that is to be a copy of the message; NULL. */
 struct entry *entry_find_clone(struct state *state, uint32_t epoch, uint32_t uid);
-/* Makes directory and records agree; seals what was whole. `anew`: the records are lost. */
-void spool_recover(struct state *state, bool anew);
+/* Makes directory and records agree; seals what was whole. `anew`: the records are lost. False if
+ * something of which nobody knows could not be moved to lost/. */
+bool spool_recover(struct state *state, bool anew);
 void spool_free(struct state *state);
 void spool_bind(struct state *state, const struct state_box *box, GPtrArray *lost);
 void spool_rename_mailbox(struct state *state, const char *from, const char *to);

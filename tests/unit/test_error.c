@@ -32,9 +32,10 @@ static void test_codes(void)
 		{ERROR_NOT_EMPTY, 74, ENOTEMPTY},
 		{ERROR_REFUSED, 74, EINVAL},
 		{ERROR_SERVER, 69, EIO},
+		{ERROR_NO_SPACE, 74, ENOSPC},
 	};
 
-	g_assert_cmpuint(G_N_ELEMENTS(cases), ==, ERROR_SERVER + 1);
+	g_assert_cmpuint(G_N_ELEMENTS(cases), ==, ERROR_NO_SPACE + 1);
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
 		g_autoptr(GError) error = g_error_new_literal(MAILFS_ERROR, cases[i].code, "x");
 
@@ -46,7 +47,7 @@ static void test_codes(void)
 static void test_none_and_foreign(void)
 {
 	g_autoptr(GError) foreign = g_error_new_literal(G_FILE_ERROR, G_FILE_ERROR_NOENT, "x");
-	g_autoptr(GError) beyond = g_error_new_literal(MAILFS_ERROR, ERROR_SERVER + 1, "x");
+	g_autoptr(GError) beyond = g_error_new_literal(MAILFS_ERROR, ERROR_NO_SPACE + 1, "x");
 	g_autoptr(GError) below = g_error_new_literal(MAILFS_ERROR, -1, "x");
 
 	g_assert_cmpint(error_exit_code(NULL), ==, 0);

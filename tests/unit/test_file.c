@@ -201,6 +201,23 @@ static void test_pwrite(void)
 	dir_remove(dir);
 }
 
+static void test_fail(void)
+{
+	static const struct {
+		int number;
+		enum mailfs_error code;
+	} cases[] = {{ENOSPC, ERROR_NO_SPACE}, {EDQUOT, ERROR_NO_SPACE}, {EACCES, ERROR_IO}};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GError) error = NULL;
+
+		errno = cases[i].number;
+		g_assert_false(file_fail("write", "/x", &error));
+		g_assert_error(error, MAILFS_ERROR, (int)cases[i].code);
+		g_assert_nonnull(strstr(error->message, g_strerror(cases[i].number)));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -211,5 +228,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/file/remove-tree", test_remove_tree);
 	g_test_add_func("/file/remove-deep", test_remove_deep);
 	g_test_add_func("/file/pwrite", test_pwrite);
+	g_test_add_func("/file/fail", test_fail);
 	return g_test_run();
 }

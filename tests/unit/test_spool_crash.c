@@ -2,6 +2,8 @@
 #include "base/error.h"
 #include "spool_help.h"
 
+#include <sqlite3.h>
+
 /* --- clones --- */
 
 static uint32_t make_clone(struct fixture *fixture, const char *name, int *ret_fd)
@@ -381,6 +383,63 @@ static void test_database_lost(void)
 	fixture_clear(&fixture);
 }
 
+static void assert_kept(struct fixture *fixture, const char *command)
+{
+	g_autofree char *all = g_strdup_printf("cd '%s' && %s", fixture->dir, command);
+	int fd;
+
+	put(fixture, "a.eml", "mail\n");
+	put(fixture, "b", "scratch");
+	uint32_t id = create(fixture, "c", &fd);
+
+	finish(fixture, id, fd);
+	state_close(&fixture->state);
+	fixture_run(all);
+	fixture_open(fixture);
+	g_assert_cmpuint(count_files(fixture, "spool"), ==, 0);
+	g_assert_cmpuint(count_files(fixture, "lost"), ==, 2);
+}
+
+/* Nobody knows what was sent: sealed messages are kept, too. */
+static void test_database_missing(void)
+{
+	static const char *const commands[] = {"rm -f state.sqlite", "rm -f state.sqlite*",
+					       ": >state.sqlite"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+		struct fixture fixture;
+
+		fixture_init(&fixture);
+		assert_kept(&fixture, commands[i]);
+		/* From now on what is not on record was sent. */
+		plant(&fixture, 99, ".eml", "was sent");
+		fixture_reopen(&fixture);
+		g_assert_false(has(&fixture, 99, ".eml"));
+		g_assert_cmpuint(count_files(&fixture, "lost"), ==, 2);
+		fixture_clear(&fixture);
+	}
+}
+
+/* Killed when the new database was made, and the files were not looked at yet. */
+static void test_database_begun(void)
+{
+	struct fixture fixture;
+	g_autofree char *path = NULL;
+	sqlite3 *db;
+
+	fixture_init(&fixture);
+	plant(&fixture, 5, ".eml", "mail");
+	state_close(&fixture.state);
+	path = g_build_filename(fixture.dir, "state.sqlite", NULL);
+	g_assert_cmpint(sqlite3_open(path, &db), ==, SQLITE_OK);
+	g_assert_cmpint(sqlite3_exec(db, "PRAGMA user_version = 0", NULL, NULL, NULL), ==,
+			SQLITE_OK);
+	sqlite3_close(db);
+	fixture_open(&fixture);
+	g_assert_cmpuint(count_files(&fixture, "lost"), ==, 1);
+	fixture_clear(&fixture);
+}
+
 static void test_unbound(void)
 {
 	struct fixture fixture;
@@ -449,6 +508,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/spool-crash/crash-removing", test_crash_removing);
 	g_test_add_func("/spool-crash/strays", test_strays);
 	g_test_add_func("/spool-crash/database-lost", test_database_lost);
+	g_test_add_func("/spool-crash/database-missing", test_database_missing);
+	g_test_add_func("/spool-crash/database-begun", test_database_begun);
 	g_test_add_func("/spool-crash/unbound", test_unbound);
 	g_test_add_func("/spool-crash/hostile", test_hostile);
 	return g_test_run();
