@@ -54,11 +54,48 @@ static int writing_refused(const struct visit *visit, uint32_t id, const GError 
 
 /* --- attributes --- */
 
-void draft_entry(struct tree_entry *ret, const struct spool_file *file)
+/* Sealing replaces the bytes, and their number; who reads must not see the old ones with the new
+ * size. So as long as the old ones are open, they are what there is. -1: they are not. */
+static int replaced_fd_locked(const struct tree *tree, uint64_t node, struct stat *ret)
+{
+	for (guint i = 0; i < tree->drafts->len; i++) {
+		const struct tree_file *file = g_ptr_array_index(tree->drafts, i);
+
+		if (file->node == node && fstat(file->fd, ret) == 0 && ret->st_nlink == 0)
+			return file->fd;
+	}
+	return -1;
+}
+
+static uint64_t size_of(struct tree *tree, const struct spool_file *file)
 {
 	uint64_t size = file->clone_epoch != 0 ? file->clone_size : file->size;
+	struct stat attr;
 
-	attr_file(ret, node_pack(NODE_SPOOL, 0, file->id), size, true);
+	pthread_mutex_lock(&tree->lock);
+	if (file->writers == 0 &&
+	    replaced_fd_locked(tree, node_pack(NODE_SPOOL, 0, file->id), &attr) >= 0)
+		size = (uint64_t)attr.st_size;
+	pthread_mutex_unlock(&tree->lock);
+	return size;
+}
+
+static int dup_replaced(struct tree *tree, uint64_t node)
+{
+	struct stat attr;
+	int fd;
+
+	pthread_mutex_lock(&tree->lock);
+	fd = replaced_fd_locked(tree, node, &attr);
+	if (fd >= 0)
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	pthread_mutex_unlock(&tree->lock);
+	return fd;
+}
+
+void draft_entry(struct tree *tree, const struct spool_file *file, struct tree_entry *ret)
+{
+	attr_file(ret, node_pack(NODE_SPOOL, 0, file->id), size_of(tree, file), true);
 	ret->attr.st_mode = MODE_DRAFT;
 	ret->attr.st_mtim = attr_time(file->mtime_ns);
 	ret->attr.st_ctim = ret->attr.st_mtim;
@@ -66,13 +103,13 @@ void draft_entry(struct tree_entry *ret, const struct spool_file *file)
 	ret->volatile_name = true;
 }
 
-static bool get_entry(struct state *state, uint64_t node, struct tree_entry *ret)
+static bool get_entry(struct tree *tree, uint64_t node, struct tree_entry *ret)
 {
 	struct spool_file file;
 
-	if (!spool_get(state, node_low(node), &file))
+	if (!spool_get(tree->config.state, node_low(node), &file))
 		return false;
-	draft_entry(ret, &file);
+	draft_entry(tree, &file, ret);
 	spool_file_clear(&file);
 	return true;
 }
@@ -97,13 +134,13 @@ static int draft_getattr(const struct visit *visit, uint64_t node, struct tree_e
 	struct spool_file lost = {.id = node_low(node)};
 	struct stat attr;
 
-	if (get_entry(state_of(visit), node, ret))
+	if (get_entry(visit->tree, node, ret))
 		return 0;
 	if (!stat_open(visit->tree, node, &attr))
 		return ESTALE;
 	lost.size = (uint64_t)attr.st_size;
 	lost.mtime_ns = (int64_t)attr.st_mtim.tv_sec * NS_PER_S + attr.st_mtim.tv_nsec;
-	draft_entry(ret, &lost);
+	draft_entry(visit->tree, &lost, ret);
 	ret->attr.st_nlink = 0;
 	return 0;
 }
@@ -401,12 +438,15 @@ static int draft_open(const struct visit *visit, uint64_t node, int flags, struc
 	bool writer = truncate || (flags & O_ACCMODE) != O_RDONLY;
 	struct tree_file *file;
 	struct spool_file spool;
-	int fd, result;
+	int fd = -1, result = 0;
 
 	if (!spool_get(state_of(visit), node_low(node), &spool))
 		return ESTALE;
+	if (!writer && spool.writers == 0)
+		fd = dup_replaced(visit->tree, node);
 	spool_file_clear(&spool);
-	result = open_fd(visit, node_low(node), writer, &fd);
+	if (fd < 0)
+		result = open_fd(visit, node_low(node), writer, &fd);
 	if (result != 0)
 		return result;
 	file = file_new_draft(visit->tree, node, fd, writer);
@@ -596,7 +636,7 @@ static int make(const struct visit *visit, const struct spot *spot, struct tree_
 		return result;
 	}
 	node = node_pack(NODE_SPOOL, 0, id);
-	get_entry(state_of(visit), node, ret);
+	get_entry(visit->tree, node, ret);
 	*ret_file = file_new_draft(visit->tree, node, fd, true);
 	return 0;
 }

@@ -44,7 +44,7 @@ bool extra_find_draft(const struct visit *visit, const struct folder_row *folder
 		return false;
 	shown = !has_arrived(visit, folder, &file);
 	if (shown)
-		draft_entry(ret, &file);
+		draft_entry(visit->tree, &file, ret);
 	spool_file_clear(&file);
 	return shown;
 }
@@ -113,7 +113,7 @@ static bool each_draft(const struct extras *extras, uint64_t after, extras_fn ea
 
 		if (file->id <= after || has_arrived(extras->visit, extras->folder, file))
 			continue;
-		draft_entry(&entry, file);
+		draft_entry(extras->visit->tree, file, &entry);
 		if (!each(data, file->name, &entry, file->id))
 			return false;
 	}

@@ -74,7 +74,7 @@ void message_entry(struct tree_entry *ret, uint32_t epoch, const struct message_
 /* ctime rises with a change on record, before the server knows. */
 void message_touch(const struct tree *tree, uint32_t folder, struct tree_entry *entry);
 /* A file of the spool: node, size, times. */
-void draft_entry(struct tree_entry *ret, const struct spool_file *file);
+void draft_entry(struct tree *tree, const struct spool_file *file, struct tree_entry *ret);
 /* `.mailfs`: ENOENT for any other name. */
 int control_lookup_dir(const struct visit *visit, const char *name, struct tree_entry *ret);
 void folder_root_entry(const struct visit *visit, struct tree_entry *ret);

@@ -229,6 +229,32 @@ static void test_removed(struct fixture *f, gconstpointer data)
 	assert_nothing_to_send(f);
 }
 
+/* Sealing makes other bytes of it: a reader sees the old ones, with their size, or the new. */
+static void test_sealed_while_read(struct fixture *f, gconstpointer data)
+{
+	struct mail mail = fill_mail(f, 0);
+	struct tree_entry entry;
+	struct tree_file *writer = create_in(f, node_of(mail.inbox), "new.eml", &entry);
+	uint32_t id = node_low(entry.node);
+	struct tree_file *reader, *second;
+
+	write_text(f, writer, 0, "a\nb\n");
+	reader = must_open(f, id, O_RDONLY);
+	tree_close(f->tree, &writer);
+	g_assert_cmpint(step_of(f, id), ==, SPOOL_QUEUED);
+	second = must_open(f, id, O_RDONLY);
+	assert_size(f, id, 4);
+	assert_text(f, reader, "a\nb\n");
+	assert_text(f, second, "a\nb\n");
+	tree_close(f->tree, &reader);
+	assert_size(f, id, 4);
+	tree_close(f->tree, &second);
+	assert_size(f, id, 6);
+	second = must_open(f, id, O_RDONLY);
+	assert_text(f, second, "a\r\nb\r\n");
+	tree_close(f->tree, &second);
+}
+
 /* --- how large --- */
 
 static void test_limits(struct fixture *f, gconstpointer data)
@@ -664,6 +690,7 @@ int main(int argc, char **argv)
 	ADD("/tree-draft/setattr", test_setattr);
 	ADD("/tree-draft/rename", test_rename);
 	ADD("/tree-draft/rename-replaces", test_rename_replaces);
+	ADD("/tree-draft/sealed-while-read", test_sealed_while_read);
 	ADD("/tree-draft/rename-refused", test_rename_refused);
 	ADD("/tree-draft/fsync", test_fsync);
 	ADD("/tree-draft/fsync-failed", test_fsync_failed);
