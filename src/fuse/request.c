@@ -21,10 +21,17 @@ static void request_interrupted(fuse_req_t req, void *data)
 	park_interrupt(request->mount->park, &request->parked);
 }
 
+/* Reading the log must not make it grow. */
+static void request_trace(const struct request *request, int error)
+{
+	if (tree_node_kind(request->node) != NODE_CONTROL)
+		log_debug("%s %" G_GINT64_MODIFIER "x %s: %s", request->kind->name, request->node,
+			  request->name ? request->name : "", error ? g_strerror(error) : "ok");
+}
+
 static void request_answer(struct request *request, int error)
 {
-	log_debug("%s %" G_GINT64_MODIFIER "x %s: %s", request->kind->name, request->node,
-		  request->name ? request->name : "", error ? g_strerror(error) : "ok");
+	request_trace(request, error);
 	if (error)
 		fuse_reply_err(request->req, error);
 	else
