@@ -259,14 +259,25 @@ GPtrArray *changes_guests(struct state *state, uint32_t folder)
 
 /* --- the engine --- */
 
-static struct item *older(struct item *item, const struct ready *ready, int64_t now_ms)
+static struct item *first_ready(struct state *state, const struct ready *ready)
 {
-	struct item *other;
+	while (!g_sequence_is_empty(ready->items)) {
+		struct item *item = g_sequence_get(g_sequence_get_begin_iter(ready->items));
 
-	if (g_sequence_is_empty(ready->items) || ready->not_before_ms > now_ms)
-		return item;
-	other = g_sequence_get(g_sequence_get_begin_iter(ready->items));
-	return item && item->change.id < other->change.id ? item : other;
+		if (!item_wait(state, item))
+			return item;
+	}
+	return NULL;
+}
+
+static struct item *older(struct state *state, struct item *item, const struct ready *ready,
+			  int64_t now_ms)
+{
+	struct item *other = ready->not_before_ms > now_ms ? NULL : first_ready(state, ready);
+
+	if (!item || !other)
+		return item ? item : other;
+	return item->change.id < other->change.id ? item : other;
 }
 
 /* A folder with changes is looked at once, whatever waits in it. */
@@ -280,8 +291,8 @@ static struct item *oldest_ready(struct state *state, int64_t now_ms)
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		const struct source *source = value;
 
-		oldest = older(oldest, &source->together, now_ms);
-		oldest = older(oldest, &source->alone, now_ms);
+		oldest = older(state, oldest, &source->together, now_ms);
+		oldest = older(state, oldest, &source->alone, now_ms);
 	}
 	return oldest;
 }
@@ -303,6 +314,7 @@ GPtrArray *changes_take(struct state *state, int64_t now_ms)
 
 		item_unready(item);
 		item->change.running = true;
+		item_doubt(state, item);
 		g_ptr_array_add(taken, &item->change);
 		item = following;
 	}
@@ -316,10 +328,11 @@ static struct item *item_of(struct change *change)
 }
 
 /* Out of the engine's hand, as what it is now. */
-static void item_release(struct item *item)
+static void item_release(struct state *state, struct item *item)
 {
 	item_unready(item);
 	item->change.running = false;
+	item_doubt(state, item);
 	if (item->source)
 		message_review(item->source, item->message);
 }
@@ -333,7 +346,7 @@ void changes_defer(struct state *state, GPtrArray *changes, int64_t not_before_m
 		item_unready(item);
 		item->alone = alone;
 		item->change.tries++;
-		item_release(item);
+		item_release(state, item);
 		if (item->source)
 			item_ready(item)->not_before_ms = not_before_ms;
 	}
@@ -375,7 +388,7 @@ void changes_set_unknown(struct state *state, GPtrArray *changes)
 		struct item *item = item_of(g_ptr_array_index(changes, i));
 
 		item->change.unknown = true;
-		item_release(item);
+		item_release(state, item);
 	}
 	pthread_mutex_unlock(&state->lock);
 }
@@ -392,7 +405,7 @@ bool changes_requeue(struct state *state, struct change *change, GError **error)
 		change->mark_uidvalidity = 0;
 		change->mark_uidnext = 0;
 	}
-	item_release(item_of(change));
+	item_release(state, item_of(change));
 	pthread_mutex_unlock(&state->lock);
 	return ok;
 }
@@ -412,7 +425,7 @@ bool changes_copied(struct state *state, struct change *change, uint32_t target_
 	/* Not on record: it must be looked for. */
 	change->unknown = !ok;
 	item_of(change)->alone = false;
-	item_release(item_of(change));
+	item_release(state, item_of(change));
 	pthread_mutex_unlock(&state->lock);
 	return ok;
 }
@@ -443,6 +456,7 @@ static void item_settle(struct state *state, struct item *item, int64_t now_ms)
 	g_queue_unlink(&state->items, &item->in_items);
 	g_queue_push_tail_link(&state->settled, &item->in_items);
 	item_count(state, item);
+	item_doubt(state, item);
 	if (item->source)
 		message_review(item->source, item->message);
 	/* A copy alters nothing where it comes from. */

@@ -123,10 +123,15 @@ GHashTable *changes_unbound(struct state *state);
 /* There is no such mailbox any more: its changes are dropped, and told as by state_bind(). */
 void changes_lose(struct state *state, const char *mailbox, state_lost_fn lost, void *data);
 
+/* Doubt: while a COPY or MOVE, or a spool file on its way there (spool.h), is `unknown`, nothing
+ * else is taken that brings messages into the same mailbox: who searches for what is unknown finds
+ * no other message of ours that looks like it. An unknown change waits for an unknown file, and a
+ * file only for a change that the engine has in hand. */
+
 #define CHANGES_BATCH 500 /* that go together, at most: a command line has an end */
 
 /* The oldest change that can run (bound, not running, nothing before it of the same message, not
- * settled, and not put off: see changes_defer()), and all others that are the same but for the UID
+ * settled, no doubt about its target, and not put off: see changes_defer()), and all others that are the same but for the UID
  * (kind, step, unknown, source epoch, target, flags, words): now running. One that is `alone`
  * (changes_defer()) goes by itself. NULL if there is none. Free with g_ptr_array_unref(); of struct
  * change *, which stay valid and unaltered until they are advanced or dropped. */

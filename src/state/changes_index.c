@@ -136,6 +136,7 @@ void item_unready(struct item *item)
 {
 	struct batch *batch = item->batch;
 
+	item_unwait(item);
 	if (!batch)
 		return;
 	g_sequence_remove(item->in_batch);
@@ -156,7 +157,7 @@ void message_review(struct source *source, struct message *message)
 		return;
 	struct item *first = link->data;
 
-	if (!first->change.running && !first->batch)
+	if (!first->change.running && !first->batch && !first->waits)
 		item_make_ready(source, first);
 }
 
@@ -372,6 +373,7 @@ void item_attach(struct state *state, struct item *item)
 		item_enter_source(state, item);
 	item_bind(state, item);
 	item_count(state, item);
+	item_doubt(state, item);
 	state_touch_locked(state, change->folder);
 	state_touch_locked(state, change->target);
 }
@@ -384,6 +386,8 @@ void item_detach(struct state *state, struct item *item)
 	item->hidden = true;
 	item_guest_review(state, item);
 	item_leave_source(state, item);
+	item->change.unknown = false;
+	item_doubt(state, item);
 	item_free(item);
 }
 
@@ -479,11 +483,11 @@ static void rename_string(char **name, const char *from, const char *to)
 	*name = g_strdup(to);
 }
 
-static void rename_all(const GQueue *items, const char *from, const char *to)
+static void rename_all(struct state *state, const GQueue *items, const char *from, const char *to)
 {
 	for (GList *link = items->head; link; link = link->next) {
 		struct item *item = link->data;
-		bool ready = item->batch != NULL;
+		bool ready = item->batch || item->waits;
 		struct source *source = item->source;
 
 		if (g_strcmp0(item->change.mailbox, from) != 0 &&
@@ -492,6 +496,7 @@ static void rename_all(const GQueue *items, const char *from, const char *to)
 		item_unready(item);
 		rename_string(&item->change.mailbox, from, to);
 		rename_string(&item->change.target_mailbox, from, to);
+		item_doubt(state, item);
 		if (ready)
 			message_review(source, item->message);
 	}
@@ -499,8 +504,8 @@ static void rename_all(const GQueue *items, const char *from, const char *to)
 
 void changes_rename(struct state *state, const char *from, const char *to)
 {
-	rename_all(&state->items, from, to);
-	rename_all(&state->settled, from, to);
+	rename_all(state, &state->items, from, to);
+	rename_all(state, &state->settled, from, to);
 }
 
 /* --- life --- */

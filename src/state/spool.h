@@ -119,8 +119,8 @@ bool spool_fill_clone(struct state *state, uint32_t id, int fd, GError **error);
 
 /* --- the engine --- */
 
-/* The oldest that can be sent (bound or not: APPEND needs the name alone), now running: a copy,
- * with the upload's size and time. False if there is none. `*ret_fd`: its upload, the caller's to
+/* The oldest that can be sent (bound or not: APPEND needs the name alone; but for doubt about its
+ * mailbox, see changes.h), now running: a copy, with the upload's size and time. False if there is none. `*ret_fd`: its upload, the caller's to
  * close.
  */
 bool spool_take(struct state *state, int64_t now_ms, struct spool_file *ret, int *ret_fd);

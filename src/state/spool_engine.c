@@ -15,7 +15,7 @@ static struct entry *oldest_sendable(struct state *state, int64_t now_ms)
 	for (; !g_sequence_iter_is_end(iter); iter = g_sequence_iter_next(iter)) {
 		struct entry *entry = g_sequence_get(iter);
 
-		if (entry->not_before_ms <= now_ms)
+		if (entry->not_before_ms <= now_ms && !entry_waits(state, entry))
 			return entry;
 	}
 	return NULL;

@@ -115,11 +115,14 @@ void entry_attach(struct state *state, struct entry *entry)
 		binding_note(state, entry->clone_mailbox, entry->clone_folder, file->clone_epoch,
 			     entry->clone_uidvalidity);
 	entry_link(state, entry);
+	entry_doubt(state, entry);
 }
 
 void entry_free(struct state *state, struct entry *entry)
 {
 	entry_unlink(state, entry);
+	entry->file.unknown = false;
+	entry_doubt(state, entry);
 	g_hash_table_remove(state->entries, GUINT_TO_POINTER(entry->file.id));
 	spool_file_clear(&entry->file);
 	g_free(entry->clone_mailbox);
@@ -134,6 +137,7 @@ void entry_become(struct state *state, struct entry *entry, const struct spool_f
 	spool_file_copy(want, &entry->file);
 	spool_file_clear(&old);
 	entry_link(state, entry);
+	entry_doubt(state, entry);
 	binding_note(state, entry->file.mailbox, entry->file.folder, 0, 0);
 }
 
@@ -295,6 +299,7 @@ void spool_rename_mailbox(struct state *state, const char *from, const char *to)
 		if (g_str_equal(entry->file.mailbox, from)) {
 			g_free(entry->file.mailbox);
 			entry->file.mailbox = g_strdup(to);
+			entry_doubt(state, entry);
 		}
 		if (g_strcmp0(entry->clone_mailbox, from) == 0) {
 			g_free(entry->clone_mailbox);

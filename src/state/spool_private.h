@@ -27,6 +27,7 @@ struct entry {
 	uint32_t clone_folder;
 	uint64_t clone_uidvalidity;
 	GSequenceIter *in_files, *in_sendable;
+	struct doubt *doubt; /* of its mailbox, as long as it is unknown */
 };
 
 /* --- spool_entry.c --- */
@@ -56,6 +57,13 @@ void entry_drop_upload(struct state *state, struct entry *entry);
 void entry_drop_clone(struct entry *entry);
 void spool_file_copy(const struct spool_file *file, struct spool_file *ret);
 enum part entry_work_part(const struct entry *entry);
+
+/* --- doubt.c --- */
+
+/* It became unknown or known, or its mailbox has another name. */
+void entry_doubt(struct state *state, struct entry *entry);
+/* It can be sent, but must not be now. */
+bool entry_waits(struct state *state, const struct entry *entry);
 
 /* --- spool_seal.c --- */
 

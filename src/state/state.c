@@ -251,6 +251,7 @@ static void memory_free(struct state *state)
 	g_clear_pointer(&state->places, g_hash_table_unref);
 	g_clear_pointer(&state->bindings, g_hash_table_unref);
 	g_clear_pointer(&state->epochs, g_hash_table_unref);
+	g_clear_pointer(&state->doubts, g_hash_table_unref);
 	state->last_change = 0;
 	state->pending = 0;
 }
@@ -260,6 +261,7 @@ static bool memory_load(struct state *state)
 	state->places = g_hash_table_new_full(NULL, NULL, NULL, place_free);
 	state->bindings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	state->epochs = g_hash_table_new(NULL, NULL);
+	doubts_init(state);
 	/* All three, so that all can be freed. */
 	bool ok = names_load(state);
 

@@ -49,6 +49,8 @@ struct state {
 	GHashTable *entries; /* id -> struct entry */
 	GSequence *sendable; /* of struct entry, by id */
 	uint32_t last_file;
+
+	GHashTable *doubts; /* mailbox -> struct doubt */
 };
 
 /* "INBOX" for INBOX in any case of letters, else the name itself. */
@@ -66,6 +68,7 @@ struct binding *binding_find(struct state *state, const char *mailbox);
 struct source;
 struct batch;
 struct message;
+struct doubt;
 struct entry;
 
 struct item {
@@ -81,6 +84,10 @@ struct item {
 	struct batch *batch; /* while it can run */
 	GSequenceIter *in_source, *in_batch;
 	GSequenceIter *in_guests;
+	struct doubt *doubt; /* of the target, as long as it is unknown */
+	bool sought;	     /* counted there as running */
+	struct doubt *waits; /* until that is over; it can run, but for that */
+	GList in_waiting;
 };
 
 struct message {
@@ -124,7 +131,7 @@ void item_detach(struct state *state, struct item *item);
 void item_leave_source(struct state *state, struct item *item);
 /* Where it waits for its turn. */
 struct ready *item_ready(struct item *item);
-/* Out of what can run; message_review() puts it back. */
+/* Out of what can run, or waits for that; message_review() puts it back. */
 void item_unready(struct item *item);
 void message_review(struct source *source, struct message *message);
 /* It can be shown, or not any more. */
@@ -138,6 +145,16 @@ char *item_describe(const struct change *change);
 void guests_named(struct state *state, uint32_t folder, const char *name);
 void changes_bind(struct state *state, const struct state_box *box, GPtrArray *lost);
 void changes_rename(struct state *state, const char *from, const char *to);
+
+/* --- doubt.c --- */
+
+void doubts_init(struct state *state);
+/* It became unknown or known, is taken or not any more, or its target has another name. Others may
+ * be able to run now. */
+void item_doubt(struct state *state, struct item *item);
+/* It can run, but must not: from now on it waits for the end of the doubt about its target. */
+bool item_wait(struct state *state, struct item *item);
+void item_unwait(struct item *item);
 
 /* --- names.c --- */
 
