@@ -231,6 +231,14 @@ char *names_get(struct state *state, uint32_t epoch, uint32_t uid)
 	return name;
 }
 
+const char *names_get_locked(struct state *state, const char *mailbox, uint64_t uidvalidity,
+			     uint32_t uid)
+{
+	const struct name_box *box = box_find(state, mailbox, uidvalidity);
+
+	return box ? g_hash_table_lookup(box->by_uid, GUINT_TO_POINTER(uid)) : NULL;
+}
+
 uint32_t names_find_locked(struct state *state, uint32_t epoch, const char *name)
 {
 	const struct name_box *box = box_of_epoch(state, epoch);

@@ -192,6 +192,18 @@ int spool_open(struct state *state, uint32_t id, bool writer, GError **error)
 
 /* --- writing --- */
 
+/* The message may have been renamed since. */
+static const char *name_of_former(struct state *state, const struct spool_file *file)
+{
+	const struct place *place = place_find(state, file->folder);
+	const char *name = names_get_locked(state, file->mailbox, file->uidvalidity, file->uid);
+	bool taken = name && place &&
+		     (g_hash_table_contains(place->file_names, name) ||
+		      g_hash_table_contains(place->guest_names, name));
+
+	return name && spool_name_is_mail(name) && !taken ? name : file->name;
+}
+
 /* What was sent is one message, what comes now will be another. */
 static bool begin_again(struct state *state, struct entry *entry, GError **error)
 {
@@ -204,6 +216,7 @@ static bool begin_again(struct state *state, struct entry *entry, GError **error
 	want.step = SPOOL_LOCAL;
 	want.former_uidvalidity = want.uidvalidity;
 	want.former_uid = want.uid;
+	want.name = (char *)name_of_former(state, &entry->file);
 	want.uidvalidity = 0;
 	want.uid = 0;
 	want.mark_uidvalidity = 0;
@@ -518,20 +531,50 @@ static bool delete_record(struct state *state, const struct entry *entry, GError
 	return db_end(&state->db, ok, error);
 }
 
+/* A full disk has room for the end of the record when the bytes have gone. A record without files
+ * is none at the next start. */
+static void delete_bytes(struct state *state, struct entry *entry)
+{
+	g_autoptr(GError) error = NULL;
+
+	entry_drop_work(state, entry);
+	entry_drop_upload(state, entry);
+	if (fsync(state->spool_fd) != 0)
+		log_warning("cannot sync '%s/spool': %s", state->dir, g_strerror(errno));
+	if (!delete_record(state, entry, &error))
+		log_warning("a file that was removed stays on record until the next start: %s",
+			    error->message);
+}
+
 /* Under its other name the working file is not taken for bytes that lost their record. */
-static bool remove_locked(struct state *state, struct entry *entry, GError **error)
+static bool remove_files(struct state *state, struct entry *entry, GError **error)
 {
 	uint32_t id = entry->file.id;
+	bool renamed = entry->has_work && !entry->aside;
+	g_autoptr(GError) why = NULL;
 
-	if (!may_move(entry, error))
-		return false;
-	if (entry->has_work && !entry->aside && !part_rename(state, id, PART_WORK, PART_GONE))
-		return part_fail(state, id, PART_WORK, "rename", error);
-	if (!delete_record(state, entry, error)) {
-		part_rename(state, id, PART_GONE, PART_WORK);
-		return false;
+	if (renamed && !part_rename(state, id, PART_WORK, PART_GONE)) {
+		if (!file_is_full(errno))
+			return part_fail(state, id, PART_WORK, "rename", error);
+		renamed = false;
 	}
-	entry->aside = true;
+	entry->aside |= renamed;
+	if (delete_record(state, entry, &why))
+		return true;
+	if (g_error_matches(why, MAILFS_ERROR, ERROR_NO_SPACE)) {
+		delete_bytes(state, entry);
+		return true;
+	}
+	if (renamed)
+		entry->aside = !part_rename(state, id, PART_GONE, PART_WORK);
+	g_propagate_error(error, g_steal_pointer(&why));
+	return false;
+}
+
+static bool remove_locked(struct state *state, struct entry *entry, GError **error)
+{
+	if (!may_move(entry, error) || !remove_files(state, entry, error))
+		return false;
 	state_touch_locked(state, entry->file.folder);
 	entry_drop_work(state, entry);
 	entry_drop_upload(state, entry);

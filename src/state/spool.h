@@ -80,7 +80,7 @@ uint32_t spool_create(struct state *state, uint32_t folder, const char *mailbox,
 int spool_open(struct state *state, uint32_t id, bool writer, GError **error);
 /* Before a writer's first write or truncation, and after each flush: it is not whole any more.
  * Cheap if that is known. One that was sealed while it is open is LOCAL again, with `former_uid`
- * set if its upload has arrived; ERROR_BUSY while that is under way, ERROR_READ_ONLY if it arrived
+ * set, and by the name that the message has now, if its upload has arrived; ERROR_BUSY while that is under way, ERROR_READ_ONLY if it arrived
  * and nobody knows as which message. */
 bool spool_touch(struct state *state, uint32_t id, GError **error);
 /* What is in the file is all for now: synced. The names of empty ones are on record too. */
@@ -104,7 +104,8 @@ bool spool_seal(struct state *state, uint32_t id, bool *ret_queued, GError **err
  * of it is under way, and for UPLOADED; ERROR_GONE. */
 bool spool_rename(struct state *state, uint32_t id, uint32_t folder, const char *mailbox,
 		  const char *name, bool *ret_queued, GError **error);
-/* Who has it open reads and writes on. ERROR_BUSY and ERROR_GONE as above. */
+/* Who has it open reads and writes on. ERROR_BUSY and ERROR_GONE as above. A full disk is no
+ * reason to fail. */
 bool spool_remove(struct state *state, uint32_t id, GError **error);
 bool spool_set_mtime(struct state *state, uint32_t id, int64_t mtime_ns, GError **error);
 /* The file, which is empty, is to be a copy of the message: where sealing would queue an upload, a

@@ -164,6 +164,9 @@ void names_free(struct state *state);
 bool names_put(struct state *state, const struct state_box *box, uint32_t uid, const char *name);
 void names_remember(struct state *state, const struct state_box *box, uint32_t uid,
 		    const char *name);
+/* NULL; names.c's own. */
+const char *names_get_locked(struct state *state, const char *mailbox, uint64_t uidvalidity,
+			     uint32_t uid);
 uint32_t names_find_locked(struct state *state, uint32_t epoch, const char *name);
 void names_bind(struct state *state, const struct state_box *box);
 void names_rename(struct state *state, const char *from, const char *to);

@@ -296,6 +296,39 @@ static void test_sealed_open(void)
 	fixture_clear(&fixture);
 }
 
+/* The message was renamed meanwhile: what comes goes by its name, if that is one for mail. */
+static void test_sealed_renamed(void)
+{
+	static const char *const names[][2] = {{"o2.eml", "o2.eml"}, {"o2", "a.eml"}};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		struct fixture fixture;
+		bool queued;
+		int fd;
+
+		fixture_init(&fixture);
+		fixture_bind(&fixture);
+		uint32_t id = create(&fixture, "a.eml", &fd);
+
+		write_bytes(&fixture, id, fd, "one\n");
+		g_assert_true(spool_seal(fixture.state, id, &queued, NULL));
+		g_free(take(&fixture, id));
+		g_assert_true(spool_uploaded(fixture.state, id, 7, 30, 100, NULL));
+		spool_refreshed(fixture.state, FOLDER, 200, NULL, NULL);
+		g_assert_true(names_set(fixture.state, &box_a, 30, names[i][0], NULL));
+		write_bytes(&fixture, id, fd, "two\n");
+		flush(&fixture, id);
+		fixture_crash(&fixture, true);
+		close(fd);
+		struct spool_file file = get(&fixture, id);
+
+		g_assert_cmpstr(file.name, ==, names[i][1]);
+		spool_file_clear(&file);
+		assert_sent(&fixture, id, "one\r\ntwo\r\n");
+		fixture_clear(&fixture);
+	}
+}
+
 /* fsync, then nothing more: dd conv=fsync. */
 static void test_sealed_closed(void)
 {
@@ -740,6 +773,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/spool/writers", test_writers);
 	g_test_add_func("/spool/taken-back", test_taken_back);
 	g_test_add_func("/spool/sealed-open", test_sealed_open);
+	g_test_add_func("/spool/sealed-renamed", test_sealed_renamed);
 	g_test_add_func("/spool/sealed-closed", test_sealed_closed);
 	g_test_add_func("/spool/unknown-uid", test_unknown_uid);
 	g_test_add_func("/spool/rename", test_rename);
