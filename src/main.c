@@ -9,6 +9,7 @@
 #include "engine/label.h"
 #include "fuse/mount.h"
 #include "fuse/mountpoint.h"
+#include "fuse/watchdog.h"
 #include "state/state.h"
 #include "store/store.h"
 
@@ -25,6 +26,7 @@
 struct app {
 	struct options options;
 	int parent_fd; /* to report on; -1 in the foreground */
+	struct watchdog *watchdog;
 	struct secret *secret;
 	int state_claim; /* -1: not taken */
 	int cache_claim;
@@ -110,7 +112,7 @@ static bool app_build(struct app *app, GError **error)
 		.state = app->state,
 	};
 
-	app->mount = mount_new(&app->options, error);
+	app->mount = mount_new(&app->options, app->watchdog, error);
 	if (!app->mount)
 		return false;
 	app->engine = engine_new(&engine, mount_events(), app->mount, error);
@@ -126,6 +128,9 @@ static bool app_prepare(struct app *app, GError **error)
 	const struct options *options = &app->options;
 
 	if (!mountpoint_prepare(options->mountpoint, options->nonempty, error))
+		return false;
+	app->watchdog = watchdog_new(error);
+	if (!app->watchdog)
 		return false;
 	app->secret = secret_find(&options->account, true, error);
 	return app->secret && app_open_files(app, error) && app_build(app, error);
@@ -164,6 +169,7 @@ static void app_close(struct app *app)
 	if (app->engine)
 		engine_stop(app->engine);
 	mount_free(&app->mount);
+	watchdog_free(&app->watchdog);
 	tree_free(&app->tree);
 	engine_free(&app->engine);
 	bodies_close(&app->bodies);

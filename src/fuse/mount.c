@@ -2,8 +2,10 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "fuse/mountpoint.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -97,7 +99,7 @@ static void refuse_options(const struct options *options, GError **error)
 		    list->str);
 }
 
-struct mount *mount_new(const struct options *options, GError **error)
+struct mount *mount_new(const struct options *options, struct watchdog *watchdog, GError **error)
 {
 	struct mount *mount = g_new0(struct mount, 1);
 	const struct park_config config = {
@@ -109,6 +111,7 @@ struct mount *mount_new(const struct options *options, GError **error)
 	};
 
 	pthread_mutex_init(&mount->mutex, NULL);
+	mount->watchdog = watchdog;
 	mount->mountpoint = g_strdup(options->mountpoint);
 	mount->single = options->single;
 	mount->xattr = options->account.xattr;
@@ -138,6 +141,7 @@ void mount_free(struct mount **mount)
 	known_free(&old->known);
 	if (old->state == MOUNT_ATTACHED)
 		fuse_session_unmount(old->session);
+	watchdog_stop(old->watchdog);
 	if (old->session)
 		fuse_session_destroy(old->session);
 	pthread_mutex_destroy(&old->mutex);
@@ -164,8 +168,24 @@ static void set_state(struct mount *mount, enum mount_state state)
 	pthread_mutex_unlock(&mount->mutex);
 }
 
+/* The kernel's list is asked for the device, as who asks the mount itself waits for us. `real`: the
+ * mountpoint without links. */
+static void arm_watchdog(struct mount *mount, const char *real)
+{
+	g_autofree char *mountinfo = NULL;
+	unsigned device;
+
+	if (real && g_file_get_contents("/proc/self/mountinfo", &mountinfo, NULL, NULL) &&
+	    mountpoint_device(mountinfo, real, &device))
+		watchdog_arm(mount->watchdog, device);
+	else
+		log_warning("%s: not in the list of mounts, so no watchdog", mount->mountpoint);
+}
+
 bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine, GError **error)
 {
+	g_autofree char *real = realpath(mount->mountpoint, NULL);
+
 	mount->tree = tree;
 	mount->engine = engine;
 	if (access("/dev/fuse", R_OK | W_OK) < 0) {
@@ -185,6 +205,7 @@ bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine,
 		fuse_session_unmount(mount->session);
 		return false;
 	}
+	arm_watchdog(mount, real);
 	notify_start(mount->notify);
 	return true;
 }
@@ -226,6 +247,7 @@ bool mount_serve(struct mount *mount, GError **error)
 	park_stop(mount->park);
 	notify_stop(mount->notify);
 	fuse_session_unmount(mount->session);
+	watchdog_stop(mount->watchdog);
 	ops_abandon_all(mount);
 	if (result < 0)
 		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT, "%s: the kernel's channel failed: %s",

@@ -2,9 +2,13 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/number.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +20,7 @@
 
 #define OUR_TYPE "fuse.mailfs"
 #define MAX_STALE_LAYERS 8
+#define ASK_MS 5000
 
 extern char **environ;
 
@@ -36,26 +41,51 @@ static void unescape(char *text)
 	*out = '\0';
 }
 
-char *mountpoint_type(const char *mountinfo, const char *path)
+/* The fields of its line, all from the optional ones on in one; NULL: nothing is mounted there. */
+static GStrv topmost_mount(const char *mountinfo, const char *path)
 {
 	g_auto(GStrv) lines = g_strsplit(mountinfo, "\n", -1);
-	char *type = NULL;
+	GStrv found = NULL;
 
 	/* Mounted later stands later and covers what is before. */
 	for (char **line = lines; *line; line++) {
-		g_auto(GStrv) fields = g_strsplit(*line, " ", 6);
-		const char *tail;
+		GStrv fields = g_strsplit(*line, " ", 6);
 
-		if (g_strv_length(fields) < 6 || !(tail = strstr(fields[5], " - ")))
-			continue;
-		unescape(fields[4]);
-		if (strcmp(fields[4], path) != 0)
-			continue;
-		g_free(type);
-		tail += strlen(" - ");
-		type = g_strndup(tail, strcspn(tail, " "));
+		if (g_strv_length(fields) == 6 && strstr(fields[5], " - ")) {
+			unescape(fields[4]);
+			if (strcmp(fields[4], path) == 0) {
+				GStrv covered = found;
+
+				found = fields;
+				fields = covered;
+			}
+		}
+		g_strfreev(fields);
 	}
-	return type;
+	return found;
+}
+
+char *mountpoint_type(const char *mountinfo, const char *path)
+{
+	g_auto(GStrv) fields = topmost_mount(mountinfo, path);
+	const char *type;
+
+	if (!fields)
+		return NULL;
+	type = strstr(fields[5], " - ") + strlen(" - ");
+	return g_strndup(type, strcspn(type, " "));
+}
+
+bool mountpoint_device(const char *mountinfo, const char *path, unsigned *ret_device)
+{
+	g_autofree char *type = mountpoint_type(mountinfo, path);
+	g_auto(GStrv) fields = topmost_mount(mountinfo, path);
+	const char *minor;
+
+	if (!type || strcmp(type, OUR_TYPE) != 0 || !g_str_has_prefix(fields[2], "0:"))
+		return false;
+	minor = fields[2] + strlen("0:");
+	return number_parse_u32(minor, strlen(minor), ret_device);
 }
 
 static char *mounted_type(const char *path)
@@ -106,25 +136,63 @@ static bool detach(const char *path)
 	return run_fusermount(path);
 }
 
+/* What statvfs() says there: 0 or errno. A stat() may be answered by what the kernel has kept of
+ * the dead. Another process asks, as a daemon that hangs may never answer: ETIMEDOUT. */
+static int ask_daemon(const char *path)
+{
+	struct pollfd end = {.events = POLLIN};
+	struct statvfs space;
+	int fds[2], status;
+	bool ended;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return errno;
+	pid = fork();
+	if (pid == 0)
+		_exit(statvfs(path, &space) == 0 ? 0 : errno);
+	close(fds[1]);
+	end.fd = fds[0];
+	ended = pid < 0 || poll(&end, 1, ASK_MS) == 1;
+	close(fds[0]);
+	if (pid > 0 && !ended)
+		kill(pid, SIGKILL);
+	/* Perhaps it cannot be killed. */
+	if (pid < 0 || waitpid(pid, &status, ended ? 0 : WNOHANG) != pid || !WIFEXITED(status))
+		return ETIMEDOUT;
+	return WEXITSTATUS(status);
+}
+
+static void refuse_mounted(const char *path, int code, GError **error)
+{
+	if (code == ETIMEDOUT)
+		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT,
+			    "%s: mailfs is mounted there and does not answer; "
+			    "if it is dead, try 'umount -f %s', see mailfs(7)",
+			    path, path);
+	else
+		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT, "%s: mailfs is mounted there already",
+			    path);
+}
+
 /* Detaches dead ones of ours; an error if a living file system is in the way. */
 static bool clear_stale(const char *path, GError **error)
 {
 	for (int i = 0; i < MAX_STALE_LAYERS; i++) {
 		g_autofree char *type = mounted_type(path);
-		struct statvfs space;
+		int code;
 
 		if (!type || !g_str_has_prefix(type, "fuse"))
 			return true;
-		/* Only ours is known never to hang. */
+		/* Only ours is known. */
 		if (strcmp(type, OUR_TYPE) != 0) {
 			g_set_error(error, MAILFS_ERROR, ERROR_MOUNT,
 				    "%s: a file system (%s) is mounted there already", path, type);
 			return false;
 		}
-		/* A stat() may be answered by what the kernel has kept of the dead. */
-		if (statvfs(path, &space) == 0 || errno != ENOTCONN) {
-			g_set_error(error, MAILFS_ERROR, ERROR_MOUNT,
-				    "%s: mailfs is mounted there already", path);
+		code = ask_daemon(path);
+		if (code != ENOTCONN && code != ECONNABORTED) {
+			refuse_mounted(path, code, error);
 			return false;
 		}
 		if (!detach(path)) {

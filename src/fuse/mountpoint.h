@@ -13,3 +13,6 @@ bool mountpoint_prepare(const char *path, bool nonempty, GError **error);
 /* The type of the topmost file system that mountinfo text (proc(5)) has mounted on `path`, or NULL.
  * Free with g_free(). */
 char *mountpoint_type(const char *mountinfo, const char *path);
+
+/* The device (its minor number) of that file system, if it is one of ours. */
+bool mountpoint_device(const char *mountinfo, const char *path, unsigned *ret_device);

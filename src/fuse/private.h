@@ -7,6 +7,7 @@
 #include "fuse/mount.h"
 #include "fuse/notify.h"
 #include "fuse/park.h"
+#include "fuse/watchdog.h"
 
 #include <pthread.h>
 
@@ -19,7 +20,8 @@ enum mount_state {
 struct mount {
 	struct init_patch init_patch; /* first: the session's userdata */
 	struct fuse_session *session;
-	struct tree *tree; /* borrowed, as the engine; from mount_attach() on */
+	struct watchdog *watchdog; /* borrowed */
+	struct tree *tree;	   /* borrowed, as the engine; from mount_attach() on */
 	struct engine *engine;
 	char *mountpoint;
 	bool single; /* one thread */

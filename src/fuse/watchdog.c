@@ -1,0 +1,184 @@
+#include "fuse/watchdog.h"
+
+#include "base/error.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ORPHANED SIGUSR1 /* the daemon's main thread is gone */
+#define NAME "mailfs-watchdog"
+#define CONTROL_DIR "/sys/fs/fuse/connections"
+
+/* What the process is told; one byte instead: all is well, end. */
+struct order {
+	char path[64];
+	ino_t inode; /* never used twice, unlike the path; 0: not known */
+};
+
+struct watchdog {
+	pid_t pid; /* 0: it has ended */
+	int fd;
+};
+
+/* --- the process --- */
+
+static void do_nothing(int number)
+{
+}
+
+static void take_signals(void)
+{
+	static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+	const struct sigaction orphaned = {.sa_handler = do_nothing};
+	sigset_t set;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(ignored); i++)
+		signal(ignored[i], SIG_IGN);
+	/* Let in only where it is waited for. */
+	sigemptyset(&set);
+	sigaddset(&set, ORPHANED);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigaction(ORPHANED, &orphaned, NULL);
+}
+
+/* The daemon's command line is not ours: who looks for it by that shall find one process. */
+static void rename_process(void)
+{
+	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	char bytes[512];
+	size_t size = 0;
+	ssize_t len;
+
+	while (fd >= 0 && (len = read(fd, bytes, sizeof(bytes))) > 0)
+		size += (size_t)len;
+	close(fd);
+	memset(program_invocation_name, 0, size);
+	if (size > strlen(NAME))
+		memcpy(program_invocation_name, NAME, strlen(NAME));
+	prctl(PR_SET_NAME, NAME);
+}
+
+/* No descriptor of the daemon's may be kept open here, above all not /dev/fuse. */
+static bool leave_home(int fd)
+{
+	if (dup2(fd, STDIN_FILENO) < 0 || close_range(STDIN_FILENO + 1, ~0U, 0) < 0)
+		return false;
+	setsid();
+	return chdir("/") == 0 && prctl(PR_SET_PDEATHSIG, ORPHANED) == 0;
+}
+
+static void abort_connection(const struct order *order)
+{
+	int fd = open(order->path, O_WRONLY | O_CLOEXEC);
+	struct stat attr;
+
+	if (fd < 0 || fstat(fd, &attr) < 0)
+		return;
+	/* If the kernel refuses, there is nobody left to tell. */
+	if ((!order->inode || attr.st_ino == order->inode) && write(fd, "1", 1) < 0)
+		return;
+}
+
+/* A daemon that hangs as said above keeps its end of the pipe open, as all threads share their
+ * descriptors: then it is the end of its main thread that tells. */
+static bool outlives_daemon(void)
+{
+	struct pollfd pipe = {.fd = STDIN_FILENO, .events = POLLIN};
+	sigset_t none;
+
+	sigemptyset(&none);
+	return ppoll(&pipe, 1, NULL, &none) < 0 && errno == EINTR;
+}
+
+/* Nothing that allocates or locks. */
+static _Noreturn void watch(int fd)
+{
+	struct order order = {0};
+	ssize_t len;
+
+	take_signals();
+	rename_process();
+	if (!leave_home(fd))
+		_exit(1);
+	do {
+		if (outlives_daemon())
+			break;
+		len = read(STDIN_FILENO, &order, sizeof(order));
+		if (len > 0 && len < (ssize_t)sizeof(order))
+			_exit(0);
+	} while (len != 0);
+	if (*order.path)
+		abort_connection(&order);
+	_exit(0);
+}
+
+/* --- the daemon --- */
+
+struct watchdog *watchdog_new(GError **error)
+{
+	struct watchdog *watchdog;
+	int fds[2] = {-1, -1};
+	pid_t pid = -1;
+
+	if (pipe2(fds, O_CLOEXEC) == 0)
+		pid = fork();
+	if (pid == 0)
+		watch(fds[0]);
+	if (pid < 0) {
+		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT, "cannot start a process: %s",
+			    g_strerror(errno));
+		if (fds[0] >= 0)
+			close(fds[0]);
+		if (fds[1] >= 0)
+			close(fds[1]);
+		return NULL;
+	}
+	close(fds[0]);
+	watchdog = g_new(struct watchdog, 1);
+	*watchdog = (struct watchdog){.pid = pid, .fd = fds[1]};
+	return watchdog;
+}
+
+void watchdog_arm(struct watchdog *watchdog, unsigned device)
+{
+	struct order order = {0};
+	struct stat attr;
+
+	snprintf(order.path, sizeof(order.path), CONTROL_DIR "/%u/abort", device);
+	/* It may be mounted a moment after the kernel's module was loaded. */
+	if (stat(order.path, &attr) == 0)
+		order.inode = attr.st_ino;
+	else
+		log_debug("%s: %s", order.path, g_strerror(errno));
+	if (write(watchdog->fd, &order, sizeof(order)) != (ssize_t)sizeof(order))
+		log_warning("the watchdog is gone: %s", g_strerror(errno));
+}
+
+void watchdog_stop(struct watchdog *watchdog)
+{
+	if (!watchdog->pid)
+		return;
+	if (write(watchdog->fd, "", 1) < 0)
+		log_debug("the watchdog is gone: %s", g_strerror(errno));
+	close(watchdog->fd);
+	while (waitpid(watchdog->pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	watchdog->pid = 0;
+}
+
+void watchdog_free(struct watchdog **watchdog)
+{
+	if (!*watchdog)
+		return;
+	watchdog_stop(*watchdog);
+	g_clear_pointer(watchdog, g_free);
+}
