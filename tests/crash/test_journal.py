@@ -5,12 +5,13 @@ place."""
 
 import os
 import pathlib
+import random
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "mount"))
 
 from changing import SERVERS, Site, both_servers, in_background, mails  # noqa: E402
-from harness import case, equal, mail, main, ok, wait_until  # noqa: E402
+from harness import SANITIZED, case, equal, mail, main, ok, wait_until  # noqa: E402
 
 MAILS = mails(3)
 MOST = 40  # commands that no operation needs
@@ -114,7 +115,9 @@ def check(site, act, answered, may_lose_its_name, where):
 
 
 def every_step(servers, words, act, mode, kill):
-    for number in range(1, MOST):
+    # A sanitizer looks at the program, not at the order of commands: every third will do.
+    stride = 3 if SANITIZED else 1
+    for number in range(random.randrange(stride) + 1, MOST, stride):
         with prepared(servers, words) as site:
             stopped, answered = stopped_at(site, act, number, mode, kill)
             where = f"stopped {mode} command {number}: {site.wire.commands[-12:]}"
@@ -127,9 +130,9 @@ def every_step(servers, words, act, mode, kill):
     raise AssertionError("no end")
 
 
-def make_cases():
+def make_cases(acts):
     for words in SERVERS:
-        for act in OUTCOMES:
+        for act in acts:
             for mode in ("before", "after", "half"):
                 for kill in (True, False):
                     if mode == "half" and act not in (append, append_without_id):
@@ -144,5 +147,6 @@ def make_cases():
                     case(run_one)
 
 
-make_cases()
+PARTS = {"append": (append, append_without_id), "move": (move,), "others": (copy, remove, expunge)}
+make_cases(PARTS[sys.argv.pop(1)] if sys.argv[1:2] and sys.argv[1] in PARTS else OUTCOMES)
 main(both_servers)
