@@ -683,6 +683,18 @@ static bool is_uploaded(const struct visit *visit, const struct spot *spot)
 	return uploaded;
 }
 
+bool draft_is_empty(const struct visit *visit, const struct spot *spot)
+{
+	struct spool_file spool;
+	bool empty;
+
+	if (!spool_get(state_of(visit), node_low(spot->node), &spool))
+		return true;
+	empty = spool.step == SPOOL_LOCAL && spool.size == 0 && spool.clone_epoch == 0;
+	spool_file_clear(&spool);
+	return empty;
+}
+
 static bool rename_id(const struct visit *visit, const struct spot *to, uint32_t id,
 		      const char *name, GError **error)
 {

@@ -9,5 +9,7 @@ int draft_rename(const struct visit *visit, const struct spot *from, const struc
  * nothing came of it. Nothing to do if it is no spool file. EEXIST: it is a message by now. */
 int draft_put_aside(const struct visit *visit, const struct spot *to);
 void draft_end_aside(const struct visit *visit, const struct spot *to, bool replaced);
+/* Nothing would be lost with it: no bytes, and it is to be no copy of a message. */
+bool draft_is_empty(const struct visit *visit, const struct spot *spot);
 /* A file that is to be a copy of the message, if there is one, gets the bytes: the message goes. */
 int draft_fill_clone_of(const struct visit *visit, uint32_t epoch, uint32_t uid);

@@ -1,5 +1,5 @@
 /* rename(2): of messages within a folder a name of our own, else a move on the server. Nothing is
- * ever renamed onto a message. */
+ * ever renamed onto a message, and no message onto a new one that is not sent yet. */
 
 #include "base/error.h"
 #include "base/log.h"
@@ -149,13 +149,21 @@ static int delete_message(const struct rename *rename)
 	return result != 0 ? result : alter_deleted(rename->visit, &rename->from, true);
 }
 
+static bool is_replaceable(const struct rename *rename)
+{
+	return rename->to.kind != SPOT_SPOOL || draft_is_empty(rename->visit, &rename->to);
+}
+
 static int replace_by_message(const struct rename *rename)
 {
 	int result = draft_put_aside(rename->visit, &rename->to);
 
 	if (result != 0)
 		return result;
-	if (!is_same_folder(rename))
+	/* It may have been written since it was judged. */
+	if (!is_replaceable(rename))
+		result = EEXIST;
+	else if (!is_same_folder(rename))
 		result = move_message(rename);
 	else
 		result = rename->from.deleted ? undelete(rename) : give_name(rename);
@@ -194,7 +202,10 @@ static int judge_target(const struct rename *rename)
 	case SPOT_FOLDER:
 		return is_folder ? EEXIST : EISDIR;
 	case SPOT_SPOOL:
-		return is_folder ? ENOTDIR : 0;
+		if (is_folder)
+			return ENOTDIR;
+		/* A newer version of it may come, but no other mail. */
+		return rename->from.kind == SPOT_SPOOL || is_replaceable(rename) ? 0 : EEXIST;
 	case SPOT_MESSAGE:
 	case SPOT_GUEST:
 		return is_folder ? ENOTDIR : EEXIST;

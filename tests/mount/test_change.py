@@ -222,6 +222,27 @@ def no_message_is_replaced(site):
 
 
 @both()
+def no_message_replaces_a_new_one(site):
+    message = site.find(2)
+    site.listed("Archive")
+    site.wire.hold()
+    new = site / "Archive/new.eml"
+    new.write_bytes(mail("new"))
+    fails(errno.EEXIST, os.rename, message, new)
+    # An editor's second save is a newer version of the same.
+    (site / "Archive/.new.tmp").write_bytes(mail("newer"))
+    os.rename(site / "Archive/.new.tmp", new)
+    fails(errno.EEXIST, os.rename, message, new)
+    equal(new.read_bytes(), mail("newer"))
+    site.wire.release()
+    wait_until(lambda: site.live("Archive"), 60, "the message")
+    site.sync("Archive")
+    fails(errno.EEXIST, os.rename, message, new)
+    equal([m.data for m in site.live("Archive").values()], [mail("newer")])
+    assert 2 in site.live()
+
+
+@both()
 def a_message_is_never_written_to(site):
     path = site.find(2)
     for mode in ("r+b", "ab", "wb"):

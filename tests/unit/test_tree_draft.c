@@ -377,6 +377,37 @@ static void test_rename_replaces(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(rename_to(f, inbox, "sedXYZ", inbox, "new.eml"), ==, EEXIST);
 }
 
+/* A message is no newer version of a new one, whatever became of that. */
+static void test_message_replaces_none(struct fixture *f, gconstpointer data)
+{
+	struct mail mail = fill_mail(f, 0);
+	uint64_t inbox = node_of(mail.inbox), archive = node_of(mail.archive);
+	uint32_t id = make_file(f, archive, "new.eml", "abc");
+	struct tree_entry entry;
+	struct tree_file *file;
+
+	g_assert_cmpint(step_of(f, id), ==, SPOOL_QUEUED);
+	g_assert_cmpint(rename_to(f, inbox, "1.m.eml", archive, "new.eml"), ==, EEXIST);
+	g_assert_cmpint(rename_to(f, archive, "1.m.eml", archive, "new.eml"), ==, EEXIST);
+	begin_sending(f, id);
+	g_assert_cmpint(rename_to(f, inbox, "1.m.eml", archive, "new.eml"), ==, EEXIST);
+	spool_fail(f->state, id, EACCES, "no");
+	g_assert_cmpint(rename_to(f, inbox, "1.m.eml", archive, "new.eml"), ==, EEXIST);
+	g_assert_cmpint(step_of(f, id), ==, SPOOL_FAILED);
+	g_assert_cmpuint(find(f, archive, "new.eml"), ==, node_pack(NODE_SPOOL, 0, id));
+	/* Not handed over yet: its writer may have closed it already. */
+	file = create_in(f, archive, "open.eml", &entry);
+	write_text(f, file, 0, "abc");
+	g_assert_cmpint(rename_to(f, inbox, "1.m.eml", archive, "open.eml"), ==, EEXIST);
+	tree_close(f->tree, &file);
+	g_assert_cmpint(rename_to(f, inbox, "1.m.eml", archive, "open.eml"), ==, EEXIST);
+	find(f, inbox, "1.m.eml");
+	make_file(f, archive, "empty.eml", "");
+	g_assert_cmpint(rename_to(f, inbox, "1.m.eml", archive, "empty.eml"), ==, 0);
+	assert_missing(f, inbox, "1.m.eml");
+	g_assert_cmpuint(find(f, archive, "empty.eml"), ==, tree_message_node(mail.inbox_epoch, 1));
+}
+
 /* What cannot be sent replaces nothing. */
 static void test_rename_refused(struct fixture *f, gconstpointer data)
 {
@@ -690,6 +721,7 @@ int main(int argc, char **argv)
 	ADD("/tree-draft/setattr", test_setattr);
 	ADD("/tree-draft/rename", test_rename);
 	ADD("/tree-draft/rename-replaces", test_rename_replaces);
+	ADD("/tree-draft/message-replaces-none", test_message_replaces_none);
 	ADD("/tree-draft/sealed-while-read", test_sealed_while_read);
 	ADD("/tree-draft/rename-refused", test_rename_refused);
 	ADD("/tree-draft/fsync", test_fsync);
