@@ -155,17 +155,34 @@ static int write_work(struct request *request, struct tree_call *call)
 			  request->size, request->data);
 }
 
-/* The message has another ctime now, which who wrote may look at next. */
+/* The message whose flags were changed has another ctime now, which who wrote may look at next. 0:
+ * there is none. */
+static uint64_t drop_changed(struct request *request)
+{
+	uint64_t message;
+
+	if (tree_node_kind(request->node) != NODE_FLAGS ||
+	    !tree_file_take_changed(request->opened->file))
+		return 0;
+	message = tree_message_node(tree_node_epoch(request->node), (uint32_t)request->node);
+	drop_attr(request->mount, message);
+	return message;
+}
+
 static void write_reply(struct request *request)
 {
-	uint64_t message = 0;
+	uint64_t message = drop_changed(request);
 
-	if (tree_node_kind(request->node) == NODE_FLAGS)
-		message =
-			tree_message_node(tree_node_epoch(request->node), (uint32_t)request->node);
-	if (message != 0)
-		drop_attr(request->mount, message);
 	fuse_reply_write(request->req, request->size);
+	if (message != 0)
+		message_forget(request->mount, message);
+}
+
+static void flush_reply(struct request *request)
+{
+	uint64_t message = drop_changed(request);
+
+	request_reply_done(request);
 	if (message != 0)
 		message_forget(request->mount, message);
 }
@@ -174,17 +191,17 @@ const struct request_kind request_write = {"write", write_work, write_reply};
 
 static int flush_work(struct request *request, struct tree_call *call)
 {
-	return tree_flush(request->mount->tree, request->opened->file);
+	return tree_flush(request->mount->tree, call, request->opened->file);
 }
 
-const struct request_kind request_flush = {"flush", flush_work, request_reply_done};
+const struct request_kind request_flush = {"flush", flush_work, flush_reply};
 
 static int fsync_work(struct request *request, struct tree_call *call)
 {
 	return tree_fsync(request->mount->tree, call, request->opened->file);
 }
 
-const struct request_kind request_fsync = {"fsync", fsync_work, request_reply_done};
+const struct request_kind request_fsync = {"fsync", fsync_work, flush_reply};
 
 /* --- copy --- */
 

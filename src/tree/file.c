@@ -29,6 +29,8 @@ static void file_free(struct tree_file **file)
 	if ((*file)->fd >= 0)
 		close((*file)->fd);
 	g_free((*file)->text);
+	if ((*file)->written != NULL)
+		g_string_free((*file)->written, TRUE);
 	pthread_mutex_destroy(&(*file)->lock);
 	g_free(*file);
 	*file = NULL;
@@ -410,13 +412,27 @@ int tree_write(struct tree *tree, struct tree_call *call, struct tree_file *file
 	if (result != 0)
 		return result;
 	result = kind_of(file) == NODE_SPOOL ? draft_write(&visit, file, offset, len, buffer)
-					     : flags_write(&visit, file->node, buffer, len);
+					     : flags_file_write(&visit, file, offset, len, buffer);
 	visit_end(&visit);
 	return result;
 }
 
-int tree_flush(struct tree *tree, struct tree_file *file)
+static int flush_flags(struct tree *tree, struct tree_call *call, struct tree_file *file)
 {
+	struct visit visit;
+	int result = visit_begin(&visit, tree, call);
+
+	if (result != 0)
+		return result;
+	result = flags_file_flush(&visit, file);
+	visit_end(&visit);
+	return result;
+}
+
+int tree_flush(struct tree *tree, struct tree_call *call, struct tree_file *file)
+{
+	if (kind_of(file) == NODE_FLAGS)
+		return flush_flags(tree, call, file);
 	return kind_of(file) == NODE_SPOOL && file->writer ? draft_flush(tree, file) : 0;
 }
 
@@ -442,8 +458,11 @@ int tree_fsync(struct tree *tree, struct tree_call *call, struct tree_file *file
 	result = visit_begin(&visit, tree, call);
 	if (result != 0)
 		return result;
-	result = kind_of(file) == NODE_SPOOL ? draft_fsync(&visit, file)
-					     : sync_message(&visit, file);
+	if (kind_of(file) == NODE_FLAGS)
+		result = flags_file_flush(&visit, file);
+	if (result == 0)
+		result = kind_of(file) == NODE_SPOOL ? draft_fsync(&visit, file)
+						     : sync_message(&visit, file);
 	visit_end(&visit);
 	return result;
 }

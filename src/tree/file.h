@@ -14,5 +14,5 @@ struct visit;
 
 int tree_file_open_message(const struct visit *visit, uint64_t node, int flags,
 			   struct tree_file **ret);
-/* A control file, or flags: takes the text. */
+/* Takes the text: of a control file, or of flags for flags_file_new(). */
 struct tree_file *tree_file_new_text(uint64_t node, char *text, gsize len);

@@ -30,6 +30,12 @@ struct tree_file {
 	/* of a text */
 	char *text;
 	gsize text_len;
+
+	/* of flags */
+	GString *written;
+	bool append;	 /* whatever the offset, it is written behind the rest */
+	bool unfinished; /* the last word of it is not applied yet, or there is none */
+	bool changed;	 /* not taken yet */
 };
 
 struct tree_file *file_new(uint64_t node, int fd);
@@ -52,3 +58,16 @@ void draft_abandon(struct tree *tree, struct tree_file *file);
 /* The empty file becomes a copy of the message; EOPNOTSUPP. */
 int draft_clone(const struct visit *visit, struct tree_file *file, uint64_t message, uint64_t size);
 bool draft_is_clone(struct tree *tree, struct tree_file *file, uint64_t message);
+
+/* --- of flags (flags_file.c) --- */
+
+/* Takes `text`, which is what can be read. `flags`: of open(2). */
+struct tree_file *flags_file_new(uint64_t node, int flags, char *text, gsize len);
+/* Applies the words that are whole now. Errors of flags_write(), and EINVAL: not at the end; EFBIG.
+ * On failure it was not written. */
+int flags_file_write(const struct visit *visit, struct tree_file *file, uint64_t offset, size_t len,
+		     const void *buffer);
+/* To 0: what is written from now on is a text of its own. Else EINVAL. */
+int flags_file_truncate(struct tree_file *file, uint64_t size);
+/* Applies the last word too. */
+int flags_file_flush(const struct visit *visit, struct tree_file *file);

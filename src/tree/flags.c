@@ -178,6 +178,16 @@ static bool next_word(const char **at, const char *end, size_t *ret_len)
 	return stop > *at;
 }
 
+size_t flags_whole_words(const char *text, size_t len)
+{
+	const char *at = text;
+	size_t word_len;
+
+	while (len > 0 && !is_separator(text[len - 1]))
+		len--;
+	return next_word(&at, text + len, &word_len) ? len : 0;
+}
+
 /* `want` comes with what is there and is altered, or replaced. */
 static int parse(const char *text, size_t len, struct flag_set *want)
 {

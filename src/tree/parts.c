@@ -2,7 +2,7 @@
 
 #include "store/store.h"
 #include "tree/attr.h"
-#include "tree/file.h"
+#include "tree/file_private.h"
 #include "tree/name.h"
 #include "tree/node.h"
 #include "tree/shown.h"
@@ -157,7 +157,7 @@ static int flags_open(const struct visit *visit, uint64_t node, int flags, struc
 	if (result == 0)
 		result = flags_text(visit, node, &text, &len);
 	if (result == 0)
-		*ret = tree_file_new_text(node, text, len);
+		*ret = flags_file_new(node, flags, text, len);
 	return result;
 }
 

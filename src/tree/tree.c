@@ -244,8 +244,9 @@ static int set_attributes(const struct visit *visit, uint64_t node, struct tree_
 	switch (tree_node_kind(node)) {
 	case NODE_SPOOL:
 		return draft_setattr(visit, node, file, setattr);
-	case NODE_FLAGS: /* cut before it is written to: each write stands for itself */
-		return 0;
+	case NODE_FLAGS: /* what is not written through `file` is cut already */
+		return setattr->set_size && file != NULL ? flags_file_truncate(file, setattr->size)
+							 : 0;
 	default:
 		return setattr->set_size ? EPERM : 0;
 	}

@@ -95,6 +95,9 @@ int flags_text(const struct visit *visit, uint64_t node, char **ret, gsize *ret_
  * EROFS, ENOENT (moved away), ESTALE; TREE_AGAIN for the rights. */
 int flags_write(const struct visit *visit, uint64_t node, const char *text, size_t len);
 
+/* How much of the text is words that are complete: 0, or up to a separator. */
+size_t flags_whole_words(const char *text, size_t len);
+
 /* What reading needs to know of a message. */
 struct message_facts {
 	struct tree_entry entry;

@@ -55,10 +55,43 @@ def the_flags_file_says_and_sets(site):
 
 
 @both()
+def what_one_open_writes_is_one_text(site):
+    flags = site / "INBOX/2.d/flags"
+    run("sh", "-c", "{ echo seen; echo flagged; } > " + str(flags))
+    equal(words(site, 2), {"seen", "flagged"})
+    run("sh", "-c", "{ echo -seen; echo +draft; } >> " + str(flags))
+    equal(words(site, 2), {"flagged", "draft"})
+    with open(flags, "wb", buffering=0) as file:
+        file.write(b"+ans")
+        file.write(b"wered +se")
+        # Not words(): a program that is started closes what it inherits, and so ends the word.
+        equal(set(flags.read_text().split()), {"flagged", "draft", "answered"})
+        file.write(b"en")
+    equal(words(site, 2), {"flagged", "draft", "answered", "seen"})
+    with open(flags, "wb", buffering=0) as file:
+        file.write(b"+Work\n")
+        fails(errno.EINVAL, file.write, b"+a( ")
+        fails(errno.EINVAL, os.pwrite, file.fileno(), b"-Work\n", 2)
+        fails(errno.EFBIG, file.write, b" " * 65536)
+        file.truncate(0)
+        file.seek(0)
+        file.write(b"Work seen")
+    equal(words(site, 2), {"Work", "seen"})
+    # What is left for the close fails there.
+    file = os.open(flags, os.O_WRONLY | os.O_TRUNC)
+    os.write(file, b"+a(")
+    fails(errno.EINVAL, os.close, file)
+    done = run("sh", "-c", f"/usr/bin/printf '+a(' > {flags}", check=False)
+    equal(done.returncode != 0, True, "the tool sees it")
+    site.sync("INBOX")
+    equal(site.view()[2].flags, {"\\Seen", "Work"})
+
+
+@both()
 def what_is_no_flag_changes_nothing(site):
     flags = site / "INBOX/2.d/flags"
     for text in ("+\\Bad\\er", "+a(b", "+{3}", "+x\r\nA1 LOGOUT", '+"q"', "+", "-", "+\x7f",
-                 "+\u00fc", "+\\Recent", "+a]", "+" + "x" * 5000, "+seen -"):
+                 "+\u00fc", "+\\Recent", "+a]", "+" + "x" * 5000, "+seen -\n"):
         fails((errno.EINVAL, errno.EPERM), write, flags, text)
     fails(errno.ENOENT, os.stat, site / "INBOX/99.d")
     fails(errno.ENOENT, os.stat, site / "INBOX/2.d/nothing")

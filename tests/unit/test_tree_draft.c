@@ -68,12 +68,12 @@ static void test_create(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(entry.attr.st_size, ==, 0);
 	g_assert_false(tree_file_is_text(file));
 	g_assert_cmpuint(find(f, inbox, "new.eml"), ==, entry.node);
-	g_assert_cmpint(tree_flush(f->tree, file), ==, 0);
+	g_assert_cmpint(tree_flush(f->tree, &f->call, file), ==, 0);
 	write_text(f, file, 0, "abc");
 	write_text(f, file, 3, "def");
 	assert_text(f, file, "abcdef");
 	assert_size(f, node_low(entry.node), 6);
-	g_assert_cmpint(tree_flush(f->tree, file), ==, 0);
+	g_assert_cmpint(tree_flush(f->tree, &f->call, file), ==, 0);
 	/* Not before the last writer has closed it. */
 	g_assert_cmpint(step_of(f, node_low(entry.node)), ==, SPOOL_LOCAL);
 	g_assert_cmpuint(f->engine.changes, ==, 0);
@@ -168,7 +168,7 @@ static void test_append(struct fixture *f, gconstpointer data)
 	assert_text(f, file, "abc\r\ndef\r\n");
 	g_assert_cmpint(step_of(f, id), ==, SPOOL_QUEUED);
 	g_assert_cmpint(try_write(f, file, 0, "x"), ==, EBADF);
-	g_assert_cmpint(tree_flush(f->tree, file), ==, 0);
+	g_assert_cmpint(tree_flush(f->tree, &f->call, file), ==, 0);
 	tree_close(f->tree, &file);
 	file = must_open(f, id, O_WRONLY | O_TRUNC);
 	assert_size(f, id, 0);
@@ -222,7 +222,7 @@ static void test_removed(struct fixture *f, gconstpointer data)
 	g_assert_cmpint(tree_setattr(f->tree, &f->call, node, file, &cut, &entry), ==, 0);
 	g_assert_cmpint(entry.attr.st_size, ==, 2);
 	g_assert_cmpint(tree_setattr(f->tree, &f->call, node, NULL, &cut, &entry), ==, ESTALE);
-	g_assert_cmpint(tree_flush(f->tree, file), ==, 0);
+	g_assert_cmpint(tree_flush(f->tree, &f->call, file), ==, 0);
 	g_assert_cmpint(tree_fsync(f->tree, &f->call, file), ==, 0);
 	tree_close(f->tree, &file);
 	g_assert_cmpint(tree_getattr(f->tree, &f->call, node, &entry), ==, ESTALE);
@@ -526,7 +526,7 @@ static void test_copy(struct fixture *f, gconstpointer data)
 	assert_size(f, node_low(entry.node), 10);
 	g_assert_cmpint(tree_copy(f->tree, &f->call, from, 10, to, 10, 1 << 20, &len), ==, 0);
 	g_assert_cmpuint(len, ==, 0);
-	g_assert_cmpint(tree_flush(f->tree, to), ==, 0);
+	g_assert_cmpint(tree_flush(f->tree, &f->call, to), ==, 0);
 	g_assert_cmpint(sync_file(f, to), ==, 0);
 	assert_nothing_to_send(f);
 	g_assert_cmpint(tree_open(f->tree, &f->call, entry.node, O_RDONLY, &other), ==, 0);
@@ -670,7 +670,7 @@ static void *write_on(void *data)
 
 		g_assert_cmpint(tree_write(writer->f->tree, &call, writer->file, at, 4, "abc\n"),
 				==, 0);
-		g_assert_cmpint(tree_flush(writer->f->tree, writer->file), ==, 0);
+		g_assert_cmpint(tree_flush(writer->f->tree, &call, writer->file), ==, 0);
 	}
 	return NULL;
 }

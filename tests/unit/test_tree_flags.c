@@ -104,8 +104,28 @@ static int write_file(struct fixture *f, uint64_t node, int flags, const char *t
 		return result;
 	g_assert_cmpint(tree_setattr(f->tree, &f->call, node, file, &truncate, &entry), ==, 0);
 	result = tree_write(f->tree, &f->call, file, 0, strlen(text), text);
+	if (result == 0)
+		result = tree_flush(f->tree, &f->call, file);
 	tree_close(f->tree, &file);
 	return result;
+}
+
+static struct tree_file *open_file(struct fixture *f, const struct scene *s, int flags)
+{
+	struct tree_file *file = NULL;
+
+	g_assert_cmpint(tree_open(f->tree, &f->call, s->file, flags, &file), ==, 0);
+	return file;
+}
+
+static int write_at(struct fixture *f, struct tree_file *file, uint64_t offset, const char *text)
+{
+	return tree_write(f->tree, &f->call, file, offset, strlen(text), text);
+}
+
+static void flush(struct fixture *f, struct tree_file *file)
+{
+	g_assert_cmpint(tree_flush(f->tree, &f->call, file), ==, 0);
 }
 
 static void test_file(struct fixture *f, gconstpointer data)
@@ -123,6 +143,109 @@ static void test_file(struct fixture *f, gconstpointer data)
 	f->account.read_only = true;
 	g_assert_cmpint(write_file(f, s.file, O_WRONLY, "+seen"), ==, EROFS);
 	assert_file(f, &s, "answered\ndraft\n");
+}
+
+/* Many writes are one text. */
+static void test_pieces(struct fixture *f, gconstpointer data)
+{
+	struct scene s = set_scene(f);
+	struct tree_file *file = open_file(f, &s, O_WRONLY);
+
+	/* As a shell's second descriptor is closed before anything is written. */
+	flush(f, file);
+	g_assert_cmpint(write_at(f, file, 0, " "), ==, 0);
+	g_assert_cmpint(write_at(f, file, 1, "answe"), ==, 0);
+	assert_file(f, &s, "seen\n$Work\n");
+	g_assert_false(tree_file_take_changed(file));
+	g_assert_cmpint(write_at(f, file, 6, "red,flag"), ==, 0);
+	assert_file(f, &s, "answered\n");
+	g_assert_true(tree_file_take_changed(file));
+	g_assert_false(tree_file_take_changed(file));
+	g_assert_cmpint(write_at(f, file, 14, "ged"), ==, 0);
+	assert_file(f, &s, "answered\n");
+	flush(f, file);
+	assert_file(f, &s, "answered\nflagged\n");
+	/* Nothing is left for the next close, whatever changed since. */
+	assert_set(f, &s, "-flagged", "answered");
+	flush(f, file);
+	assert_file(f, &s, "answered\n");
+	tree_close(f->tree, &file);
+	file = open_file(f, &s, O_WRONLY);
+	g_assert_cmpint(write_at(f, file, 0, "+seen\n"), ==, 0);
+	g_assert_cmpint(write_at(f, file, 6, "-seen +draft\n"), ==, 0);
+	assert_file(f, &s, "answered\ndraft\n");
+	tree_close(f->tree, &file);
+}
+
+static void test_piece_fails(struct fixture *f, gconstpointer data)
+{
+	struct scene s = set_scene(f);
+	struct tree_file *file = open_file(f, &s, O_WRONLY);
+
+	g_assert_cmpint(write_at(f, file, 1, "+draft\n"), ==, EINVAL);
+	g_assert_cmpint(write_at(f, file, 0, "+flagged\n"), ==, 0);
+	g_assert_cmpint(write_at(f, file, 9, "seen\n"), ==, EINVAL);
+	g_assert_cmpint(write_at(f, file, 9, "+a(b "), ==, EINVAL);
+	g_assert_cmpint(write_at(f, file, 0, "+draft\n"), ==, EINVAL);
+	g_assert_cmpint(write_at(f, file, 14, "+draft\n"), ==, EINVAL);
+	g_assert_cmpint(write_at(f, file, 9, "+draft\n"), ==, 0);
+	assert_file(f, &s, "seen\nflagged\ndraft\n$Work\n");
+	/* The close tells what is wrong with the last word. */
+	g_assert_cmpint(write_at(f, file, 16, "+a("), ==, 0);
+	g_assert_cmpint(tree_flush(f->tree, &f->call, file), ==, EINVAL);
+	f->engine.rights_known = false;
+	tree_close(f->tree, &file);
+	file = open_file(f, &s, O_WRONLY);
+	assert_need(f, write_at(f, file, 0, "+answered\n"), NEED_RIGHTS, folder_of(f, "INBOX"),
+		    true);
+	f->engine.rights_known = true;
+	g_assert_cmpint(write_at(f, file, 0, "+answered\n"), ==, 0);
+	assert_file(f, &s, "seen\nanswered\nflagged\ndraft\n$Work\n");
+	tree_close(f->tree, &file);
+}
+
+static void test_truncate(struct fixture *f, gconstpointer data)
+{
+	struct scene s = set_scene(f);
+	struct tree_file *file = open_file(f, &s, O_WRONLY);
+	struct tree_setattr cut = {.set_size = true};
+	struct tree_entry entry;
+
+	g_assert_cmpint(write_at(f, file, 0, "flagged\nwh"), ==, 0);
+	g_assert_cmpint(tree_setattr(f->tree, &f->call, s.file, file, &cut, &entry), ==, 0);
+	flush(f, file);
+	assert_file(f, &s, "flagged\n");
+	g_assert_cmpint(write_at(f, file, 0, "+draft"), ==, 0);
+	cut.size = 5;
+	g_assert_cmpint(tree_setattr(f->tree, &f->call, s.file, file, &cut, &entry), ==, EINVAL);
+	cut.size = 6;
+	g_assert_cmpint(tree_setattr(f->tree, &f->call, s.file, file, &cut, &entry), ==, 0);
+	g_assert_cmpint(tree_fsync(f->tree, &f->call, file), ==, TREE_AGAIN);
+	assert_file(f, &s, "flagged\ndraft\n");
+	tree_close(f->tree, &file);
+	/* Without a word it is the list of none, once it is closed. */
+	file = open_file(f, &s, O_WRONLY | O_APPEND);
+	g_assert_cmpint(write_at(f, file, 14, "\n"), ==, 0);
+	assert_file(f, &s, "flagged\ndraft\n");
+	flush(f, file);
+	assert_file(f, &s, "");
+	g_assert_cmpint(write_at(f, file, 4, "+seen\n"), ==, 0);
+	assert_file(f, &s, "seen\n");
+	tree_close(f->tree, &file);
+}
+
+static void test_long_text(struct fixture *f, gconstpointer data)
+{
+	struct scene s = set_scene(f);
+	g_autofree char *blank = g_strnfill(65536, ' ');
+	struct tree_file *file = open_file(f, &s, O_WRONLY);
+
+	g_assert_cmpint(tree_write(f->tree, &f->call, file, 0, 65529, blank), ==, 0);
+	g_assert_cmpint(write_at(f, file, 65529, "+draft,\n"), ==, EFBIG);
+	g_assert_cmpint(write_at(f, file, 65529, "+draft,"), ==, 0);
+	g_assert_cmpint(write_at(f, file, 65536, "\n"), ==, EFBIG);
+	assert_file(f, &s, "seen\ndraft\n$Work\n");
+	tree_close(f->tree, &file);
 }
 
 static void test_gone(struct fixture *f, gconstpointer data)
@@ -411,6 +534,10 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	FIXTURE_TEST("/tree-flags/file", test_file);
+	FIXTURE_TEST("/tree-flags/pieces", test_pieces);
+	FIXTURE_TEST("/tree-flags/piece-fails", test_piece_fails);
+	FIXTURE_TEST("/tree-flags/truncate", test_truncate);
+	FIXTURE_TEST("/tree-flags/long-text", test_long_text);
 	FIXTURE_TEST("/tree-flags/gone", test_gone);
 	FIXTURE_TEST("/tree-flags/moved-away", test_moved_away);
 	FIXTURE_TEST("/tree-flags/hostile-keywords", test_hostile_keywords);

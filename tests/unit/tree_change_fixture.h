@@ -173,7 +173,7 @@ static inline uint32_t make_file(struct fixture *f, uint64_t parent, const char 
 
 	if (*text != '\0')
 		write_text(f, file, 0, text);
-	g_assert_cmpint(tree_flush(f->tree, file), ==, 0);
+	g_assert_cmpint(tree_flush(f->tree, &f->call, file), ==, 0);
 	tree_close(f->tree, &file);
 	return node_low(entry.node);
 }
