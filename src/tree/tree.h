@@ -130,8 +130,8 @@ int tree_setattr(struct tree *tree, struct tree_call *call, uint64_t node, struc
 /* All of it, or an errno. */
 int tree_write(struct tree *tree, struct tree_call *call, struct tree_file *file, uint64_t offset,
 	       size_t len, const void *buffer);
-/* Of a new message local errors alone, and nothing is waited for. Of flags what was written last and
- * may have been half a word: as tree_write(). */
+/* Of a new message local errors alone, and nothing is waited for. Of flags what was written last
+ * and may have been half a word: as tree_write(). */
 int tree_flush(struct tree *tree, struct tree_call *call, struct tree_file *file);
 /* Once after flags were changed through the file. */
 bool tree_file_take_changed(struct tree_file *file);
