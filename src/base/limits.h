@@ -16,8 +16,8 @@
 #define LIMIT_KEYWORDS 64 /* flags beyond the system ones, a message */
 #define LIMIT_KEYWORD 255 /* the name of one */
 #define LIMIT_CAPABILITIES 512
-#define LIMIT_FOUND 20000		 /* messages looked at in search of one */
-#define LIMIT_IDENTITY_VALUE 1000	 /* of a header field that is compared */
+#define LIMIT_FOUND 20000	  /* messages looked at in search of one */
+#define LIMIT_IDENTITY_VALUE 1000 /* of a header field that is compared */
 #define LIMIT_SECRET (16 * 1024)
 #define LIMIT_LOG_RING (1024 * 1024)
 #define LIMIT_CONNECT_MS 30000	      /* TCP, TLS, greeting: each */

@@ -131,10 +131,11 @@ void changes_lose(struct state *state, const char *mailbox, state_lost_fn lost, 
 #define CHANGES_BATCH 500 /* that go together, at most: a command line has an end */
 
 /* The oldest change that can run (bound, not running, nothing before it of the same message, not
- * settled, no doubt about its target, and not put off: see changes_defer()), and all others that are the same but for the UID
- * (kind, step, unknown, source epoch, target, flags, words): now running. One that is `alone`
- * (changes_defer()) goes by itself. NULL if there is none. Free with g_ptr_array_unref(); of struct
- * change *, which stay valid and unaltered until they are advanced or dropped. */
+ * settled, no doubt about its target, and not put off: see changes_defer()), and all others that
+ * are the same but for the UID (kind, step, unknown, source epoch, target, flags, words): now
+ * running. One that is `alone` (changes_defer()) goes by itself. NULL if there is none. Free with
+ * g_ptr_array_unref(); of struct change *, which stay valid and unaltered until they are advanced
+ * or dropped. */
 GPtrArray *changes_take(struct state *state, int64_t now_ms);
 /* Back: not running, one more try. No change of the same folder is taken before `not_before_ms`, of
  * which the last word counts. `alone`: these in batches of one, until one is COPIED; only they, and

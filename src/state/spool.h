@@ -80,8 +80,8 @@ uint32_t spool_create(struct state *state, uint32_t folder, const char *mailbox,
 int spool_open(struct state *state, uint32_t id, bool writer, GError **error);
 /* Before a writer's first write or truncation, and after each flush: it is not whole any more.
  * Cheap if that is known. One that was sealed while it is open is LOCAL again, with `former_uid`
- * set, and by the name that the message has now, if its upload has arrived; ERROR_BUSY while that is under way, ERROR_READ_ONLY if it arrived
- * and nobody knows as which message. */
+ * set, and by the name that the message has now, if its upload has arrived; ERROR_BUSY while that
+ * is under way, ERROR_READ_ONLY if it arrived and nobody knows as which message. */
 bool spool_touch(struct state *state, uint32_t id, GError **error);
 /* What is in the file is all for now: synced. The names of empty ones are on record too. */
 bool spool_flush(struct state *state, uint32_t id, GError **error);
@@ -121,8 +121,8 @@ bool spool_fill_clone(struct state *state, uint32_t id, int fd, GError **error);
 /* --- the engine --- */
 
 /* The oldest that can be sent (bound or not: APPEND needs the name alone; but for doubt about its
- * mailbox, see changes.h), now running: a copy, with the upload's size and time. False if there is none. `*ret_fd`: its upload, the caller's to
- * close.
+ * mailbox, see changes.h), now running: a copy, with the upload's size and time. False if there is
+ * none. `*ret_fd`: its upload, the caller's to close.
  */
 bool spool_take(struct state *state, int64_t now_ms, struct spool_file *ret, int *ret_fd);
 /* Not running any more; one more try. */
