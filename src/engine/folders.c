@@ -130,7 +130,7 @@ static void forget_settled(struct engine *engine, const struct folder_state *sta
 	report_commit(engine);
 	if (row.epoch)
 		changes_refreshed(engine->state, row.epoch, before_ms);
-	spool_refreshed(engine->state, state->id, before_ms, NULL, NULL);
+	spool_refreshed(engine->state, state->id, before_ms);
 	folder_row_clear(&row);
 }
 

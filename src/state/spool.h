@@ -138,11 +138,8 @@ bool spool_uploaded(struct state *state, uint32_t id, uint64_t uidvalidity, uint
 		    int64_t now_ms, GError **error);
 void spool_fail(struct state *state, uint32_t id, int error, const char *reason);
 /* A refresh of the folder that began at `began_ms` has ended: UPLOADED ones from before are gone
- * from here, but known to spool_get() while they have writers. `gone` is told their names (may be
- * NULL). */
-typedef void (*spool_gone_fn)(void *data, const char *name);
-void spool_refreshed(struct state *state, uint32_t folder, int64_t began_ms, spool_gone_fn gone,
-		     void *data);
+ * from here, but known to spool_get() while they have writers. */
+void spool_refreshed(struct state *state, uint32_t folder, int64_t began_ms);
 /* FAILED ones are tried again (at the start, on SIGHUP), and sealing that failed at the last close.
  */
 void spool_retry(struct state *state);

@@ -236,11 +236,8 @@ static void retire(struct state *state, struct entry *entry)
 	entry_become(state, entry, &want);
 }
 
-void spool_refreshed(struct state *state, uint32_t folder, int64_t began_ms, spool_gone_fn gone,
-		     void *data)
+void spool_refreshed(struct state *state, uint32_t folder, int64_t began_ms)
 {
-	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-
 	pthread_mutex_lock(&state->lock);
 	const struct place *place = place_find(state, folder);
 	GSequenceIter *iter = place ? g_sequence_get_begin_iter(place->files) : NULL;
@@ -249,14 +246,10 @@ void spool_refreshed(struct state *state, uint32_t folder, int64_t began_ms, spo
 		struct entry *entry = g_sequence_get(iter);
 
 		iter = g_sequence_iter_next(iter);
-		if (entry->file.step != SPOOL_UPLOADED || entry->file.uploaded_ms > began_ms)
-			continue;
-		g_ptr_array_add(names, g_strdup(entry->file.name));
-		retire(state, entry);
+		if (entry->file.step == SPOOL_UPLOADED && entry->file.uploaded_ms <= began_ms)
+			retire(state, entry);
 	}
 	pthread_mutex_unlock(&state->lock);
-	for (unsigned i = 0; gone && i < names->len; i++)
-		gone(data, g_ptr_array_index(names, i));
 }
 
 static void retry(struct state *state, struct entry *entry)
