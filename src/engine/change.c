@@ -420,7 +420,7 @@ void change_settle(struct engine *engine, GPtrArray *batch)
 		if (change->target)
 			folder_changed(engine, change->target);
 	}
-	changes_settle(engine->state, batch, engine->now_ms);
+	changes_settle(engine->state, batch, ++engine->order);
 }
 
 /* Of a MOVE: what remains is to remove the source. */

@@ -76,7 +76,7 @@ struct folder_state {
 	unsigned healed; /* steps taken to make them agree */
 	int64_t heal_ms; /* they are not taken again before */
 	int64_t heal_pause_ms;
-	int64_t began_ms; /* the refresh under way, or the last */
+	uint64_t began; /* the refresh under way, or the last: see struct engine.order */
 	int64_t refreshed_ms;
 	int64_t told_ms; /* that the refresh under way gets on */
 };
@@ -151,6 +151,7 @@ struct engine {
 	struct shared shared;
 
 	int64_t now_ms;
+	uint64_t order; /* of confirmations and the begins of refreshes */
 	int64_t now_ns;
 	struct lane lanes[LANES];
 	struct lane *lane;    /* whose store is calling the sink */

@@ -105,7 +105,7 @@ void folder_refresh(struct engine *engine, uint32_t id)
 	fill_known(job, &row, state);
 	folder_row_clear(&row);
 	state->refreshing = true;
-	state->began_ms = engine->now_ms;
+	state->began = ++engine->order;
 	state->told_ms = engine->now_ms;
 	state->changed = state->lost = false;
 	lane_queue(engine, LANE_LIST, job);
@@ -118,19 +118,17 @@ void folder_changed(struct engine *engine, uint32_t id)
 	folder_set_fresh(engine, id, 0);
 }
 
-/* What was confirmed before it began is in the index now; what was in the same millisecond may have
- * been later. */
+/* What was confirmed before it began is in the index now. */
 static void forget_settled(struct engine *engine, const struct folder_state *state)
 {
-	int64_t before_ms = state->began_ms - 1;
 	struct folder_row row;
 
 	if (!index_folder_write_get(engine->index, state->id, &row))
 		return;
 	report_commit(engine);
 	if (row.epoch)
-		changes_refreshed(engine->state, row.epoch, before_ms);
-	spool_refreshed(engine->state, state->id, before_ms);
+		changes_refreshed(engine->state, row.epoch, state->began);
+	spool_refreshed(engine->state, state->id, state->began);
 	folder_row_clear(&row);
 }
 

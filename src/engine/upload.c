@@ -189,7 +189,7 @@ static void uploaded(struct engine *engine, uint64_t uidvalidity, uint32_t uid)
 
 	/* First, so that it is not forgotten between the two. */
 	remove_former(engine, uidvalidity);
-	if (!spool_uploaded(engine->state, file->id, uidvalidity, uid, engine->now_ms, &error))
+	if (!spool_uploaded(engine->state, file->id, uidvalidity, uid, ++engine->order, &error))
 		put_off(engine, error);
 	if (file->folder) {
 		pending_bind_folder(engine, file->folder); /* its name, too */

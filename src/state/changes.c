@@ -444,7 +444,7 @@ static void item_leave_message(struct state *state, struct item *item)
 	item_leave_source(state, item);
 }
 
-static void item_settle(struct state *state, struct item *item, int64_t now_ms)
+static void item_settle(struct state *state, struct item *item, uint64_t at)
 {
 	struct change *change = &item->change;
 
@@ -452,7 +452,7 @@ static void item_settle(struct state *state, struct item *item, int64_t now_ms)
 	change->running = false;
 	change->unknown = false;
 	change->step = CHANGE_SETTLED;
-	change->settled_ms = now_ms;
+	change->settled_at = at;
 	g_queue_unlink(&state->items, &item->in_items);
 	g_queue_push_tail_link(&state->settled, &item->in_items);
 	item_count(state, item);
@@ -465,7 +465,7 @@ static void item_settle(struct state *state, struct item *item, int64_t now_ms)
 	item_expire(state, item);
 }
 
-void changes_settle(struct state *state, GPtrArray *changes, int64_t now_ms)
+void changes_settle(struct state *state, GPtrArray *changes, uint64_t at)
 {
 	g_autoptr(GError) error = NULL;
 
@@ -480,7 +480,7 @@ void changes_settle(struct state *state, GPtrArray *changes, int64_t now_ms)
 	if (!db_end(&state->db, ok, &error))
 		log_warning("%s", error->message);
 	for (unsigned i = 0; i < changes->len; i++)
-		item_settle(state, item_of(g_ptr_array_index(changes, i)), now_ms);
+		item_settle(state, item_of(g_ptr_array_index(changes, i)), at);
 	pthread_mutex_unlock(&state->lock);
 }
 
@@ -506,7 +506,7 @@ static void item_refreshed(struct state *state, struct item *item, uint32_t fold
 	item_expire(state, item);
 }
 
-void changes_refreshed(struct state *state, uint32_t epoch, int64_t began_ms)
+void changes_refreshed(struct state *state, uint32_t epoch, uint64_t began)
 {
 	GList *next;
 
@@ -518,7 +518,7 @@ void changes_refreshed(struct state *state, uint32_t epoch, int64_t began_ms)
 		struct item *item = link->data;
 
 		next = link->next;
-		if (item->change.settled_ms <= began_ms)
+		if (item->change.settled_at <= began)
 			item_refreshed(state, item, folder, epoch);
 	}
 	pthread_mutex_unlock(&state->lock);

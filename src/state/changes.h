@@ -54,7 +54,7 @@ struct change {
 	uint64_t mark_uidvalidity;
 	uint32_t mark_uidnext;
 	uint32_t target_uid; /* COPIED; 0: not known */
-	int64_t settled_ms;  /* the engine's clock */
+	uint64_t settled_at; /* as the engine orders such events */
 };
 
 /* --- making them --- */
@@ -155,11 +155,11 @@ bool changes_copied(struct state *state, struct change *change, uint32_t target_
 		    GError **error);
 /* Confirmed: SETTLED. A failure to write is logged: it will be found done when it is done again.
  * They may be gone when it returns. */
-void changes_settle(struct state *state, GPtrArray *changes, int64_t now_ms);
+void changes_settle(struct state *state, GPtrArray *changes, uint64_t at);
 /* Refused, or moot: undone, not shown any more. */
 void changes_drop(struct state *state, struct change *change);
-/* A refresh of the epoch, which is bound, that began at `began_ms` has ended: what was settled by
+/* A refresh of the epoch, which is bound, that began at `began` has ended: what was settled by
  * then is forgotten. */
-void changes_refreshed(struct state *state, uint32_t epoch, int64_t began_ms);
+void changes_refreshed(struct state *state, uint32_t epoch, uint64_t began);
 /* There is one that is not settled of this message. */
 bool changes_pending(struct state *state, uint32_t epoch, uint32_t uid);

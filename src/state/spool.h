@@ -53,9 +53,9 @@ struct spool_file {
 	uint32_t mark_uidnext;
 	uint64_t uidvalidity; /* UPLOADED */
 	uint32_t uid;	      /* UPLOADED; 0: not known */
-	int64_t uploaded_ms;
-	int error;    /* FAILED: errno */
-	char *reason; /* FAILED: one line, may be NULL */
+	uint64_t uploaded_at; /* as the engine orders such events */
+	int error;	      /* FAILED: errno */
+	char *reason;	      /* FAILED: one line, may be NULL */
 };
 
 void spool_file_clear(struct spool_file *file);
@@ -135,11 +135,11 @@ bool spool_requeue(struct state *state, uint32_t id, GError **error);
 /* The server has it. With `uid` the name is recorded with it (names.h), in the same transaction
  * that ends the file's own record. Not running any more; on failure it is `unknown`. */
 bool spool_uploaded(struct state *state, uint32_t id, uint64_t uidvalidity, uint32_t uid,
-		    int64_t now_ms, GError **error);
+		    uint64_t at, GError **error);
 void spool_fail(struct state *state, uint32_t id, int error, const char *reason);
-/* A refresh of the folder that began at `began_ms` has ended: UPLOADED ones from before are gone
+/* A refresh of the folder that began at `began` has ended: UPLOADED ones from before are gone
  * from here, but known to spool_get() while they have writers. */
-void spool_refreshed(struct state *state, uint32_t folder, int64_t began_ms);
+void spool_refreshed(struct state *state, uint32_t folder, uint64_t began);
 /* FAILED ones are tried again (at the start, on SIGHUP), and sealing that failed at the last close.
  */
 void spool_retry(struct state *state);

@@ -170,7 +170,7 @@ static bool end_record(struct state *state, struct entry *entry, const struct st
 }
 
 static bool uploaded(struct state *state, struct entry *entry, uint64_t uidvalidity, uint32_t uid,
-		     int64_t now_ms, GError **error)
+		     uint64_t at, GError **error)
 {
 	struct spool_file want = entry->file;
 	const struct binding *binding = binding_find(state, want.mailbox);
@@ -192,7 +192,7 @@ static bool uploaded(struct state *state, struct entry *entry, uint64_t uidvalid
 	want.unknown = false;
 	want.uidvalidity = uidvalidity;
 	want.uid = uid;
-	want.uploaded_ms = now_ms;
+	want.uploaded_at = at;
 	want.former_uid = 0;
 	want.former_uidvalidity = 0;
 	entry_become(state, entry, &want);
@@ -200,11 +200,11 @@ static bool uploaded(struct state *state, struct entry *entry, uint64_t uidvalid
 }
 
 bool spool_uploaded(struct state *state, uint32_t id, uint64_t uidvalidity, uint32_t uid,
-		    int64_t now_ms, GError **error)
+		    uint64_t at, GError **error)
 {
 	pthread_mutex_lock(&state->lock);
 	struct entry *entry = entry_find(state, id);
-	bool ok = entry ? uploaded(state, entry, uidvalidity, uid, now_ms, error) : missing(error);
+	bool ok = entry ? uploaded(state, entry, uidvalidity, uid, at, error) : missing(error);
 
 	pthread_mutex_unlock(&state->lock);
 	return ok;
@@ -236,7 +236,7 @@ static void retire(struct state *state, struct entry *entry)
 	entry_become(state, entry, &want);
 }
 
-void spool_refreshed(struct state *state, uint32_t folder, int64_t began_ms)
+void spool_refreshed(struct state *state, uint32_t folder, uint64_t began)
 {
 	pthread_mutex_lock(&state->lock);
 	const struct place *place = place_find(state, folder);
@@ -246,7 +246,7 @@ void spool_refreshed(struct state *state, uint32_t folder, int64_t began_ms)
 		struct entry *entry = g_sequence_get(iter);
 
 		iter = g_sequence_iter_next(iter);
-		if (entry->file.step == SPOOL_UPLOADED && entry->file.uploaded_ms <= began_ms)
+		if (entry->file.step == SPOOL_UPLOADED && entry->file.uploaded_at <= began)
 			retire(state, entry);
 	}
 	pthread_mutex_unlock(&state->lock);
