@@ -16,8 +16,10 @@
 #define LIMIT_KEYWORDS 64 /* flags beyond the system ones, a message */
 #define LIMIT_KEYWORD 255 /* the name of one */
 #define LIMIT_CAPABILITIES 512
-#define LIMIT_FOUND 20000	  /* messages looked at in search of one */
-#define LIMIT_IDENTITY_VALUE 1000 /* of a header field that is compared */
+#define LIMIT_FOUND 20000	   /* messages looked at in search of one */
+#define LIMIT_IDENTITY_VALUE 1000  /* of a header field that is compared */
+#define LIMIT_SMTP_LINE (4 * 1024) /* of a reply */
+#define LIMIT_SMTP_LINES 200	   /* of one reply */
 #define LIMIT_SECRET (16 * 1024)
 #define LIMIT_LOG_RING (1024 * 1024)
 #define LIMIT_CONNECT_MS 30000	      /* TCP, TLS, greeting: each */
@@ -25,3 +27,7 @@
 #define LIMIT_ADDRESSES 16	      /* of a host */
 #define LIMIT_JOB_MS (15 * 60 * 1000) /* a job that drips */
 #define LIMIT_UPLOAD_BYTES_MS 10      /* an upload may be as slow as this beyond it */
+#define LIMIT_HEADER (1024 * 1024)    /* of a message that is to be sent */
+#define LIMIT_RECIPIENTS 10000	      /* the same */
+#define LIMIT_TEXT_LINE 998	      /* the same, without its end: RFC 5321 section 4.5.3.1.6 */
+#define LIMIT_QUEUE 100000	      /* files of the outbox */

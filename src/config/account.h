@@ -23,6 +23,28 @@ enum delete_mode {
 	DELETE_EXPUNGE, /* gone for good, if the server can do that to a single message */
 };
 
+/* Who files a copy of what was sent. */
+enum save_sent {
+	SAVE_SENT_AUTO, /* we, unless the provider is known to do it */
+	SAVE_SENT_YES,
+	SAVE_SENT_NO,
+};
+
+/* Where new mail is handed in (RFC 6409). */
+struct submission {
+	char *host; /* NULL: nowhere, and there is no outbox */
+	uint16_t port;
+	enum tls_mode tls;
+	char *user;	       /* that the URL named; NULL: the account's, if a login is wanted */
+	char *tls_fingerprint; /* as the account's; tls_ca is shared */
+	char *password_command;
+	char *password_file;
+	char *from; /* an address: who sends what does not say so; may be NULL */
+	enum save_sent save_sent;
+	uint32_t send_delay_s; /* between the last close and the sending */
+	unsigned dsn_notify;   /* enum smtp_notify */
+};
+
 struct account {
 	char *name; /* "alice@host" or "alice@host:port": log, cache directory, df */
 	enum account_protocol protocol;
@@ -43,6 +65,7 @@ struct account {
 	enum delete_mode delete_mode;
 	bool append_seen; /* new messages get \Seen */
 	bool xattr;
+	struct submission smtp;
 };
 
 void account_clear(struct account *account);
@@ -51,6 +74,11 @@ void account_clear(struct account *account);
  * password in the URL is refused without repeating it. User and host may be percent-encoded;
  * controls in them are refused. IPv6 in brackets. A path is refused. */
 bool account_parse_url(struct account *account, const char *url, GError **error);
+
+/* Parses "smtps://[user@]host[:port]" (465) or "smtp://..." (587, STARTTLS), likewise. */
+bool submission_parse_url(struct submission *smtp, const char *url, GError **error);
+/* The login at the submission server: the user that its URL named, else the account's. */
+const char *submission_user(const struct account *account);
 
 /* A directory name for the account: no '/', no leading '.', reversible. Free with g_free(). */
 char *account_dir_name(const struct account *account);

@@ -22,10 +22,17 @@ struct secret *secret_from_line(const char *bytes, size_t len, const char *what,
 
 struct account;
 
-/* Finds the account's password: password_command, password_file, the credential "mailfs.password" of
- * systemd, ~/.netrc, the terminal (only if `may_ask`). NULL with ERROR_CONFIG (a source that was named fails; none found) or ERROR_TIMEOUT
- * (command over 60 s). Blocks; called from main before any thread starts. */
+/* Finds the account's password: password_command, password_file, the credential "mailfs.password"
+ * of systemd, ~/.netrc, the terminal (only if `may_ask`). NULL with ERROR_CONFIG (a source that was
+ * named fails; none found) or ERROR_TIMEOUT (command over 60 s). Blocks; called from main before
+ * any thread starts. */
 struct secret *secret_find(const struct account *account, bool may_ask, GError **error);
+
+/* The password for submission: smtp_password_command, smtp_password_file, the credential
+ * "mailfs.smtp_password" of systemd, ~/.netrc (the submission server's host), else a copy of
+ * `account_secret`. Errors and threads as above. */
+struct secret *secret_find_submission(const struct account *account,
+				      const struct secret *account_secret, GError **error);
 
 /* Gives `command` to sh -c as a process group of its own, with nothing on stdin and our stderr. The
  * first line of its output counts; all of it is at most LIMIT_SECRET. It has ended (or was killed,

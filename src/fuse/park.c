@@ -80,6 +80,7 @@ static int64_t deadline_of(const struct park *park, const struct parked *parked,
 	case NEED_CHANGE:
 	case NEED_CHANGES:
 	case NEED_SPOOL:
+	case NEED_OUTBOX:
 		/* Whatever is sent before it takes its time too. */
 		return now_ms + LIMIT_JOB_MS;
 	default:

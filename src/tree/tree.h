@@ -18,6 +18,7 @@
 #include "cache/index.h"
 #include "config/account.h"
 #include "engine/engine.h"
+#include "outbox/outbox.h"
 
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -33,6 +34,7 @@ struct tree_config {
 	struct bodies *bodies;
 	struct state *state;
 	struct engine *engine;
+	struct outbox *outbox; /* NULL: there is none */
 };
 
 struct tree_call {
@@ -49,10 +51,11 @@ enum node_kind {
 	NODE_FOLDER,
 	NODE_MESSAGE,
 	NODE_CONTROL,
-	NODE_SPOOL, /* a file that is no message, or not yet: its number */
-	NODE_VIEW,  /* of a folder: which (view.c) */
-	NODE_PARTS, /* of a message: "<uid>.d" */
-	NODE_FLAGS, /* of a message: "<uid>.d/flags" */
+	NODE_SPOOL,  /* a file that is no message, or not yet: its number */
+	NODE_VIEW,   /* of a folder: which (view.c) */
+	NODE_PARTS,  /* of a message: "<uid>.d" */
+	NODE_FLAGS,  /* of a message: "<uid>.d/flags" */
+	NODE_OUTBOX, /* outbox/ and what is in it (outbox.c) */
 };
 
 struct tree_entry {
