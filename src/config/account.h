@@ -30,6 +30,14 @@ enum save_sent {
 	SAVE_SENT_NO,
 };
 
+/* Of what the sender wants reports (RFC 3461); none of them: as the server likes. */
+enum smtp_notify {
+	SMTP_NOTIFY_NEVER = 1 << 0, /* alone */
+	SMTP_NOTIFY_SUCCESS = 1 << 1,
+	SMTP_NOTIFY_FAILURE = 1 << 2,
+	SMTP_NOTIFY_DELAY = 1 << 3,
+};
+
 /* Where new mail is handed in (RFC 6409). */
 struct submission {
 	char *host; /* NULL: nowhere, and there is no outbox */

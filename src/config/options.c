@@ -9,6 +9,7 @@
 
 #define CACHE_SIZE_MIN (1024ull * 1024)
 #define TIMEOUT_MAX_S 600
+#define SEND_DELAY_MAX_S 3600
 #define KEY_MAX 32
 
 /* What the command line has said so far. */
@@ -16,6 +17,8 @@ struct parse {
 	struct options *options;
 	GPtrArray *arguments; /* of const char *: SOURCE and MOUNTPOINT */
 	bool tls_off;	      /* waits until the URL is known */
+	bool smtp_tls_off;    /* likewise */
+	const char *sending;  /* an option that means nothing without smtp; NULL: none */
 	enum options_result result;
 };
 
@@ -29,6 +32,7 @@ struct row {
 	bool (*set)(struct parse *parse, const char *value, GError **error);
 	size_t flag;		    /* without: where in struct options its bool stands, */
 	enum options_result result; /* or what to do instead of running */
+	bool sending;		    /* means nothing without smtp */
 };
 
 static bool bad_value(GError **error, const char *name, const char *value, const char *wanted)
@@ -86,16 +90,23 @@ static bool fingerprint_digits(const char *value, GString *out)
 	return digits == 64;
 }
 
-static bool set_tls_fingerprint(struct parse *parse, const char *value, GError **error)
+static bool fingerprint_parse(const char *name, const char *value, char **fingerprint,
+			      GError **error)
 {
 	static const char prefix[] = "SHA256:";
 	g_autoptr(GString) text = g_string_new(prefix);
 
 	if (g_ascii_strncasecmp(value, prefix, strlen(prefix)) != 0 ||
 	    !fingerprint_digits(value + strlen(prefix), text))
-		return bad_value(error, "tls_fingerprint", value, "SHA256: and 64 hex digits");
-	replace(&parse->options->account.tls_fingerprint, g_strdup(text->str));
+		return bad_value(error, name, value, "SHA256: and 64 hex digits");
+	replace(fingerprint, g_strdup(text->str));
 	return true;
+}
+
+static bool set_tls_fingerprint(struct parse *parse, const char *value, GError **error)
+{
+	return fingerprint_parse("tls_fingerprint", value, &parse->options->account.tls_fingerprint,
+				 error);
 }
 
 static bool set_password_command(struct parse *parse, const char *value, GError **error)
@@ -164,6 +175,119 @@ static bool set_cache_size(struct parse *parse, const char *value, GError **erro
 	return true;
 }
 
+static bool set_smtp(struct parse *parse, const char *value, GError **error)
+{
+	return submission_parse_url(&parse->options->account.smtp, value, error);
+}
+
+static bool set_smtp_tls(struct parse *parse, const char *value, GError **error)
+{
+	if (strcmp(value, "off") != 0)
+		return bad_value(error, "smtp_tls", value, "off");
+	parse->smtp_tls_off = true;
+	return true;
+}
+
+static bool set_smtp_tls_fingerprint(struct parse *parse, const char *value, GError **error)
+{
+	return fingerprint_parse("smtp_tls_fingerprint", value,
+				 &parse->options->account.smtp.tls_fingerprint, error);
+}
+
+static bool set_smtp_password_command(struct parse *parse, const char *value, GError **error)
+{
+	replace(&parse->options->account.smtp.password_command, g_strdup(value));
+	return true;
+}
+
+static bool set_smtp_password_file(struct parse *parse, const char *value, GError **error)
+{
+	replace(&parse->options->account.smtp.password_file, path_new(value));
+	return true;
+}
+
+/* Enough to find typing errors early; all rules are kept where mail is sent. */
+static bool is_address(const char *value)
+{
+	const char *at = strchr(value, '@');
+
+	if (!at || at == value || at[1] == '\0' || strchr(at + 1, '@') ||
+	    !g_utf8_validate(value, -1, NULL))
+		return false;
+	for (const char *next = value; *next; next = g_utf8_next_char(next)) {
+		if (strchr(" <>", *next) || text_char_is_hostile(g_utf8_get_char(next)))
+			return false;
+	}
+	return true;
+}
+
+static bool set_from(struct parse *parse, const char *value, GError **error)
+{
+	g_autofree char *shown = NULL;
+
+	if (is_address(value)) {
+		replace(&parse->options->account.smtp.from, g_strdup(value));
+		return true;
+	}
+	shown = text_clean(value, -1, 64);
+	g_set_error(error, MAILFS_ERROR, ERROR_USAGE,
+		    "from: '%s' is not an address like alice@example.org", shown);
+	return false;
+}
+
+static bool set_save_sent(struct parse *parse, const char *value, GError **error)
+{
+	if (strcmp(value, "auto") == 0)
+		parse->options->account.smtp.save_sent = SAVE_SENT_AUTO;
+	else if (strcmp(value, "yes") == 0)
+		parse->options->account.smtp.save_sent = SAVE_SENT_YES;
+	else if (strcmp(value, "no") == 0)
+		parse->options->account.smtp.save_sent = SAVE_SENT_NO;
+	else
+		return bad_value(error, "save_sent", value, "auto, yes or no");
+	return true;
+}
+
+static bool set_send_delay(struct parse *parse, const char *value, GError **error)
+{
+	uint32_t seconds;
+
+	if (!number_parse_seconds(value, &seconds) || seconds > SEND_DELAY_MAX_S)
+		return bad_value(error, "send_delay", value, "a number of seconds from 0 to 3600");
+	parse->options->account.smtp.send_delay_s = seconds;
+	return true;
+}
+
+static unsigned notify_bit(const char *word)
+{
+	static const char *const words[] = {"never", "success", "failure", "delay"};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(words); i++) {
+		if (strcmp(word, words[i]) == 0)
+			return SMTP_NOTIFY_NEVER << i;
+	}
+	return 0;
+}
+
+static bool set_dsn_notify(struct parse *parse, const char *value, GError **error)
+{
+	g_auto(GStrv) words = g_strsplit_set(value, "+,", 0);
+	unsigned notify = 0;
+	bool ok = true;
+
+	for (size_t i = 0; words[i]; i++) {
+		unsigned bit = notify_bit(words[i]);
+
+		ok = ok && bit;
+		notify |= bit;
+	}
+	if (!ok || ((notify & SMTP_NOTIFY_NEVER) && notify != SMTP_NOTIFY_NEVER))
+		return bad_value(error, "dsn_notify", value,
+				 "never, or success, failure and delay with '+' between them");
+	parse->options->account.smtp.dsn_notify = notify;
+	return true;
+}
+
 static void fuse_option_add(struct options *options, const char *option)
 {
 	if (!g_ptr_array_find_with_equal_func(options->fuse_options, option, g_str_equal, NULL))
@@ -171,6 +295,7 @@ static void fuse_option_add(struct options *options, const char *option)
 }
 
 #define FLAG(field) .flag = offsetof(struct options, field)
+#define SENDING .sending = true
 
 static const struct row rows[] = {
 	{'f', NULL, NULL, "stay in the foreground", FLAG(foreground)},
@@ -193,6 +318,20 @@ static const struct row rows[] = {
 	{0, "timeout", "SECONDS", "how long the server may be silent (default 30)", set_timeout},
 	{0, "cache_size", "SIZE", "disk space for messages (default 1G)", set_cache_size},
 	{0, "delay_connect", NULL, "mount first, then connect", FLAG(account.delay_connect)},
+	{0, "smtp", "URL", "send what is put into outbox/ through this server", set_smtp},
+	{0, "smtp_tls", "off", "never encrypt that; only with smtp://", set_smtp_tls, SENDING},
+	{0, "smtp_tls_fingerprint", "SHA256:HEX", "trust that certificate with this digest",
+	 set_smtp_tls_fingerprint, SENDING},
+	{0, "smtp_password_command", "CMD", "as password_command, if it is another password",
+	 set_smtp_password_command, SENDING},
+	{0, "smtp_password_file", "FILE", "as password_file, likewise", set_smtp_password_file,
+	 SENDING},
+	{0, "from", "ADDRESS", "the sender of mail that names none", set_from, SENDING},
+	{0, "save_sent", "auto|yes|no", "file a copy of what was sent (default auto)",
+	 set_save_sent, SENDING},
+	{0, "send_delay", "SECONDS", "time to think again (default 2)", set_send_delay, SENDING},
+	{0, "dsn_notify", "WHAT", "reports: never, or success+failure+delay", set_dsn_notify,
+	 SENDING},
 	{0, "nonempty", NULL, "mount also over a directory that is not empty", FLAG(nonempty)},
 	{0, "allow_other", NULL, "let other users in", FLAG(allow_other)},
 	{'h', "help", NULL, "print this and exit", .result = OPTIONS_HELP},
@@ -322,6 +461,8 @@ static bool row_apply(const struct row *row, struct parse *parse, const char *va
 		g_set_error(error, MAILFS_ERROR, ERROR_USAGE, "option '%s' takes no value", name);
 		return false;
 	}
+	if (row->sending)
+		parse->sending = name;
 	if (row->set)
 		return row->set(parse, value, error);
 	if (row->result != OPTIONS_RUN)
@@ -457,6 +598,12 @@ static bool usage(GError **error, const char *message)
 	return false;
 }
 
+/* tls_ca is for both servers. */
+static bool smtp_has_tls(const struct parse *parse)
+{
+	return parse->options->account.smtp.host && !parse->smtp_tls_off;
+}
+
 static bool tls_apply(const struct parse *parse, GError **error)
 {
 	struct account *account = &parse->options->account;
@@ -465,9 +612,31 @@ static bool tls_apply(const struct parse *parse, GError **error)
 		return true;
 	if (account->tls == TLS_IMPLICIT)
 		return usage(error, "tls=off contradicts imaps://, use imap://");
-	if (account->tls_ca || account->tls_fingerprint)
+	if (account->tls_fingerprint || (account->tls_ca && !smtp_has_tls(parse)))
 		return usage(error, "tls=off leaves no certificate for tls_ca or tls_fingerprint");
 	account->tls = TLS_OFF;
+	return true;
+}
+
+static bool smtp_apply(const struct parse *parse, GError **error)
+{
+	struct account *account = &parse->options->account;
+	struct submission *smtp = &account->smtp;
+
+	if (!smtp->host && parse->sending) {
+		g_set_error(error, MAILFS_ERROR, ERROR_USAGE, "%s means nothing without smtp=URL",
+			    parse->sending);
+		return false;
+	}
+	if (smtp->host && account->read_only)
+		return usage(error, "ro contradicts smtp: nothing is sent from a read-only mount");
+	if (!parse->smtp_tls_off)
+		return true;
+	if (smtp->tls == TLS_IMPLICIT)
+		return usage(error, "smtp_tls=off contradicts smtps://, use smtp://");
+	if (smtp->tls_fingerprint)
+		return usage(error, "smtp_tls=off leaves no certificate for smtp_tls_fingerprint");
+	smtp->tls = TLS_OFF;
 	return true;
 }
 
@@ -484,7 +653,8 @@ static bool arguments_apply(const struct parse *parse, GError **error)
 		return usage(error, "more than SOURCE and MOUNTPOINT were given");
 	if (*arguments[1] == '\0')
 		return usage(error, "MOUNTPOINT is empty");
-	if (!account_parse_url(&options->account, arguments[0], error) || !tls_apply(parse, error))
+	if (!account_parse_url(&options->account, arguments[0], error) ||
+	    !tls_apply(parse, error) || !smtp_apply(parse, error))
 		return false;
 	if (options->allow_other)
 		fuse_option_add(options, "allow_other");
@@ -500,7 +670,8 @@ static void options_init(struct options *options)
 		.account = {.names = NAMES_LABEL,
 			    .poll_s = 30,
 			    .timeout_s = 30,
-			    .cache_size_bytes = 1024ull * 1024 * 1024},
+			    .cache_size_bytes = 1024ull * 1024 * 1024,
+			    .smtp = {.send_delay_s = 2}},
 		.fuse_options = g_ptr_array_new_with_free_func(g_free),
 	};
 }
@@ -508,7 +679,7 @@ static void options_init(struct options *options)
 enum options_result options_parse(struct options *options, int argc, char **argv, GError **error)
 {
 	g_autoptr(GPtrArray) arguments = g_ptr_array_new();
-	struct parse parse = {options, arguments, false, OPTIONS_RUN};
+	struct parse parse = {.options = options, .arguments = arguments, .result = OPTIONS_RUN};
 
 	options_init(options);
 	if (!arguments_read(&parse, argc, argv, error) ||
@@ -551,7 +722,9 @@ char *options_help(void)
 				    "Mounts the folders of a mail account as directories and its "
 				    "messages as files.\n"
 				    "SOURCE is imaps://USER@HOST[:PORT] (TLS) or "
-				    "imap://USER@HOST[:PORT] (STARTTLS).\n"
+				    "imap://USER@HOST[:PORT] (STARTTLS);\n"
+				    "URL is smtps://[USER@]HOST[:PORT] (TLS) or "
+				    "smtp://[USER@]HOST[:PORT] (STARTTLS).\n"
 				    "\n");
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {

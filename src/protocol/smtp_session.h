@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include "config/account.h" /* enum smtp_notify */
 #include "protocol/smtp_reply.h"
 
 #include <sys/types.h>
@@ -69,13 +70,6 @@ enum smtp_outcome {
 	SMTP_UNKNOWN,  /* the connection ended behind the dot */
 	SMTP_HELD,     /* the server wants another login first (530, 534, 535, 538 to MAIL) */
 	SMTP_ABORTED,  /* events.commit said no */
-};
-
-enum smtp_notify { /* DSN; none of them: not asked for */
-		   SMTP_NOTIFY_NEVER = 1 << 0,
-		   SMTP_NOTIFY_SUCCESS = 1 << 1,
-		   SMTP_NOTIFY_FAILURE = 1 << 2,
-		   SMTP_NOTIFY_DELAY = 1 << 3,
 };
 
 /* All borrowed until `done`. Addresses hold no controls, no "<", no ">" outside of a quoted local

@@ -163,6 +163,85 @@ static void test_long(void)
 	}
 }
 
+static void test_submission_good(void)
+{
+	static const struct {
+		const char *url;
+		const char *user;
+		const char *host;
+		uint16_t port;
+		enum tls_mode tls;
+	} cases[] = {
+		{"smtps://smtp.example.org", NULL, "smtp.example.org", 465, TLS_IMPLICIT},
+		{"smtp://smtp.example.org/", NULL, "smtp.example.org", 587, TLS_STARTTLS},
+		{"SMTP://Smtp.Example.ORG:25", NULL, "smtp.example.org", 25, TLS_STARTTLS},
+		{"smtps://bob@h", "bob", "h", 465, TLS_IMPLICIT},
+		{"smtps://bob@example.org@h:1", "bob@example.org", "h", 1, TLS_IMPLICIT},
+		{"smtp://bob%40example.org@[::1]:2587", "bob@example.org", "::1", 2587,
+		 TLS_STARTTLS},
+		{"smtp://127.0.0.1:65535", NULL, "127.0.0.1", 65535, TLS_STARTTLS},
+		{"smtp://[::1]", NULL, "::1", 587, TLS_STARTTLS},
+	};
+	struct account account = {0};
+
+	g_assert_true(account_parse_url(&account, "imaps://alice@h", NULL));
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GError) error = NULL;
+
+		g_assert_true(submission_parse_url(&account.smtp, cases[i].url, &error));
+		g_assert_no_error(error);
+		g_assert_cmpstr(account.smtp.user, ==, cases[i].user);
+		g_assert_cmpstr(account.smtp.host, ==, cases[i].host);
+		g_assert_cmpint(account.smtp.port, ==, cases[i].port);
+		g_assert_cmpint(account.smtp.tls, ==, cases[i].tls);
+		g_assert_cmpstr(submission_user(&account), ==,
+				cases[i].user ? cases[i].user : "alice");
+	}
+	account.smtp.from = g_strdup("a@b");
+	account.smtp.password_file = g_strdup("/f");
+	account.smtp.password_command = g_strdup("c");
+	account.smtp.tls_fingerprint = g_strdup("SHA256:");
+	account_clear(&account);
+	g_assert_null(account.smtp.host);
+}
+
+static void test_submission_bad(void)
+{
+	static const struct {
+		const char *url;
+		const char *part; /* of the message */
+	} cases[] = {
+		{"", "smtp is not a URL like smtps://"},
+		{"smtp.example.org", "smtp is not a URL"},
+		{"imaps://h", "unknown scheme 'imaps' in smtp, use smtps:// or smtp://"},
+		{"smtps://", "the host in smtp"},
+		{"smtps://@h", "smtp has no user"},
+		{"smtps://bob@", "host"},
+		{"smtps://h/path", "path"},
+		{"smtps://h:0", "the port in smtp"},
+		{"smtps://h:65536", "port"},
+		{"smtps://a%00@h", "the user in smtp"},
+		{"smtps://[::1", "IPv6"},
+		{"smtps://bob:hunter2@h", "password does not belong in smtp"},
+		{"smtps://bob:hun/ter2@h", "smtp_password_command"},
+		{"smtps://:hunter2@h", "password"},
+		{"bob:hunter2@h", "not a URL"},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct submission smtp = {0};
+		g_autoptr(GError) error = NULL;
+
+		g_assert_false(submission_parse_url(&smtp, cases[i].url, &error));
+		g_assert_error(error, MAILFS_ERROR, ERROR_USAGE);
+		g_assert_null(smtp.host);
+		if (!strstr(error->message, cases[i].part))
+			g_error("%s: %s", cases[i].url, error->message);
+		g_assert_null(strstr(error->message, "hun"));
+		g_assert_null(strstr(error->message, "ter2"));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -170,5 +249,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/account/bad", test_bad);
 	g_test_add_func("/account/password", test_password);
 	g_test_add_func("/account/long", test_long);
+	g_test_add_func("/account/submission-good", test_submission_good);
+	g_test_add_func("/account/submission-bad", test_submission_bad);
 	return g_test_run();
 }

@@ -321,8 +321,9 @@ static void test_unknown(void)
 /* A password in the wrong place must not go into a log. */
 static void test_no_secret(void)
 {
-	static const char *const wrong[] = {"--password=hunter2", "-opassword=hunter2",
-					    "--nonempty=hunter2", "imaps://a:hunter2@h"};
+	static const char *const wrong[] = {"--password=hunter2",	  "-opassword=hunter2",
+					    "--nonempty=hunter2",	  "imaps://a:hunter2@h",
+					    "-osmtp=smtps://a:hunter2@h", "--smtp=a:hunter2@h"};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
 		const char *const words[] = {wrong[i], "/mnt", NULL};
@@ -333,6 +334,141 @@ static void test_no_secret(void)
 		g_assert_error(error, MAILFS_ERROR, ERROR_USAGE);
 		g_assert_null(strstr(error->message, "hunter2"));
 	}
+}
+
+static void test_sending(void)
+{
+	struct options options;
+	struct submission *smtp = &options.account.smtp;
+
+	PARSE(&options, URL, "/mnt");
+	g_assert_null(smtp->host);
+	options_clear(&options);
+
+	PARSE(&options, URL, "/mnt", "-o", "smtp=smtps://smtp.example.org");
+	g_assert_cmpstr(smtp->host, ==, "smtp.example.org");
+	g_assert_cmpint(smtp->port, ==, 465);
+	g_assert_cmpint(smtp->tls, ==, TLS_IMPLICIT);
+	g_assert_null(smtp->user);
+	g_assert_null(smtp->from);
+	g_assert_cmpint(smtp->save_sent, ==, SAVE_SENT_AUTO);
+	g_assert_cmpuint(smtp->send_delay_s, ==, 2);
+	g_assert_cmpuint(smtp->dsn_notify, ==, 0);
+	options_clear(&options);
+
+	PARSE(&options,
+	      "--from=alice@b\xc3\xbc"
+	      "cher.example",
+	      "--save-sent=no", "--send-delay=1h", "--smtp-password-command=pass, smtp",
+	      "--smtp-password-file=/p", "--smtp-tls-fingerprint=SHA256:" HEX64,
+	      "--smtp=smtp://bob@h:25", URL, "/mnt");
+	g_assert_cmpstr(smtp->user, ==, "bob");
+	g_assert_cmpint(smtp->tls, ==, TLS_STARTTLS);
+	g_assert_cmpstr(smtp->from, ==,
+			"alice@b\xc3\xbc"
+			"cher.example");
+	g_assert_cmpint(smtp->save_sent, ==, SAVE_SENT_NO);
+	g_assert_cmpuint(smtp->send_delay_s, ==, 3600);
+	g_assert_cmpstr(smtp->password_command, ==, "pass, smtp");
+	g_assert_cmpstr(smtp->password_file, ==, "/p");
+	g_assert_cmpstr(smtp->tls_fingerprint, ==, "SHA256:" HEX64);
+	g_assert_null(options.account.tls_fingerprint);
+	options_clear(&options);
+
+	PARSE(&options, URL, "/mnt", "-osmtp=smtps://h,save_sent=yes,send_delay=0,from=a@b");
+	g_assert_cmpint(smtp->save_sent, ==, SAVE_SENT_YES);
+	g_assert_cmpuint(smtp->send_delay_s, ==, 0);
+	options_clear(&options);
+}
+
+static void test_sending_tls(void)
+{
+	struct options options;
+	const struct account *account = &options.account;
+
+	PARSE(&options, URL, "/mnt", "-o", "smtp_tls=off,smtp=smtp://h");
+	g_assert_cmpint(account->smtp.tls, ==, TLS_OFF);
+	g_assert_cmpint(account->tls, ==, TLS_IMPLICIT);
+	options_clear(&options);
+	PARSE(&options, PLAIN, "/mnt", "-o", "tls=off,smtp=smtp://h");
+	g_assert_cmpint(account->smtp.tls, ==, TLS_STARTTLS);
+	g_assert_cmpint(account->tls, ==, TLS_OFF);
+	options_clear(&options);
+	/* The authorities are those of both servers. */
+	PARSE(&options, PLAIN, "/mnt", "-o", "tls=off,smtp=smtps://h,tls_ca=/x");
+	options_clear(&options);
+	REFUSE(ERROR_USAGE, "tls_ca", PLAIN, "/mnt", "-o",
+	       "tls=off,smtp=smtp://h,smtp_tls=off,tls_ca=/x");
+	REFUSE(ERROR_USAGE, "smtps", URL, "/mnt", "-osmtp=smtps://h,smtp_tls=off");
+	REFUSE(ERROR_CONFIG, "smtp_tls: 'on'", URL, "/mnt", "-osmtp=smtp://h,smtp_tls=on");
+	REFUSE(ERROR_USAGE, "smtp_tls_fingerprint", URL, "/mnt",
+	       "-osmtp=smtp://h,smtp_tls=off,smtp_tls_fingerprint=SHA256:" HEX64);
+	REFUSE(ERROR_CONFIG, "smtp_tls_fingerprint", URL, "/mnt",
+	       "-osmtp=smtp://h,smtp_tls_fingerprint=SHA256:00");
+}
+
+static void test_dsn_notify(void)
+{
+	static const struct {
+		const char *word;
+		unsigned notify;
+	} good[] = {
+		{"never", SMTP_NOTIFY_NEVER},
+		{"delay", SMTP_NOTIFY_DELAY},
+		{"success+failure", SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_FAILURE},
+		{"success+failure+delay",
+		 SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_FAILURE | SMTP_NOTIFY_DELAY},
+		{"delay\\,failure", SMTP_NOTIFY_DELAY | SMTP_NOTIFY_FAILURE},
+	};
+	static const char *const bad[] = {"always", "Never", "never+delay", "success+", "+"};
+	struct options options;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
+		g_autofree char *list =
+			g_strconcat("smtp=smtps://h,dsn_notify=", good[i].word, NULL);
+
+		PARSE(&options, URL, "/mnt", "-o", list);
+		g_assert_cmphex(options.account.smtp.dsn_notify, ==, good[i].notify);
+		options_clear(&options);
+	}
+	PARSE(&options, URL, "/mnt", "--smtp=smtps://h", "--dsn-notify=success,delay");
+	g_assert_cmphex(options.account.smtp.dsn_notify, ==,
+			SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY);
+	options_clear(&options);
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+		REFUSE(ERROR_CONFIG, "dsn_notify", URL, "/mnt", "--smtp=smtps://h", "--dsn-notify",
+		       bad[i]);
+}
+
+static void test_sending_wrong(void)
+{
+	static const char *const lonely[] = {
+		"smtp_tls=off",	  "smtp_tls_fingerprint=SHA256:" HEX64,
+		"from=a@b",	  "smtp_password_command=x",
+		"save_sent=auto", "smtp_password_file=x",
+		"send_delay=2",	  "dsn_notify=never",
+	};
+	static const char *const from[] = {
+		"alice", "@b",	  "a@",		 "a@b@c",   "a b@c",  "<a@b>",	     "a@b>",
+		"a\t@b", "a@b\n", "Alice <a@b>", "a@b\x7f", "a@\xff", "a\xc2\x85@b", "a@b\r\nRCPT",
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(lonely); i++) {
+		g_autofree char *name = g_strndup(lonely[i], strcspn(lonely[i], "="));
+		g_autofree char *part = g_strconcat(name, " means nothing without smtp=URL", NULL);
+
+		REFUSE(ERROR_USAGE, part, URL, "/mnt", "-o", lonely[i]);
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(from); i++)
+		REFUSE(ERROR_USAGE, "is not an address", URL, "/mnt", "--smtp=smtps://h", "--from",
+		       from[i]);
+	REFUSE(ERROR_USAGE, "ro contradicts smtp", URL, "/mnt", "-oro,smtp=smtps://h");
+	REFUSE(ERROR_USAGE, "unknown scheme 'https'", URL, "/mnt", "--smtp=https://h");
+	REFUSE(ERROR_CONFIG, "send_delay", URL, "/mnt", "-osmtp=smtps://h,send_delay=3601");
+	REFUSE(ERROR_CONFIG, "send_delay", URL, "/mnt", "-osmtp=smtps://h,send_delay=-1");
+	REFUSE(ERROR_CONFIG, "save_sent", URL, "/mnt", "-osmtp=smtps://h,save_sent=maybe");
+	REFUSE(ERROR_USAGE, "did you mean 'send_delay'?", URL, "/mnt", "-osend_dela=3");
+	REFUSE(ERROR_USAGE, "did you mean '--smtp'?", URL, "/mnt", "--smpt=smtps://h");
 }
 
 static void test_arguments(void)
@@ -370,6 +506,7 @@ static void test_help(void)
 	g_assert_nonnull(strstr(help, "\n  -f "));
 	g_assert_nonnull(strstr(help, "\n  -h, --help "));
 	g_assert_nonnull(strstr(help, "\n  --tls-fingerprint=SHA256:HEX"));
+	g_assert_nonnull(strstr(help, "\n  --smtp-tls-fingerprint=SHA256:HEX\n"));
 	for (size_t i = 0; lines[i]; i++)
 		g_assert_cmpuint(strlen(lines[i]), <=, 80);
 }
@@ -391,6 +528,10 @@ int main(int argc, char **argv)
 	g_test_add_func("/options/bad-values", test_bad_values);
 	g_test_add_func("/options/unknown", test_unknown);
 	g_test_add_func("/options/no-secret", test_no_secret);
+	g_test_add_func("/options/sending", test_sending);
+	g_test_add_func("/options/sending-tls", test_sending_tls);
+	g_test_add_func("/options/dsn-notify", test_dsn_notify);
+	g_test_add_func("/options/sending-wrong", test_sending_wrong);
 	g_test_add_func("/options/arguments", test_arguments);
 	g_test_add_func("/options/help", test_help);
 	return g_test_run();

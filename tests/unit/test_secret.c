@@ -344,6 +344,85 @@ static void test_find_netrc(void)
 	assert_not_found(&account, "no password for alice@h: give password_command");
 }
 
+static void assert_submission(const struct account *account, const char *want)
+{
+	struct secret *own = secret_new("own", 3);
+
+	assert_secret(secret_find_submission(account, own, NULL), want);
+	secret_free(&own);
+}
+
+static void test_find_submission(void)
+{
+	g_autofree char *netrc = home_put(".netrc",
+					  "machine h login alice password imap\n"
+					  "machine s login alice password net\n"
+					  "machine s login bob password bobs\n",
+					  0600);
+	g_autofree char *file = home_put("password", "file\n", 0600);
+	struct account account = account_of_alice();
+
+	account.smtp.host = (char *)"other";
+	assert_submission(&account, "own");
+	account.smtp.host = (char *)"s";
+	assert_submission(&account, "net");
+	account.smtp.user = (char *)"bob";
+	assert_submission(&account, "bobs");
+	account.smtp.host = (char *)"h";
+	assert_submission(&account, "own");
+	/* The account's own password, which it may have from a better source. */
+	account.smtp.user = NULL;
+	assert_submission(&account, "own");
+	g_unlink(netrc);
+
+	g_setenv("CREDENTIALS_DIRECTORY", home, TRUE);
+	g_autofree char *other = home_put("mailfs.password", "wrong\n", 0400);
+	assert_submission(&account, "own");
+	g_autofree char *credential = home_put("mailfs.smtp_password", "given\n", 0400);
+	assert_submission(&account, "given");
+	account.password_file = (char *)"/none";
+	account.password_command = (char *)"echo wrong";
+	assert_submission(&account, "given");
+	account.smtp.password_file = file;
+	assert_submission(&account, "file");
+	account.smtp.password_command = (char *)"echo command";
+	assert_submission(&account, "command");
+	g_unsetenv("CREDENTIALS_DIRECTORY");
+	g_unlink(other);
+	g_unlink(credential);
+	g_unlink(file);
+}
+
+static void assert_no_submission(const struct account *account, const char *part)
+{
+	g_autoptr(GError) error = NULL;
+	struct secret *own = secret_new("own", 3);
+
+	g_assert_null(secret_find_submission(account, own, &error));
+	g_assert_error(error, MAILFS_ERROR, ERROR_CONFIG);
+	if (!strstr(error->message, part))
+		g_error("'%s' is not in: %s", part, error->message);
+	g_assert_null(strstr(error->message, "hunter2"));
+	secret_free(&own);
+}
+
+/* A source that was named is not passed over when it fails. */
+static void test_find_submission_fails(void)
+{
+	g_autofree char *netrc = home_put(".netrc", "machine s password hunter2\n", 0644);
+	g_autofree char *file = home_put("password", "hunter2\n", 0644);
+	struct account account = account_of_alice();
+
+	account.smtp.host = (char *)"s";
+	assert_no_submission(&account, "can be read by others");
+	account.smtp.password_file = file;
+	assert_no_submission(&account, "smtp_password_file: ");
+	account.smtp.password_command = (char *)"echo hunter2; false";
+	assert_no_submission(&account, "exit status 1");
+	g_unlink(netrc);
+	g_unlink(file);
+}
+
 /* A user at the other end of a terminal. */
 struct user {
 	int fd;
@@ -477,6 +556,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/secret/find-credential", test_find_credential);
 	g_test_add_func("/secret/find-file", test_find_file);
 	g_test_add_func("/secret/find-netrc", test_find_netrc);
+	g_test_add_func("/secret/find-submission", test_find_submission);
+	g_test_add_func("/secret/find-submission-fails", test_find_submission_fails);
 	g_test_add_func("/secret/terminal", test_terminal);
 	g_test_add_func("/secret/terminal-signal", test_terminal_signal);
 	g_test_add_func("/secret/not-a-terminal", test_not_a_terminal);
