@@ -8,9 +8,9 @@
 
 struct envelope_config {
 	const char *from; /* the address of who sends what does not say so */
-	/* One address a line: the sender ("" or "<>": none), then recipients, which go before
-	 * those of the header unless a line "header" is among them; NULL: all as the header says.
-	 */
+	/* One address a line: the sender ("" or "<>": none; "header": as the header says), then
+	 * recipients, instead of those of the header unless a line "header" is among them. NULL:
+	 * all as the header says. */
 	const char *given;
 	/* What was added before: the same again. NULL: made anew where it is missing. */
 	const char *message_id;
