@@ -74,9 +74,10 @@ static bool file_check_private(const struct stat *stat, const char *path, GError
 }
 
 /* Does not wait for the writer of a FIFO, and does not take a terminal. */
-static int file_open_regular(const char *path, struct stat *ret_stat, GError **error)
+static int file_open_regular(int dir_fd, const char *path, int flags, struct stat *ret_stat,
+			     GError **error)
 {
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int fd = openat(dir_fd, path, flags | O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	if (fd < 0 || fstat(fd, ret_stat) != 0) {
 		file_fail("open", path, error);
@@ -109,21 +110,15 @@ static ssize_t file_read_all(int fd, char *bytes, size_t size)
 	return (ssize_t)len;
 }
 
-bool file_read(const char *path, size_t max, bool private, char **ret_bytes, gsize *ret_len,
-	       GError **error)
+/* `fd` is borrowed; `path` is for messages. */
+static bool file_read_fd(int fd, off_t size_told, const char *path, size_t max, char **ret_bytes,
+			 gsize *ret_len, GError **error)
 {
-	struct stat stat;
-	AUTO_FD fd = file_open_regular(path, &stat, error);
-	size_t size;
-	char *bytes;
-	ssize_t len;
-
-	if (fd < 0 || (private && !file_check_private(&stat, path, error)))
-		return false;
 	/* One byte more than announced or allowed shows that the file is longer. */
-	size = (size_t)MIN((guint64)stat.st_size, (guint64)max) + 1;
-	bytes = g_malloc(size + 1);
-	len = file_read_all(fd, bytes, size);
+	size_t size = (size_t)MIN((guint64)size_told, (guint64)max) + 1;
+	char *bytes = g_malloc(size + 1);
+	ssize_t len = file_read_all(fd, bytes, size);
+
 	if (len >= 0 && (size_t)len < size) {
 		bytes[len] = '\0';
 		*ret_bytes = bytes;
@@ -138,6 +133,33 @@ bool file_read(const char *path, size_t max, bool private, char **ret_bytes, gsi
 	explicit_bzero(bytes, size);
 	g_free(bytes);
 	return false;
+}
+
+bool file_read(const char *path, size_t max, bool private, char **ret_bytes, gsize *ret_len,
+	       GError **error)
+{
+	struct stat stat;
+	AUTO_FD fd = file_open_regular(AT_FDCWD, path, 0, &stat, error);
+
+	if (fd < 0 || (private && !file_check_private(&stat, path, error)))
+		return false;
+	return file_read_fd(fd, stat.st_size, path, max, ret_bytes, ret_len, error);
+}
+
+bool file_read_at(int dir_fd, const char *name, size_t max, char **ret_bytes, gsize *ret_len,
+		  GError **error)
+{
+	struct stat stat;
+	AUTO_FD fd = file_open_regular(dir_fd, name, O_NOFOLLOW, &stat, error);
+
+	return fd >= 0 && file_read_fd(fd, stat.st_size, name, max, ret_bytes, ret_len, error);
+}
+
+int file_open_dir_at(int dir_fd, const char *name)
+{
+	if (mkdirat(dir_fd, name, 0700) != 0 && errno != EEXIST)
+		return -1;
+	return openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 static bool file_empty_dir(int dir_fd, dev_t device, unsigned depth);
@@ -220,4 +242,20 @@ bool file_pwrite_all(int fd, const void *bytes, size_t len, off_t offset)
 		offset += written;
 	}
 	return true;
+}
+
+bool file_write_at(int dir_fd, const char *name, const void *bytes, size_t len)
+{
+	AUTO_FD fd =
+		openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int number;
+
+	if (fd < 0)
+		return false;
+	if (file_pwrite_all(fd, bytes, len, 0) && fsync(fd) == 0)
+		return true;
+	number = errno;
+	unlinkat(dir_fd, name, 0);
+	errno = number;
+	return false;
 }

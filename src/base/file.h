@@ -18,6 +18,15 @@ bool file_make_private_dir(const char *path, GError **error);
  * NUL-terminated, with `*ret_len` bytes before the NUL. Free with g_free(). */
 bool file_read(const char *path, size_t max, bool private, char **ret_bytes, gsize *ret_len,
 	       GError **error);
+/* The same below the directory `dir_fd`, never through a link. */
+bool file_read_at(int dir_fd, const char *name, size_t max, char **ret_bytes, gsize *ret_len,
+		  GError **error);
+/* A directory in the directory `dir_fd`, made with mode 0700 if need be, never through a link: a
+ * descriptor, or -1 with errno. */
+int file_open_dir_at(int dir_fd, const char *name);
+/* Makes a file (mode 0600) of these bytes, or what is there one, and syncs it; the directory is not
+ * synced. False with errno, and then there is no such file. */
+bool file_write_at(int dir_fd, const char *name, const void *bytes, size_t len);
 /* Removes a directory of ours and all in it, never following a link. A missing one is fine. */
 bool file_remove_tree(const char *path, GError **error);
 /* Writes all, through EINTR and short writes. */

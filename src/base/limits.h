@@ -30,4 +30,5 @@
 #define LIMIT_HEADER (1024 * 1024)    /* of a message that is to be sent */
 #define LIMIT_RECIPIENTS 10000	      /* the same */
 #define LIMIT_TEXT_LINE 998	      /* the same, without its end: RFC 5321 section 4.5.3.1.6 */
+#define LIMIT_ENVELOPE (1024 * 1024)  /* of a file that says who gets a mail */
 #define LIMIT_QUEUE 100000	      /* files of the outbox */

@@ -24,6 +24,7 @@
 
 #define QUEUE_SENT_MS (5 * 60 * 1000)
 #define QUEUE_NAME_MAX 240 /* bytes of a name */
+#define QUEUE_FAILED_WAS_MS (10 * 1000)
 
 enum queue_step {
 	QUEUE_DRAFT, /* draft/ and whole/ */
@@ -98,6 +99,9 @@ bool queue_find(struct queue *queue, bool failed, const char *name, struct queue
 GPtrArray *queue_list(struct queue *queue, bool failed);
 /* When the listing of that directory last changed: wall clock, rises strictly. */
 int64_t queue_touched_ns(struct queue *queue, bool failed);
+/* A message of that name was in failed/ in the last QUEUE_FAILED_WAS_MS, and was removed or moved
+ * out. */
+bool queue_failed_was(struct queue *queue, const char *name);
 /* "NAME.eml" that does not begin with a dot. */
 bool queue_name_is_mail(const char *name);
 
@@ -113,6 +117,9 @@ uint32_t queue_create(struct queue *queue, const char *name, GError **error);
 int queue_open_file(struct queue *queue, uint32_t id, bool writer, GError **error);
 /* Before each write or truncation: cheap, if nothing was flushed since the last. */
 bool queue_touch(struct queue *queue, uint32_t id, GError **error);
+/* Before it is truncated to nothing, after queue_touch(): what is written then is a new mail, and
+ * nobody has it. Nothing to do if it is gone or no draft. */
+bool queue_reset(struct queue *queue, uint32_t id, GError **error);
 /* What is in the file is all for now: synced. */
 bool queue_flush(struct queue *queue, uint32_t id, GError **error);
 /* The writer is gone (also on failure). The last one of a NAME.eml that is not empty hands it over:

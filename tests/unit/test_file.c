@@ -201,6 +201,41 @@ static void test_pwrite(void)
 	dir_remove(dir);
 }
 
+static void test_at(void)
+{
+	g_autofree char *dir = dir_new();
+	g_autofree char *link = g_build_filename(dir, "link", NULL);
+	g_autofree char *bytes = NULL;
+	g_autoptr(GError) error = NULL;
+	int top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int sub = file_open_dir_at(top, "sub");
+	gsize len;
+
+	g_assert_cmpint(sub, >=, 0);
+	close(sub);
+	sub = file_open_dir_at(top, "sub");
+	g_assert_true(file_write_at(sub, "file", "longer than that", 16));
+	g_assert_true(file_write_at(sub, "file", "12345", 5));
+	g_assert_true(file_read_at(sub, "file", 5, &bytes, &len, &error));
+	g_assert_cmpstr(bytes, ==, "12345");
+	g_assert_cmpuint(len, ==, 5);
+	g_assert_false(file_read_at(sub, "file", 4, &bytes, &len, &error));
+	g_assert_error(error, MAILFS_ERROR, ERROR_LIMIT);
+	g_clear_error(&error);
+
+	g_assert_cmpint(symlink("sub/file", link), ==, 0);
+	g_assert_false(file_read_at(top, "link", 5, &bytes, &len, &error));
+	g_assert_error(error, MAILFS_ERROR, ERROR_IO);
+	g_assert_false(file_write_at(top, "link", "x", 1));
+	g_assert_cmpint(unlink(link), ==, 0);
+	g_assert_cmpint(symlink("sub", link), ==, 0);
+	g_assert_cmpint(file_open_dir_at(top, "link"), ==, -1);
+	g_assert_false(file_write_at(top, "sub", "x", 1));
+	close(sub);
+	close(top);
+	dir_remove(dir);
+}
+
 static void test_fail(void)
 {
 	static const struct {
@@ -228,6 +263,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/file/remove-tree", test_remove_tree);
 	g_test_add_func("/file/remove-deep", test_remove_deep);
 	g_test_add_func("/file/pwrite", test_pwrite);
+	g_test_add_func("/file/at", test_at);
 	g_test_add_func("/file/fail", test_fail);
 	return g_test_run();
 }
