@@ -24,18 +24,26 @@ install_packages() {
 	done
 	[ ${#missing[@]} = 0 ] && return 0
 	echo "Installing ${missing[*]}"
-	as_root apt-get update -qq &&
-		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-			--no-install-recommends "${missing[@]}" >/dev/null || return 1
-	# The package starts a mail server for the whole machine, which nobody asked for.
-	case " ${missing[*]} " in *" dovecot-core "*)
-		as_root systemctl disable --now dovecot >/dev/null 2>&1 || true ;;
+	case " ${missing[*]} " in *" postfix "*)
+		echo "postfix postfix/main_mailer_type select No configuration" |
+			as_root debconf-set-selections || return 1 ;;
 	esac
+	# Another MTA, that somebody uses, would have to go for ours: not by us.
+	as_root apt-get update -qq &&
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-remove \
+			--no-install-recommends "${missing[@]}" >/dev/null || return 1
+	# The packages start mail servers for the whole machine, which nobody asked for.
+	for package in dovecot-core:dovecot postfix:postfix; do
+		case " ${missing[*]} " in *" ${package%:*} "*)
+			as_root systemctl disable --now "${package#*:}" >/dev/null 2>&1 || true ;;
+		esac
+	done
 }
 
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config libfuse3-dev libssl-dev libglib2.0-dev
 	libsqlite3-dev libgmime-3.0-dev)
 SERVER_PACKAGES=(fuse3 openssl python3 dovecot-core dovecot-imapd)
+MTA_PACKAGES=(postfix dovecot-lmtpd)
 
 # Real mail: sets MAILFS_CORPUS to its directory, which is kept outside of the tree.
 fetch_corpus() {

@@ -56,13 +56,16 @@ passdb {{
 }}
 userdb {{
   driver = static
-  args = uid={mail_uid} gid={mail_gid} home={dir}/home/%u
+  args = uid={mail_uid} gid={mail_gid} home={dir}/home/%u allow_all_users=yes
 }}
 namespace inbox {{
   inbox = yes
   separator = {separator}
   mailbox Trash {{
     special_use = \Trash
+  }}
+  mailbox Sent {{
+    special_use = \Sent
   }}
 }}
 service anvil {{
@@ -108,6 +111,33 @@ protocol imap {
 }
 plugin {
   acl = vfile
+}
+"""
+
+
+# An MTA hands in mail for any user, with or without a domain, and asks for passwords; those of the
+# file are right too. Nobody has to wait for having been wrong.
+MTA = """
+protocols = imap lmtp
+auth_username_format = %%Ln
+passdb {
+  driver = passwd-file
+  args = scheme=PLAIN %s
+}
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
+service lmtp {
+  unix_listener lmtp {
+    mode = 0666
+  }
+}
+service auth {
+  unix_listener mta-auth {
+    mode = 0666
+  }
 }
 """
 
@@ -181,13 +211,15 @@ class Dovecot:
     capability  what IMAP says it can after login, e.g. "IMAP4rev1"; None: everything
     quota_kib   a quota for each user
     acl         a file "dovecot-acl" in a folder's directory says what may be done there
+    mta         serves one, with sockets in `run`; lines "user:password" of `passwords` count then
     tls         False: no TLS on any port, no STARTTLS
     san         the names in the certificate
     days        its life
     """
 
     def __init__(self, layout="maildir", separator="/", capability=None, quota_kib=None, acl=False,
-                 tls=True, san="DNS:localhost,IP:127.0.0.1,IP:::1", days=30, directory=None):
+                 mta=False, tls=True, san="DNS:localhost,IP:127.0.0.1,IP:::1", days=30,
+                 directory=None):
         self.dir = pathlib.Path(directory or tempfile.mkdtemp(prefix="mailfs-dovecot-"))
         self.dir.mkdir(parents=True, exist_ok=True)
         self.dir.chmod(0o755)
@@ -207,6 +239,8 @@ class Dovecot:
         for name in ("run", "state", "home"):
             (self.dir / name).mkdir(exist_ok=True)
         self._give(self.dir / "home")
+        self.passwords = self.dir / "passwords"
+        self.passwords.touch(mode=0o644)
         self.config = self.dir / "dovecot.conf"
         self.config.write_text(CONFIG.format(
             dir=self.dir, password=PASSWORD, port=self.port, tls_port=self.tls_port,
@@ -217,7 +251,8 @@ class Dovecot:
             ssl="yes" if tls else "no", location=location,
             capability=f"imap_capability = {capability}" if capability else "",
             imaps_port=self.tls_port if tls else 0,
-            plugins=QUOTA % quota_kib if quota_kib else ACL if acl else ""))
+            plugins=(QUOTA % quota_kib if quota_kib else ACL if acl else "") +
+            (MTA % self.passwords if mta else "")))
         self.config.chmod(0o644)
 
     def _certify(self, san, days):
