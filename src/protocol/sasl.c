@@ -4,7 +4,12 @@
 
 char *sasl_initial(const char *bytes, size_t len)
 {
-	return len ? g_base64_encode((const guchar *)bytes, len) : g_strdup("=");
+	return len ? sasl_response(bytes, len) : g_strdup("=");
+}
+
+char *sasl_response(const char *bytes, size_t len)
+{
+	return g_base64_encode((const guchar *)bytes, len);
 }
 
 char *sasl_plain(const char *user, const char *password)
