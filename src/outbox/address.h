@@ -1,14 +1,15 @@
 /* Mail addresses in header fields (RFC 5322 section 3.4, RFC 6532), as they go into MAIL and RCPT.
  * Who gets a mail must not be guessed: what GMime would only take with a warning is refused.
- * Pure functions, any thread. ERROR_REFUSED with a line that says what is wrong with which part. */
+ * Pure functions, any thread; lists need g_mime_init(). ERROR_REFUSED with a line that says what
+ * is wrong with which part. */
 #pragma once
 
 #include <glib.h>
 #include <stdbool.h>
 
 /* Appends the addresses of a field's value (folded or not): those of groups too, comments, display
- * names and routes left out, local parts as they are written (quoted where they have to be). An
- * empty group has none. Each has a domain; controls, also encoded ones, are refused. */
+ * names and routes left out, local parts as they are written. An empty group has none. Each has a
+ * domain; controls and encoded words are refused. Nothing is appended on failure. */
 bool address_list_parse(const char *value, GPtrArray *addresses, GError **error);
 /* A bare address, as of an option or a command line: "local@domain", valid as above. */
 bool address_check(const char *address, GError **error);

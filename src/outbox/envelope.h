@@ -17,6 +17,12 @@ struct envelope_config {
 	int64_t date_s; /* when it was handed over: for a Date that is missing */
 };
 
+/* Of the file, in bytes. */
+struct envelope_span {
+	uint64_t offset;
+	uint64_t len;
+};
+
 struct envelope {
 	char *sender;	       /* "": none */
 	GPtrArray *recipients; /* of char *, each once */
@@ -24,14 +30,18 @@ struct envelope {
 	char *additions;       /* fields that are missing, each ended by CRLF; "" */
 	uint64_t skip;	       /* bytes before the header: an mbox "From " line */
 	uint64_t header_len;   /* from there on, without the empty line */
+	uint64_t length;       /* of the file */
+	GArray *blind;	       /* of struct envelope_span: fields that are not sent (Bcc); rising */
 	uint64_t size;	       /* of all that is sent at most, line ends as CRLF */
 	bool eight_bit;	       /* bytes over 127 */
 	bool utf8_header;      /* some of them in the header */
 };
 
-/* ERROR_REFUSED: no header, a line in it that is no field (its number), a bad address (in which
- * field), no recipient, more than LIMIT_RECIPIENTS, several From without a Sender to take; NUL, or
- * a line over LIMIT_TEXT_LINE (its number). ERROR_LIMIT: a header over LIMIT_HEADER. ERROR_IO. */
+/* Lines end in LF, CRLF or CR. ERROR_REFUSED: no header, a line in it that is no field (its
+ * number), a bad address (in which field), no recipient, more than LIMIT_RECIPIENTS, several From
+ * without a Sender to take; From, Date or Message-ID empty; NUL, or a line over LIMIT_TEXT_LINE
+ * (its number). ERROR_LIMIT: a header over LIMIT_HEADER. ERROR_IO. Needs g_mime_init(). */
 bool envelope_read(int fd, const struct envelope_config *config, struct envelope *ret,
 		   GError **error);
+/* Of one that is all zero, too. */
 void envelope_clear(struct envelope *envelope);

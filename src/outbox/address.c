@@ -1,0 +1,406 @@
+#include "outbox/address.h"
+
+#include "base/error.h"
+#include "base/text.h"
+
+#include <gmime/gmime.h>
+#include <string.h>
+
+enum {
+	LOCAL_MAX = 64, /* RFC 5321 section 4.5.3.1 */
+	DOMAIN_MAX = 255,
+	SHOWN_MAX = 80, /* of an address, in a message */
+};
+
+/* A list is taken apart at its commas, and each part read twice: once here, where comments and
+ * spaces are left out, and once by GMime, which knows the grammar. Both must find the same one
+ * address. GMime alone passes over some of what it cannot read, takes "root, Bob" for a name, and
+ * recurses into groups. */
+struct list {
+	const char *part; /* where the part begins that is being read */
+	GString *address; /* what there is of it */
+	bool blank;	  /* nothing but comments and spaces so far */
+	bool angle;	  /* between "<" and ">" */
+	bool group;	  /* between ":" and ";" */
+	bool ended;	  /* a group was: a comma has to follow */
+	GMimeParserOptions *options;
+	bool warned;
+};
+
+static bool refuse(const char *what, size_t len, const char *why, GError **error)
+{
+	g_autofree char *shown = text_clean(what, (gssize)len, SHOWN_MAX);
+
+	g_set_error(error, MAILFS_ERROR, ERROR_REFUSED, "'%s' %s", shown, why);
+	return false;
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(InternetAddressList, g_object_unref)
+
+/* --- one address --- */
+
+static bool is_atom(char c)
+{
+	return (c & 0x80) || g_ascii_isalnum(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
+}
+
+static bool is_domain(char c)
+{
+	return (c & 0x80) || g_ascii_isalnum(c) || c == '-' || c == '_';
+}
+
+static bool is_dotted(const char *text, size_t len, bool (*is_part)(char))
+{
+	bool dot = true;
+
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '.' ? dot : !is_part(text[i]))
+			return false;
+		dot = text[i] == '.';
+	}
+	return !dot;
+}
+
+static bool is_quoted(const char *text, size_t len)
+{
+	if (len < 2 || text[0] != '"' || text[len - 1] != '"')
+		return false;
+	for (size_t i = 1; i < len - 1; i++) {
+		if (text[i] == '\\' ? ++i == len - 1 : text[i] == '"')
+			return false;
+	}
+	return true;
+}
+
+static bool is_literal(const char *text, size_t len)
+{
+	if (len < 3 || text[0] != '[' || text[len - 1] != ']')
+		return false;
+	for (size_t i = 1; i < len - 1; i++) {
+		if (!g_ascii_isgraph(text[i]) || strchr("[]\\@<>", text[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Nobody would see who gets the mail. */
+static bool is_visible(const char *text)
+{
+	if (!g_utf8_validate(text, -1, NULL))
+		return false;
+	for (; *text; text = g_utf8_next_char(text)) {
+		if (text_char_is_hostile(g_utf8_get_char(text)))
+			return false;
+	}
+	return true;
+}
+
+/* RFC 2047 section 5 forbids them here; decoded they could be anything. */
+static bool has_encoded_word(const char *text)
+{
+	const char *start = strstr(text, "=?");
+
+	return start && strstr(start + 2, "?=");
+}
+
+static bool check_domain(const char *address, const char *domain, GError **error)
+{
+	size_t len = strlen(domain);
+
+	if (!is_dotted(domain, len, is_domain) && !is_literal(domain, len))
+		return refuse(address, strlen(address), "has a domain that is none", error);
+	if (len > DOMAIN_MAX)
+		return refuse(address, strlen(address), "has a domain over 255 bytes", error);
+	return true;
+}
+
+bool address_check(const char *address, GError **error)
+{
+	const char *at = strrchr(address, '@');
+	size_t len = strlen(address);
+	size_t local;
+
+	if (!is_visible(address))
+		return refuse(address, len, "holds characters that no address may have", error);
+	if (!at)
+		return refuse(address, len, "is no address: it has no domain", error);
+	local = (size_t)(at - address);
+	if (!is_dotted(address, local, is_atom) && !is_quoted(address, local))
+		return refuse(address, len, "is no address", error);
+	if (has_encoded_word(address))
+		return refuse(address, len, "is an encoded word, and no address", error);
+	if (local > LOCAL_MAX)
+		return refuse(address, len, "has over 64 bytes before the '@'", error);
+	return check_domain(address, at + 1, error);
+}
+
+static const char *domain_of(const char *address)
+{
+	const char *at = strrchr(address, '@');
+
+	return at ? at + 1 : address + strlen(address);
+}
+
+gboolean address_equal(gconstpointer a, gconstpointer b)
+{
+	size_t local = (size_t)(domain_of(a) - (const char *)a);
+
+	return local == (size_t)(domain_of(b) - (const char *)b) && memcmp(a, b, local) == 0 &&
+	       g_ascii_strcasecmp(domain_of(a), domain_of(b)) == 0;
+}
+
+guint address_hash(gconstpointer address)
+{
+	const char *domain = domain_of(address);
+	guint hash = 5381;
+
+	for (const char *c = address; *c; c++)
+		hash = hash * 33 + (guchar)(c < domain ? *c : g_ascii_tolower(*c));
+	return hash;
+}
+
+bool address_needs_utf8(const char *address)
+{
+	const char *domain = domain_of(address);
+
+	for (const char *c = address; c < domain; c++) {
+		if (*c & 0x80)
+			return true;
+	}
+	return false;
+}
+
+/* IDNA 2003, which GLib has, reads some letters as others (sharp s as "ss"), and so would send the
+ * mail to another domain than a newer rule. */
+static bool domain_is_plain(const char *domain, const char *ascii)
+{
+	g_autofree char *back = g_hostname_to_unicode(ascii);
+	g_autofree char *lower = g_utf8_strdown(domain, -1);
+	g_autofree char *composed = g_utf8_normalize(lower, -1, G_NORMALIZE_NFC);
+
+	return g_strcmp0(back, composed) == 0;
+}
+
+char *address_to_ascii(const char *address, GError **error)
+{
+	const char *domain = domain_of(address);
+	g_autofree char *ascii = NULL;
+	g_autofree char *whole = NULL;
+
+	if (g_str_is_ascii(domain))
+		return g_strdup(address);
+	ascii = g_hostname_to_ascii(domain);
+	if (!ascii || !domain_is_plain(domain, ascii)) {
+		refuse(address, strlen(address), "has a domain to be written as \"xn--...\"",
+		       error);
+		return NULL;
+	}
+	whole = g_strdup_printf("%.*s%s", (int)(domain - address), address, ascii);
+	return address_check(whole, error) ? g_steal_pointer(&whole) : NULL;
+}
+
+/* --- lists --- */
+
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* NULL: there is a control in it. */
+static char *unfold(const char *value)
+{
+	g_autoptr(GString) text = g_string_sized_new(strlen(value));
+	size_t end;
+
+	for (const char *c = value; *c; c += end) {
+		end = *c == '\r' && c[1] == '\n' ? 2 : 1;
+		if (*c == '\r' || *c == '\n') {
+			if (c[end] && !is_space(c[end]))
+				return NULL;
+		} else if (g_ascii_iscntrl(*c) && *c != '\t') {
+			return NULL;
+		} else {
+			g_string_append_c(text, *c);
+		}
+	}
+	return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+/* Behind the comment, quoted string or literal that begins here; NULL: it does not end. */
+static const char *skip_delimited(const char *at)
+{
+	const char open = *at;
+	const char close = open == '(' ? ')' : open == '[' ? ']' : '"';
+	size_t depth = 1;
+
+	for (at++; *at; at++) {
+		if (*at == '\\' && at[1])
+			at++;
+		else if (*at == close && --depth == 0)
+			return at + 1;
+		else if (*at == open && open == '(')
+			depth++;
+	}
+	return NULL;
+}
+
+static void warned(gint64 offset, GMimeParserWarning code, const char *item, void *data)
+{
+	struct list *list = data;
+
+	/* Display names go nowhere. */
+	if (code != GMIME_WARN_INVALID_RFC2047_HEADER_VALUE &&
+	    code != GMIME_WARN_UNENCODED_8BIT_HEADER)
+		list->warned = true;
+}
+
+static InternetAddressList *read_strictly(struct list *list, const char *text)
+{
+	list->warned = false;
+	return internet_address_list_parse(list->options, text);
+}
+
+/* GMime gives "xn--..." decoded. */
+static bool is_mailbox(InternetAddress *found, const char *address)
+{
+	InternetAddressMailbox *mailbox;
+
+	if (!INTERNET_ADDRESS_IS_MAILBOX(found))
+		return false;
+	mailbox = INTERNET_ADDRESS_MAILBOX(found);
+	return g_strcmp0(internet_address_mailbox_get_addr(mailbox), address) == 0 ||
+	       g_strcmp0(internet_address_mailbox_get_idn_addr(mailbox), address) == 0;
+}
+
+static bool part_is_address(struct list *list, const char *part)
+{
+	g_autoptr(InternetAddressList) found = read_strictly(list, part);
+
+	return !list->warned && found && internet_address_list_length(found) == 1 &&
+	       is_mailbox(internet_address_list_get_address(found, 0), list->address->str);
+}
+
+static void part_start(struct list *list, const char *at)
+{
+	list->part = at;
+	list->blank = true;
+	g_string_truncate(list->address, 0);
+}
+
+static bool part_end(struct list *list, const char *end, GPtrArray *addresses, GError **error)
+{
+	size_t len = (size_t)(end - list->part);
+	g_autofree char *part = g_strndup(list->part, len);
+
+	if (list->angle)
+		return refuse(part, len, "has no '>'", error);
+	if (list->blank)
+		return true;
+	if (list->ended)
+		return refuse(part, len, "follows a group without a comma", error);
+	if (!address_check(list->address->str, error))
+		return false;
+	if (!part_is_address(list, part))
+		return refuse(g_strstrip(part), strlen(part), "is no address", error);
+	g_ptr_array_add(addresses, g_strdup(list->address->str));
+	return true;
+}
+
+static bool group_start(struct list *list, const char *end, GError **error)
+{
+	size_t len = (size_t)(end - list->part);
+	g_autofree char *text = g_strdup_printf("%.*s:;", (int)len, list->part);
+	g_autoptr(InternetAddressList) found = NULL;
+
+	if (list->group || list->ended || list->blank)
+		return refuse(list->part, len, "is no name of a group", error);
+	found = read_strictly(list, text);
+	if (list->warned || !found || internet_address_list_length(found) != 1 ||
+	    !INTERNET_ADDRESS_IS_GROUP(internet_address_list_get_address(found, 0)))
+		return refuse(list->part, len, "is no name of a group", error);
+	list->group = true;
+	return true;
+}
+
+/* A comma, the end of a group, or of all. */
+static bool separator(struct list *list, const char *at, GPtrArray *addresses, GError **error)
+{
+	if (!part_end(list, at, addresses, error))
+		return false;
+	if (*at == ';' && !list->group)
+		return refuse(at, 1, "ends no group: addresses are parted by ','", error);
+	if (*at == '\0' && list->group)
+		return refuse(list->part, strlen(list->part), "ends a group without ';'", error);
+	if (*at == ';')
+		list->group = false;
+	list->ended = *at == ';';
+	return true;
+}
+
+/* Takes a character that does not end a part, or all up to the end of what it opens. */
+static const char *take(struct list *list, const char *at)
+{
+	const char *end = *at && strchr("(\"[", *at) ? skip_delimited(at) : at + 1;
+
+	if (!end || *at == '(' || is_space(*at))
+		return end;
+	list->blank = false;
+	if (*at == '<')
+		list->angle = true;
+	else if (*at == '>')
+		list->angle = false;
+	/* Before it was a name, or a route (RFC 5322 section 4.4). */
+	if (*at == '<' || *at == ':')
+		g_string_truncate(list->address, 0);
+	else if (*at != '>')
+		g_string_append_len(list->address, at, end - at);
+	return end;
+}
+
+static bool read_list(struct list *list, const char *text, GPtrArray *addresses, GError **error)
+{
+	const char *at = text;
+	const char *next;
+
+	part_start(list, text);
+	for (;;) {
+		if (*at == '\0' || (!list->angle && strchr(",;", *at))) {
+			if (!separator(list, at, addresses, error))
+				return false;
+			if (*at == '\0')
+				return true;
+			part_start(list, ++at);
+		} else if (*at == ':' && !list->angle) {
+			if (!group_start(list, at, error))
+				return false;
+			part_start(list, ++at);
+		} else if ((next = take(list, at))) {
+			at = next;
+		} else {
+			return refuse(at, strlen(at), "does not end", error);
+		}
+	}
+}
+
+bool address_list_parse(const char *value, GPtrArray *addresses, GError **error)
+{
+	g_autofree char *text = unfold(value);
+	struct list list = {0};
+	guint before = addresses->len;
+	bool fine;
+
+	if (!text)
+		return refuse(value, strlen(value), "holds a control character", error);
+	list.address = g_string_new(NULL);
+	list.options = g_mime_parser_options_new();
+	g_mime_parser_options_set_address_compliance_mode(list.options,
+							  GMIME_RFC_COMPLIANCE_STRICT);
+	g_mime_parser_options_set_allow_addresses_without_domain(list.options, FALSE);
+	g_mime_parser_options_set_warning_callback(list.options, warned, &list);
+	fine = read_list(&list, text, addresses, error);
+	if (!fine)
+		g_ptr_array_set_size(addresses, (gint)before);
+	g_mime_parser_options_free(list.options);
+	g_string_free(list.address, TRUE);
+	return fine;
+}
