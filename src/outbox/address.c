@@ -20,6 +20,7 @@ struct list {
 	const char *part; /* where the part begins that is being read */
 	GString *address; /* what there is of it */
 	bool blank;	  /* nothing but comments and spaces so far */
+	bool at;	  /* an "@" stood in it */
 	bool angle;	  /* between "<" and ">" */
 	bool group;	  /* between ":" and ";" */
 	bool ended;	  /* a group was: a comma has to follow */
@@ -27,9 +28,9 @@ struct list {
 	bool warned;
 };
 
-static bool refuse(const char *what, size_t len, const char *why, GError **error)
+static bool refuse(const char *what, const char *why, GError **error)
 {
-	g_autofree char *shown = text_clean(what, (gssize)len, SHOWN_MAX);
+	g_autofree char *shown = text_clean(what, -1, SHOWN_MAX);
 
 	g_set_error(error, MAILFS_ERROR, ERROR_REFUSED, "'%s' %s", shown, why);
 	return false;
@@ -108,29 +109,28 @@ static bool check_domain(const char *address, const char *domain, GError **error
 	size_t len = strlen(domain);
 
 	if (!is_dotted(domain, len, is_domain) && !is_literal(domain, len))
-		return refuse(address, strlen(address), "has a domain that is none", error);
+		return refuse(address, "has a domain that is none", error);
 	if (len > DOMAIN_MAX)
-		return refuse(address, strlen(address), "has a domain over 255 bytes", error);
+		return refuse(address, "has a domain over 255 bytes", error);
 	return true;
 }
 
 bool address_check(const char *address, GError **error)
 {
 	const char *at = strrchr(address, '@');
-	size_t len = strlen(address);
 	size_t local;
 
 	if (!is_visible(address))
-		return refuse(address, len, "holds characters that no address may have", error);
+		return refuse(address, "holds characters that no address may have", error);
 	if (!at)
-		return refuse(address, len, "is no address: it has no domain", error);
+		return refuse(address, "is no address: it has no domain", error);
 	local = (size_t)(at - address);
 	if (!is_dotted(address, local, is_atom) && !is_quoted(address, local))
-		return refuse(address, len, "is no address", error);
+		return refuse(address, "is no address", error);
 	if (has_encoded_word(address))
-		return refuse(address, len, "is an encoded word, and no address", error);
+		return refuse(address, "is an encoded word, and no address", error);
 	if (local > LOCAL_MAX)
-		return refuse(address, len, "has over 64 bytes before the '@'", error);
+		return refuse(address, "has over 64 bytes before the '@'", error);
 	return check_domain(address, at + 1, error);
 }
 
@@ -170,8 +170,8 @@ bool address_needs_utf8(const char *address)
 	return false;
 }
 
-/* IDNA 2003, which GLib has, reads some letters as others (sharp s as "ss"), and so would send the
- * mail to another domain than a newer rule. */
+/* The rules changed over the years in what some letters stand for; nobody shall get mail by that.
+ */
 static bool domain_is_plain(const char *domain, const char *ascii)
 {
 	g_autofree char *back = g_hostname_to_unicode(ascii);
@@ -191,8 +191,7 @@ char *address_to_ascii(const char *address, GError **error)
 		return g_strdup(address);
 	ascii = g_hostname_to_ascii(domain);
 	if (!ascii || !domain_is_plain(domain, ascii)) {
-		refuse(address, strlen(address), "has a domain to be written as \"xn--...\"",
-		       error);
+		refuse(address, "has a domain to be written as \"xn--...\"", error);
 		return NULL;
 	}
 	whole = g_strdup_printf("%.*s%s", (int)(domain - address), address, ascii);
@@ -284,40 +283,40 @@ static void part_start(struct list *list, const char *at)
 {
 	list->part = at;
 	list->blank = true;
+	list->at = false;
 	g_string_truncate(list->address, 0);
 }
 
 static bool part_end(struct list *list, const char *end, GPtrArray *addresses, GError **error)
 {
-	size_t len = (size_t)(end - list->part);
-	g_autofree char *part = g_strndup(list->part, len);
+	g_autofree char *part = g_strstrip(g_strndup(list->part, (gsize)(end - list->part)));
 
 	if (list->angle)
-		return refuse(part, len, "has no '>'", error);
+		return refuse(part, "has no '>'", error);
 	if (list->blank)
 		return true;
 	if (list->ended)
-		return refuse(part, len, "follows a group without a comma", error);
+		return refuse(part, "follows a group without a comma", error);
+	if (!part_is_address(list, part))
+		return refuse(part, "is no address", error);
 	if (!address_check(list->address->str, error))
 		return false;
-	if (!part_is_address(list, part))
-		return refuse(g_strstrip(part), strlen(part), "is no address", error);
 	g_ptr_array_add(addresses, g_strdup(list->address->str));
 	return true;
 }
 
 static bool group_start(struct list *list, const char *end, GError **error)
 {
-	size_t len = (size_t)(end - list->part);
-	g_autofree char *text = g_strdup_printf("%.*s:;", (int)len, list->part);
+	g_autofree char *name = g_strstrip(g_strndup(list->part, (gsize)(end - list->part)));
+	g_autofree char *text = g_strconcat(name, ":;", NULL);
 	g_autoptr(InternetAddressList) found = NULL;
 
 	if (list->group || list->ended || list->blank)
-		return refuse(list->part, len, "is no name of a group", error);
+		return refuse(name, "is no name of a group", error);
 	found = read_strictly(list, text);
 	if (list->warned || !found || internet_address_list_length(found) != 1 ||
 	    !INTERNET_ADDRESS_IS_GROUP(internet_address_list_get_address(found, 0)))
-		return refuse(list->part, len, "is no name of a group", error);
+		return refuse(name, "is no name of a group", error);
 	list->group = true;
 	return true;
 }
@@ -328,27 +327,35 @@ static bool separator(struct list *list, const char *at, GPtrArray *addresses, G
 	if (!part_end(list, at, addresses, error))
 		return false;
 	if (*at == ';' && !list->group)
-		return refuse(at, 1, "ends no group: addresses are parted by ','", error);
+		return refuse(";", "ends no group: addresses are parted by ','", error);
 	if (*at == '\0' && list->group)
-		return refuse(list->part, strlen(list->part), "ends a group without ';'", error);
+		return refuse(list->part, "ends a group without ';'", error);
 	if (*at == ';')
 		list->group = false;
 	list->ended = *at == ';';
 	return true;
 }
 
-/* Takes a character that does not end a part, or all up to the end of what it opens. */
+/* Would be refused anyway, but GMime leaks memory over it. */
+static bool is_out_of_place(const struct list *list, char c)
+{
+	return (c == '<' && (list->angle || list->at)) || (c == '>' && !list->angle);
+}
+
+/* Takes a character that does not end a part, or all up to the end of what it opens. NULL: it is
+ * not to be read. */
 static const char *take(struct list *list, const char *at)
 {
-	const char *end = *at && strchr("(\"[", *at) ? skip_delimited(at) : at + 1;
+	const char *end = strchr("(\"[", *at) ? skip_delimited(at) : at + 1;
 
-	if (!end || *at == '(' || is_space(*at))
+	if (!end || is_out_of_place(list, *at))
+		return NULL;
+	if (*at == '(' || is_space(*at))
 		return end;
 	list->blank = false;
-	if (*at == '<')
-		list->angle = true;
-	else if (*at == '>')
-		list->angle = false;
+	list->at |= *at == '@';
+	if (*at == '<' || *at == '>')
+		list->angle = *at == '<';
 	/* Before it was a name, or a route (RFC 5322 section 4.4). */
 	if (*at == '<' || *at == ':')
 		g_string_truncate(list->address, 0);
@@ -377,7 +384,7 @@ static bool read_list(struct list *list, const char *text, GPtrArray *addresses,
 		} else if ((next = take(list, at))) {
 			at = next;
 		} else {
-			return refuse(at, strlen(at), "does not end", error);
+			return refuse(at, "cannot be read", error);
 		}
 	}
 }
@@ -390,7 +397,7 @@ bool address_list_parse(const char *value, GPtrArray *addresses, GError **error)
 	bool fine;
 
 	if (!text)
-		return refuse(value, strlen(value), "holds a control character", error);
+		return refuse(value, "holds a control character", error);
 	list.address = g_string_new(NULL);
 	list.options = g_mime_parser_options_new();
 	g_mime_parser_options_set_address_compliance_mode(list.options,
