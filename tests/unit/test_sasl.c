@@ -46,11 +46,23 @@ static void test_initial(void)
 	sasl_free(&message);
 }
 
+static void test_response(void)
+{
+	char *message = sasl_response("alice", 5);
+
+	g_assert_cmpstr(message, ==, "YWxpY2U=");
+	sasl_free(&message);
+	message = sasl_response("", 0);
+	g_assert_cmpstr(message, ==, "");
+	sasl_free(&message);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sasl/plain", test_plain);
 	g_test_add_func("/sasl/plain-long", test_plain_long);
 	g_test_add_func("/sasl/initial", test_initial);
+	g_test_add_func("/sasl/response", test_response);
 	return g_test_run();
 }
