@@ -4,7 +4,9 @@ _mailfs() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local keys='tls=off tls_ca= tls_fingerprint= password_command= password_file= names=label
 		names=uid ro delete=flag delete=trash delete=expunge append_seen xattr poll= timeout=
-		cache_size= delay_connect nonempty allow_other allow_root
+		cache_size= delay_connect smtp= smtp_tls=off smtp_tls_fingerprint=
+		smtp_password_command= smtp_password_file= from= save_sent=auto save_sent=yes
+		save_sent=no send_delay= dsn_notify= nonempty allow_other allow_root
 		auto_unmount default_permissions noatime'
 
 	# "--key=value" comes as three words.
@@ -12,7 +14,7 @@ _mailfs() {
 	[[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD - 2]}
 
 	case $prev in
-	--tls)
+	--tls | --smtp-tls)
 		COMPREPLY=($(compgen -W 'off' -- "$cur"))
 		return
 		;;
@@ -24,12 +26,21 @@ _mailfs() {
 		COMPREPLY=($(compgen -W 'flag trash expunge' -- "$cur"))
 		return
 		;;
-	--tls-ca | --password-file)
+	--save-sent)
+		COMPREPLY=($(compgen -W 'auto yes no' -- "$cur"))
+		return
+		;;
+	--dsn-notify)
+		COMPREPLY=($(compgen -W 'never success failure delay success+failure+delay' -- "$cur"))
+		return
+		;;
+	--tls-ca | --password-file | --smtp-password-file)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--tls-fingerprint | --password-command | --poll | --timeout | --cache-size)
+	--tls-fingerprint | --password-command | --poll | --timeout | --cache-size | --smtp | \
+		--smtp-tls-fingerprint | --smtp-password-command | --from | --send-delay)
 		return
 		;;
 	-o)
@@ -45,7 +56,9 @@ _mailfs() {
 		COMPREPLY=($(compgen -W '-f -d -s -o --tls= --tls-ca= --tls-fingerprint=
 			--password-command= --password-file= --names= --ro --delete=
 			--append-seen --xattr --poll= --timeout=
-			--cache-size= --delay-connect --nonempty --allow-other -h --help
+			--cache-size= --delay-connect --smtp= --smtp-tls= --smtp-tls-fingerprint=
+			--smtp-password-command= --smtp-password-file= --from= --save-sent=
+			--send-delay= --dsn-notify= --nonempty --allow-other -h --help
 			-V --version' -- "$cur"))
 		[[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace
 	else
