@@ -132,7 +132,7 @@ bool handover_commit(struct handover *handover, int *ret_reader, GError **error)
 	if (reader < 0)
 		return fail(handover, EX_IOERR, "open", draft, error);
 	if (renameat(handover->dir, draft, handover->dir, name) < 0) {
-		fail(handover, EX_IOERR, "rename", draft, error);
+		fail(handover, write_status(), "rename", draft, error);
 		close(reader);
 		return false;
 	}

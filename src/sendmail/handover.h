@@ -21,7 +21,8 @@ bool handover_begin(struct handover *ret, const char *outbox, GError **error);
 bool handover_write(struct handover *handover, const char *bytes, size_t len, GError **error);
 /* All is written: makes it durable, and its envelope. EX_DATAERR: it is empty. */
 bool handover_finish(struct handover *handover, const char *envelope, GError **error);
-/* From here on it is sent. `*ret_reader`: a descriptor whose fsync() gives the verdict. */
+/* From here on it is sent. EX_IOERR; EX_DATAERR: larger than the server takes. `*ret_reader`: a
+ * descriptor whose fsync() gives the verdict. */
 bool handover_commit(struct handover *handover, int *ret_reader, GError **error);
 /* Removes what was not handed over. */
 void handover_clear(struct handover *handover);
