@@ -1,5 +1,5 @@
-/* SASL messages in base64, ready for an AUTHENTICATE or AUTH line. They hold a password: sasl_free() wipes
- * them. Pure functions. */
+/* SASL messages in base64, ready for an AUTHENTICATE or AUTH line. They hold a password:
+ * sasl_free() wipes them. Pure functions. */
 #pragma once
 
 #include <glib.h>
