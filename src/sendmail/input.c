@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define CHUNK ((size_t)64 * 1024)
+#define LINE_BYTES 78 /* RFC 5322 section 2.1.1 */
 #define WORD_BYTES 42 /* of text in an encoded word, at most 75 characters long (RFC 2047) */
 
 /* Appends all but a line that is a dot alone. False: there it was. */
@@ -165,11 +166,13 @@ static void append_encoded(GString *out, const char *name)
 void input_add_from(GString *header, const char *name, const char *address)
 {
 	g_autoptr(GString) field = g_string_new("From: ");
+	bool fits;
 
 	if (g_str_is_ascii(name))
 		append_quoted(field, name);
 	else
 		append_encoded(field, name);
-	g_string_append_printf(field, "\n <%s>\n", address);
+	fits = field->len + strlen(" <>") + strlen(address) <= LINE_BYTES;
+	g_string_append_printf(field, "%s<%s>\n", fits ? " " : "\n ", address);
 	g_string_insert_len(header, (gssize)mbox_line_len(header), field->str, (gssize)field->len);
 }

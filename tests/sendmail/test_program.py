@@ -125,7 +125,7 @@ def a_dot_ends_it():
 @case
 def a_name_for_mail_without_from():
     bare = MAIL.split(b"\n", 1)[1]
-    equal(sent("-FAl B", "-f", "al@x", "-t", text=bare)[0], b'From: "Al B"\n <al@x>\n' + bare)
+    equal(sent("-FAl B", "-f", "al@x", "-t", text=bare)[0], b'From: "Al B" <al@x>\n' + bare)
     equal(sent("-FAl B", "-t", text=bare)[0], bare)
     equal(sent("-FAl B", "-f", "al@x", "-t")[0], MAIL)
 

@@ -251,9 +251,17 @@ static void test_add_from(void)
 	g_autoptr(GString) coded = g_string_new("\n");
 
 	input_add_from(header, "A \"B\" \\C", "a@x");
-	g_assert_cmpstr(header->str, ==, "From: \"A \\\"B\\\" \\\\C\"\n <a@x>\nTo: b@x\n\n");
+	g_assert_cmpstr(header->str, ==, "From: \"A \\\"B\\\" \\\\C\" <a@x>\nTo: b@x\n\n");
 	input_add_from(mbox, "A", "a@x");
-	g_assert_cmpstr(mbox->str, ==, "From x\nFrom: \"A\"\n <a@x>\nTo: b@x\n\n");
+	g_assert_cmpstr(mbox->str, ==, "From x\nFrom: \"A\" <a@x>\nTo: b@x\n\n");
+	for (size_t len = 64; len <= 65; len++) {
+		g_autoptr(GString) edge = g_string_new("\n");
+		g_autofree char *name = g_strnfill(len, 'x');
+
+		input_add_from(edge, name, "a@x");
+		g_assert_true((strstr(edge->str, "\" <a@x>\n\n") != NULL) == (len == 64));
+		g_assert_true((strstr(edge->str, "\"\n <a@x>\n\n") != NULL) == (len == 65));
+	}
 	for (size_t i = 0; i < 50; i++)
 		g_string_append(long_name, "\xe5\x86\x99");
 	input_add_from(coded, long_name->str, "a@x");
