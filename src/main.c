@@ -35,6 +35,9 @@ struct app {
 	struct bodies *bodies;
 	struct mount *mount;
 	struct engine *engine;
+	struct secret *smtp_secret;
+	char *outbox_dir;
+	struct outbox *outbox; /* NULL: nothing can be sent */
 	struct tree *tree;
 };
 
@@ -63,7 +66,9 @@ static char *claim_dir(struct app *app, const char *base, const char *variable, 
 	}
 	if (!file_make_private_dir(dir, error))
 		return NULL;
-	claim = claim_take(dir, app->options.mountpoint, finish_ms(app) + FINISH_SLACK_MS, error);
+	/* Mail first, then changes, the copies of that mail among them. */
+	claim = claim_take(dir, app->options.mountpoint, 2 * finish_ms(app) + FINISH_SLACK_MS,
+			   error);
 	if (claim < 0)
 		return NULL;
 	*ret_claim = claim;
@@ -81,6 +86,7 @@ static bool app_open_files(struct app *app, GError **error)
 	state = claim_dir(app, g_get_user_state_dir(), "XDG_STATE_HOME", &app->state_claim, error);
 	if (!state)
 		return false;
+	app->outbox_dir = g_build_filename(state, "outbox", NULL);
 	cache = claim_dir(app, g_get_user_cache_dir(), "XDG_CACHE_HOME", &app->cache_claim, error);
 	if (!cache)
 		return false;
@@ -92,6 +98,18 @@ static bool app_open_files(struct app *app, GError **error)
 		return false;
 	app->bodies = bodies_open(cache, account->cache_size_bytes, error);
 	return app->bodies != NULL;
+}
+
+static bool app_build_outbox(struct app *app, GError **error)
+{
+	struct outbox_config config = {.account = &app->options.account,
+				       .secret = app->smtp_secret,
+				       .dir = app->outbox_dir};
+
+	if (!config.account->smtp.host)
+		return true;
+	app->outbox = outbox_new(&config, mount_outbox_events(), app->mount, error);
+	return app->outbox != NULL;
 }
 
 /* The mount first: it takes the signals before there is a second thread. */
@@ -118,9 +136,23 @@ static bool app_build(struct app *app, GError **error)
 	app->engine = engine_new(&engine, mount_events(), app->mount, error);
 	if (!app->engine)
 		return false;
+	if (!app_build_outbox(app, error))
+		return false;
 	tree.engine = app->engine;
+	tree.outbox = app->outbox;
 	app->tree = tree_new(&tree, error);
 	return app->tree != NULL;
+}
+
+static bool app_find_secrets(struct app *app, GError **error)
+{
+	const struct account *account = &app->options.account;
+
+	app->secret = secret_find(account, true, error);
+	if (!app->secret || !account->smtp.host)
+		return app->secret != NULL;
+	app->smtp_secret = secret_find_submission(account, app->secret, error);
+	return app->smtp_secret != NULL;
 }
 
 static bool app_prepare(struct app *app, GError **error)
@@ -132,8 +164,7 @@ static bool app_prepare(struct app *app, GError **error)
 	app->watchdog = watchdog_new(error);
 	if (!app->watchdog)
 		return false;
-	app->secret = secret_find(&options->account, true, error);
-	return app->secret && app_open_files(app, error) && app_build(app, error);
+	return app_find_secrets(app, error) && app_open_files(app, error) && app_build(app, error);
 }
 
 /* What was promised while it was mounted. Who mounts the account now waits for us. */
@@ -141,6 +172,8 @@ static void app_finish(const struct app *app)
 {
 	claim_finishing(app->state_claim);
 	claim_finishing(app->cache_claim);
+	if (app->outbox)
+		outbox_flush(app->outbox, finish_ms(app));
 	engine_flush(app->engine, finish_ms(app));
 }
 
@@ -152,8 +185,10 @@ static bool app_serve(struct app *app, GError **error)
 	engine_start(app->engine);
 	if (!app->options.account.delay_connect && !engine_wait_ready(app->engine, error))
 		return false;
-	if (!mount_attach(app->mount, app->tree, app->engine, error))
+	if (!mount_attach(app->mount, app->tree, app->engine, app->outbox, error))
 		return false;
+	if (app->outbox)
+		outbox_start(app->outbox);
 	log_info("%s is mounted on %s", app->options.account.name, app->options.mountpoint);
 	if (app->parent_fd >= 0 && !daemon_detach(app->parent_fd)) {
 		log_error("the process that was to wait for the mount is gone");
@@ -166,11 +201,14 @@ static bool app_serve(struct app *app, GError **error)
 
 static void app_close(struct app *app)
 {
+	if (app->outbox)
+		outbox_stop(app->outbox);
 	if (app->engine)
 		engine_stop(app->engine);
 	mount_free(&app->mount);
 	watchdog_free(&app->watchdog);
 	tree_free(&app->tree);
+	outbox_free(&app->outbox);
 	engine_free(&app->engine);
 	bodies_close(&app->bodies);
 	index_close(&app->index);
@@ -180,7 +218,9 @@ static void app_close(struct app *app)
 		close(app->cache_claim);
 	if (app->state_claim >= 0)
 		close(app->state_claim);
+	secret_free(&app->smtp_secret);
 	secret_free(&app->secret);
+	g_free(app->outbox_dir);
 	options_clear(&app->options);
 }
 

@@ -165,6 +165,8 @@ bool index_inbox(struct index_view *view, struct folder_row *ret); /* in any cas
 typedef bool (*index_folder_each_fn)(void *data, const struct folder_row *row);
 void index_folders_each(struct index_view *view, uint32_t parent, uint32_t after,
 			index_folder_each_fn each, void *data);
+/* The first that has all of `wanted` attributes and none of `unfit`; 0: none has. Looks at all. */
+uint32_t index_folders_search(struct index_view *view, unsigned wanted, unsigned unfit);
 uint32_t index_folders_count(struct index_view *view, uint32_t parent);
 
 /* `each` gets a row whose strings live during the call. For a single message too. */

@@ -66,6 +66,36 @@ void index_folders_each(struct index_view *view, uint32_t parent, uint32_t after
 	sqlite3_reset(list);
 }
 
+struct search {
+	GArray *folders; /* to be looked at: of uint32_t */
+	unsigned wanted, unfit;
+	uint32_t found; /* 0: not */
+};
+
+static bool search_one(void *data, const struct folder_row *row)
+{
+	struct search *search = data;
+
+	if ((row->attributes & search->wanted) == search->wanted &&
+	    (row->attributes & search->unfit) == 0)
+		search->found = row->id;
+	g_array_append_val(search->folders, row->id);
+	return search->found == 0;
+}
+
+uint32_t index_folders_search(struct index_view *view, unsigned wanted, unsigned unfit)
+{
+	g_autoptr(GArray) folders = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	struct search search = {.folders = folders, .wanted = wanted, .unfit = unfit};
+	uint32_t root = INDEX_ROOT;
+
+	g_array_append_val(folders, root);
+	for (guint i = 0; i < folders->len && search.found == 0; i++)
+		index_folders_each(view, g_array_index(folders, uint32_t, i), 0, search_one,
+				   &search);
+	return search.found;
+}
+
 static uint32_t rows_count(struct index_view *view, enum index_sql which, uint32_t of)
 {
 	sqlite3_stmt *count = view_statement(view, which);

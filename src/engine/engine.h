@@ -35,6 +35,8 @@ struct engine_events {
 	void (*message_changed)(void *data, uint32_t epoch, uint32_t uid);
 	/* The UIDVALIDITY changed: every node of the epoch is stale. */
 	void (*epoch_gone)(void *data, uint32_t folder, uint32_t epoch);
+	/* The server can be reached again. */
+	void (*online)(void *data);
 };
 
 struct engine_config {
@@ -88,6 +90,16 @@ bool engine_rights(struct engine *engine, uint32_t folder, struct store_rights *
 bool engine_has_keyword(struct engine *engine, uint32_t folder, const char *keyword);
 /* RFC822.SIZE has proved true so far: what NEED_SIZE brings. */
 enum sizes_trust engine_trusts_sizes(struct engine *engine);
+
+struct queue;
+struct queue_file;
+struct compose;
+
+/* As outbox_events.file_copy has it: a new message in the \Sent folder, sent there as any other. */
+bool engine_file_sent(struct engine *engine, struct queue *queue, const struct queue_file *file,
+		      struct compose *text, GError **error);
+/* The provider is known to file what is handed in. */
+bool engine_provider_files_sent(struct engine *engine);
 
 enum folder_op_kind { FOLDER_CREATE, FOLDER_DELETE, FOLDER_RENAME };
 

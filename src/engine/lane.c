@@ -97,6 +97,8 @@ static void set_state(struct engine *engine, enum account_state state)
 	pthread_mutex_unlock(&engine->lock);
 	if (changed && (state == ACCOUNT_ONLINE || !lanes_are_starting(engine)))
 		log_info("%s: %s", engine->account->name, account_state_word(state));
+	if (changed && state == ACCOUNT_ONLINE)
+		engine->events->online(engine->data);
 }
 
 static void share_busy(struct engine *engine)

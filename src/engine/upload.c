@@ -46,6 +46,19 @@ static struct store_job *job_of(struct engine *engine, enum store_job_kind kind)
 	return job;
 }
 
+/* What was sent was seen by who wrote it. */
+static bool is_for_sent(struct engine *engine, uint32_t folder)
+{
+	struct folder_row row;
+	bool sent;
+
+	if (!index_folder_write_get(engine->index, folder, &row))
+		return false;
+	sent = (row.attributes & STORE_ATTR_SENT) != 0;
+	folder_row_clear(&row);
+	return sent;
+}
+
 static void send_append(struct engine *engine)
 {
 	const struct spool_file *file = &engine->upload;
@@ -54,7 +67,9 @@ static void send_append(struct engine *engine)
 	job->fd = dup(engine->upload_fd);
 	job->len = file->size;
 	job->date_s = file->mtime_ns / 1000000000;
-	job->set = engine->account->append_seen ? STORE_FLAG_SEEN : 0;
+	job->set = engine->account->append_seen || is_for_sent(engine, file->folder)
+			   ? STORE_FLAG_SEEN
+			   : 0;
 	lane_queue(engine, LANE_CHANGE, job);
 }
 

@@ -77,6 +77,25 @@ static void event_epoch_gone(void *data, uint32_t folder, uint32_t epoch)
 	event_folder_changed(data, folder);
 }
 
+/* Before anything is mounted, nothing waits. */
+static struct outbox *outbox_of(struct mount *mount)
+{
+	struct outbox *outbox;
+
+	pthread_mutex_lock(&mount->mutex);
+	outbox = mount->state == MOUNT_NEW ? NULL : mount->outbox;
+	pthread_mutex_unlock(&mount->mutex);
+	return outbox;
+}
+
+static void event_online(void *data)
+{
+	struct outbox *outbox = outbox_of(data);
+
+	if (outbox)
+		outbox_online(outbox);
+}
+
 const struct engine_events events_table = {
 	.settled = event_settled,
 	.folder_changed = event_folder_changed,
@@ -85,4 +104,49 @@ const struct engine_events events_table = {
 	.name_changed = event_name_changed,
 	.message_changed = event_message_changed,
 	.epoch_gone = event_epoch_gone,
+	.online = event_online,
+};
+
+/* --- what the outbox tells, in its thread --- */
+
+static void outbox_settled(void *data, uint32_t id, int error)
+{
+	const struct mount *mount = data;
+	struct need need = {.kind = NEED_OUTBOX, .uid = id};
+
+	park_settled(mount->park, &need, error);
+}
+
+static void outbox_listing_changed(void *data)
+{
+	const struct mount *mount = data;
+
+	for (int failed = 0; failed <= 1; failed++) {
+		uint64_t node = tree_outbox_node(failed);
+
+		if (known_has(mount->known, node))
+			notify_attr(mount->notify, node);
+	}
+}
+
+static bool outbox_file_copy(void *data, struct queue *queue, const struct queue_file *file,
+			     struct compose *text, GError **error)
+{
+	const struct mount *mount = data;
+
+	return engine_file_sent(mount->engine, queue, file, text, error);
+}
+
+static bool outbox_provider_files(void *data)
+{
+	const struct mount *mount = data;
+
+	return engine_provider_files_sent(mount->engine);
+}
+
+const struct outbox_events outbox_events_table = {
+	.settled = outbox_settled,
+	.changed = outbox_listing_changed,
+	.file_copy = outbox_file_copy,
+	.provider_files = outbox_provider_files,
 };

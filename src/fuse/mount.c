@@ -39,7 +39,10 @@ static void state_need(void *data, const struct need *need)
 {
 	const struct mount *mount = data;
 
-	engine_need(mount->engine, need);
+	if (need->kind == NEED_OUTBOX)
+		outbox_want(mount->outbox, need->uid, (int64_t)need->upto);
+	else
+		engine_need(mount->engine, need);
 }
 
 /* --- new and free --- */
@@ -154,6 +157,11 @@ const struct engine_events *mount_events(void)
 	return &events_table;
 }
 
+const struct outbox_events *mount_outbox_events(void)
+{
+	return &outbox_events_table;
+}
+
 const char *mount_library_version(void)
 {
 	return fuse_pkgversion();
@@ -182,12 +190,14 @@ static void arm_watchdog(struct mount *mount, const char *real)
 		log_warning("%s: not in the list of mounts, so no watchdog", mount->mountpoint);
 }
 
-bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine, GError **error)
+bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine,
+		  struct outbox *outbox, GError **error)
 {
 	g_autofree char *real = realpath(mount->mountpoint, NULL);
 
 	mount->tree = tree;
 	mount->engine = engine;
+	mount->outbox = outbox;
 	if (access("/dev/fuse", R_OK | W_OK) < 0) {
 		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT, "/dev/fuse: %s%s", g_strerror(errno),
 			    errno == ENOENT ? " (try 'modprobe fuse')" : "");

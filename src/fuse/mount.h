@@ -15,12 +15,15 @@ struct watchdog;
 struct mount *mount_new(const struct options *options, struct watchdog *watchdog, GError **error);
 /* What engine_new() gets; `data` is the mount. */
 const struct engine_events *mount_events(void);
-/* Mounts on what mountpoint_prepare() found fit. ERROR_MOUNT. */
-bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine, GError **error);
+/* What outbox_new() gets, likewise. */
+const struct outbox_events *mount_outbox_events(void);
+/* Mounts on what mountpoint_prepare() found fit. `outbox`: NULL if there is none. ERROR_MOUNT. */
+bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine,
+		  struct outbox *outbox, GError **error);
 /* Serves until unmounted or SIGTERM, SIGINT (SIGHUP reconnects). All parked requests are answered
  * when it returns, all files closed, and it is unmounted. ERROR_MOUNT. */
 bool mount_serve(struct mount *mount, GError **error);
-/* Before the tree and after engine_stop(). Detaches what was mounted but not served. */
+/* Before the tree and after engine_stop() and outbox_stop(). Detaches what was mounted but not served. */
 void mount_free(struct mount **mount);
 
 /* libfuse's, for --version. */

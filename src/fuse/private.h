@@ -23,6 +23,7 @@ struct mount {
 	struct watchdog *watchdog; /* borrowed */
 	struct tree *tree;	   /* borrowed, as the engine; from mount_attach() on */
 	struct engine *engine;
+	struct outbox *outbox; /* NULL: there is none */
 	char *mountpoint;
 	bool single; /* one thread */
 	bool xattr;
@@ -56,3 +57,4 @@ void signals_stop(struct mount *mount);
 
 /* events.c */
 extern const struct engine_events events_table;
+extern const struct outbox_events outbox_events_table;

@@ -90,8 +90,11 @@ static void handle_hangup(struct mount *mount)
 	pthread_mutex_unlock(&mount->mutex);
 	if (state == MOUNT_NEW)
 		die_of(SIGHUP);
-	else if (state == MOUNT_ATTACHED)
-		engine_reconnect(mount->engine);
+	if (state != MOUNT_ATTACHED)
+		return;
+	engine_reconnect(mount->engine);
+	if (mount->outbox)
+		outbox_retry(mount->outbox);
 }
 
 static void *signals_main(void *data)
@@ -119,8 +122,8 @@ void signals_start(struct mount *mount)
 	sigset_t set;
 
 	sigaction(KICK, &action, NULL);
-	/* The thread is born with all of them blocked: a kick that comes before it waits must not be
-	 * lost on the handler. */
+	/* The thread is born with all of them blocked: a kick that comes before it waits must not
+	 * be lost on the handler. */
 	waited_set(&set, true);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	if (pthread_create(&mount->signal_thread, NULL, signals_main, mount))

@@ -100,6 +100,10 @@ static inline void on_epoch_gone(void *data, uint32_t folder, uint32_t epoch)
 	count(fix, &fix->epochs_gone);
 }
 
+static inline void on_online(void *data)
+{
+}
+
 static const struct engine_events events = {
 	.settled = on_settled,
 	.folder_changed = on_folder_changed,
@@ -108,6 +112,7 @@ static const struct engine_events events = {
 	.name_changed = on_name_changed,
 	.message_changed = on_message_changed,
 	.epoch_gone = on_epoch_gone,
+	.online = on_online,
 };
 
 /* On what is in the directory already. */

@@ -1,0 +1,41 @@
+/* One connection to the submission server: link and session, carried by the outbox' thread, which
+ * polls it. Owned and called by that thread; events as smtp_session.h has them come from within
+ * submitter_step(), _send() and _free(). */
+#pragma once
+
+#include "config/account.h"
+#include "config/secret.h"
+#include "protocol/smtp_session.h"
+
+#include <poll.h>
+
+struct submitter;
+
+struct submitter_config {
+	const struct account *account; /* borrowed, as the rest */
+	const struct secret *secret;
+	const struct smtp_session_events *events;
+	void *data;
+};
+
+struct submitter *submitter_new(const struct submitter_config *config, int64_t now_ms);
+/* A transaction under way is `done` before, as its state demands. */
+void submitter_free(struct submitter **submitter);
+
+bool submitter_is_ready(const struct submitter *submitter);
+/* A transaction is under way. */
+bool submitter_is_busy(const struct submitter *submitter);
+/* fd may be -1. `*ret_deadline_ms` INT64_MAX: none; 0: step at once. */
+void submitter_poll(const struct submitter *submitter, struct pollfd *ret_poll,
+		    int64_t *ret_deadline_ms);
+/* False: the connection is over, with an error, or without one if it was asked to end. Errors of
+ * link.h and smtp_session.h; ERROR_TIMEOUT. */
+bool submitter_step(struct submitter *submitter, int64_t now_ms, GError **error);
+
+/* While ready. */
+void submitter_send(struct submitter *submitter, const struct smtp_transaction *transaction,
+		    int64_t now_ms);
+/* Says goodbye; steps go on until it is over. */
+void submitter_quit(struct submitter *submitter, int64_t now_ms);
+/* As smtp_session_size_max(). */
+uint64_t submitter_size_max(const struct submitter *submitter);
