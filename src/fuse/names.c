@@ -30,7 +30,7 @@ double entry_timeout(uint64_t parent, const struct tree_entry *entry)
 
 double attr_timeout(const struct tree_entry *entry)
 {
-	if (tree_node_kind(entry->node) == NODE_SPOOL)
+	if (tree_node_kind(entry->node) == NODE_SPOOL || tree_node_kind(entry->node) == NODE_OUTBOX)
 		return 0;
 	if (!entry->volatile_attr)
 		return KEEP_S;
@@ -46,6 +46,8 @@ static bool is_at_home(uint64_t parent, const struct tree_entry *entry)
 	case NODE_FOLDER:
 	case NODE_CONTROL:
 		return true;
+	case NODE_OUTBOX: /* it stands in the root; what is in it is never kept */
+		return tree_node_kind(parent) == NODE_SPECIAL;
 	case NODE_MESSAGE:
 		return tree_node_kind(parent) == NODE_FOLDER && !entry->volatile_name;
 	default:
@@ -76,7 +78,8 @@ static void lookup_reply_missing(struct request *request)
 {
 	struct fuse_entry_param param = {0};
 
-	if (tree_node_kind(request->node) == NODE_VIEW)
+	if (tree_node_kind(request->node) == NODE_VIEW ||
+	    tree_node_kind(request->node) == NODE_OUTBOX)
 		param.entry_timeout = 0;
 	else if (request->name[0] == '.')
 		param.entry_timeout = KEEP_MISSING_DOT_S;

@@ -61,6 +61,16 @@ void attr_file(struct tree_entry *ret, uint64_t node, uint64_t size, bool volati
 	ret->volatile_attr = volatile_attr;
 }
 
+void attr_draft(struct tree_entry *ret, uint64_t node, uint64_t size, int64_t mtime_ns)
+{
+	attr_file(ret, node, size, true);
+	attr_set_writable(ret);
+	ret->attr.st_mtim = attr_time(mtime_ns);
+	ret->attr.st_ctim = ret->attr.st_mtim;
+	ret->attr.st_atim = ret->attr.st_mtim;
+	ret->volatile_name = true;
+}
+
 void attr_set_writable(struct tree_entry *entry)
 {
 	entry->attr.st_mode |= S_IWUSR;

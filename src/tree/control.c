@@ -13,13 +13,20 @@
 #define COOKIE_DOT 1
 #define COOKIE_DOT_DOT 2
 
-enum control { CONTROL_DIR, CONTROL_STATUS, CONTROL_LOG, CONTROL_COUNT };
+enum control { CONTROL_DIR, CONTROL_STATUS, CONTROL_LOG, CONTROL_QUEUE, CONTROL_COUNT };
 
 static const char *const names[] = {
 	[CONTROL_DIR] = ".mailfs",
 	[CONTROL_STATUS] = "status",
 	[CONTROL_LOG] = "log",
+	[CONTROL_QUEUE] = "queue",
 };
+
+/* The queue comes last: it is there with an outbox alone. */
+static uint32_t count(const struct tree *tree)
+{
+	return tree->config.outbox != NULL ? CONTROL_COUNT : CONTROL_QUEUE;
+}
 
 char *control_text(struct tree *tree, uint32_t number, gsize *ret_len)
 {
@@ -27,7 +34,8 @@ char *control_text(struct tree *tree, uint32_t number, gsize *ret_len)
 
 	if (number == CONTROL_LOG)
 		return log_ring_copy(ret_len);
-	text = engine_status(tree->config.engine);
+	text = number == CONTROL_QUEUE ? outbox_text(tree->config.outbox)
+				       : engine_status(tree->config.engine);
 	*ret_len = strlen(text);
 	return text;
 }
@@ -67,7 +75,7 @@ static int control_lookup(const struct visit *visit, uint64_t parent, const char
 {
 	if (node_low(parent) != CONTROL_DIR)
 		return ENOTDIR;
-	for (uint32_t number = CONTROL_STATUS; number < CONTROL_COUNT; number++) {
+	for (uint32_t number = CONTROL_STATUS; number < count(visit->tree); number++) {
 		if (strcmp(name, names[number]) != 0)
 			continue;
 		control_entry(visit->tree, number, ret);
@@ -78,7 +86,7 @@ static int control_lookup(const struct visit *visit, uint64_t parent, const char
 
 static int control_getattr(const struct visit *visit, uint64_t node, struct tree_entry *ret)
 {
-	if (node_low(node) >= CONTROL_COUNT)
+	if (node_low(node) >= count(visit->tree))
 		return ESTALE;
 	control_entry(visit->tree, node_low(node), ret);
 	return 0;
@@ -90,7 +98,7 @@ static int control_opendir(const struct visit *visit, uint64_t node, int64_t *re
 	if (node_low(node) != CONTROL_DIR)
 		return ENOTDIR;
 	*ret_generation = 0;
-	*ret_entries = COOKIE_DOT_DOT + CONTROL_COUNT - CONTROL_STATUS;
+	*ret_entries = COOKIE_DOT_DOT + count(visit->tree) - CONTROL_STATUS;
 	return 0;
 }
 
@@ -107,7 +115,7 @@ static int control_readdir(const struct visit *visit, uint64_t node, uint64_t co
 	folder_root_entry(visit, &entry);
 	if (cookie < COOKIE_DOT_DOT && !each(data, "..", &entry, COOKIE_DOT_DOT))
 		return 0;
-	for (uint32_t number = CONTROL_STATUS; number < CONTROL_COUNT; number++) {
+	for (uint32_t number = CONTROL_STATUS; number < count(visit->tree); number++) {
 		if (cookie >= COOKIE_DOT_DOT + number)
 			continue;
 		control_entry(visit->tree, number, &entry);
@@ -122,7 +130,7 @@ static int control_open(const struct visit *visit, uint64_t node, int flags, str
 	char *text;
 	gsize len;
 
-	if (node_low(node) >= CONTROL_COUNT)
+	if (node_low(node) >= count(visit->tree))
 		return ESTALE;
 	if (node_low(node) == CONTROL_DIR)
 		return EISDIR;

@@ -18,9 +18,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MODE_DRAFT (S_IFREG | 0600)
-#define NS_PER_S 1000000000
-
 static struct state *state_of(const struct visit *visit)
 {
 	return visit->tree->config.state;
@@ -95,12 +92,7 @@ static int dup_replaced(struct tree *tree, uint64_t node)
 
 void draft_entry(struct tree *tree, const struct spool_file *file, struct tree_entry *ret)
 {
-	attr_file(ret, node_pack(NODE_SPOOL, 0, file->id), size_of(tree, file), true);
-	ret->attr.st_mode = MODE_DRAFT;
-	ret->attr.st_mtim = attr_time(file->mtime_ns);
-	ret->attr.st_ctim = ret->attr.st_mtim;
-	ret->attr.st_atim = ret->attr.st_mtim;
-	ret->volatile_name = true;
+	attr_draft(ret, node_pack(NODE_SPOOL, 0, file->id), size_of(tree, file), file->mtime_ns);
 }
 
 static bool get_entry(struct tree *tree, uint64_t node, struct tree_entry *ret)
@@ -114,54 +106,11 @@ static bool get_entry(struct tree *tree, uint64_t node, struct tree_entry *ret)
 	return true;
 }
 
-/* Who has it open may look at it still; the kernel does not tell which file is asked of. */
-static bool stat_open(struct tree *tree, uint64_t node, struct stat *ret)
-{
-	bool found = false;
-
-	pthread_mutex_lock(&tree->lock);
-	for (guint i = 0; i < tree->drafts->len && !found; i++) {
-		const struct tree_file *file = g_ptr_array_index(tree->drafts, i);
-
-		found = file->node == node && fstat(file->fd, ret) == 0;
-	}
-	pthread_mutex_unlock(&tree->lock);
-	return found;
-}
-
 static int draft_getattr(const struct visit *visit, uint64_t node, struct tree_entry *ret)
 {
-	struct spool_file lost = {.id = node_low(node)};
-	struct stat attr;
-
-	if (get_entry(visit->tree, node, ret))
+	if (get_entry(visit->tree, node, ret) || file_lost_draft(visit->tree, node, ret))
 		return 0;
-	if (!stat_open(visit->tree, node, &attr))
-		return ESTALE;
-	lost.size = (uint64_t)attr.st_size;
-	lost.mtime_ns = (int64_t)attr.st_mtim.tv_sec * NS_PER_S + attr.st_mtim.tv_nsec;
-	draft_entry(visit->tree, &lost, ret);
-	ret->attr.st_nlink = 0;
-	return 0;
-}
-
-/* Takes over `fd`. */
-static struct tree_file *file_new_draft(struct tree *tree, uint64_t node, int fd, bool writer)
-{
-	struct tree_file *file = file_new(node, fd);
-
-	file->writer = writer;
-	pthread_mutex_lock(&tree->lock);
-	g_ptr_array_add(tree->drafts, file);
-	pthread_mutex_unlock(&tree->lock);
-	return file;
-}
-
-static void forget_draft(struct tree *tree, struct tree_file *file)
-{
-	pthread_mutex_lock(&tree->lock);
-	g_ptr_array_remove_fast(tree->drafts, file);
-	pthread_mutex_unlock(&tree->lock);
+	return ESTALE;
 }
 
 /* --- how large it may be --- */
@@ -461,7 +410,7 @@ static int draft_open(const struct visit *visit, uint64_t node, int flags, struc
 
 void draft_close(struct tree *tree, struct tree_file *file)
 {
-	forget_draft(tree, file);
+	file_forget_draft(tree, file);
 	close_id(tree, id_of(file), file->writer);
 }
 
@@ -470,7 +419,7 @@ void draft_abandon(struct tree *tree, struct tree_file *file)
 	g_autoptr(GError) error = NULL;
 	bool queued;
 
-	forget_draft(tree, file);
+	file_forget_draft(tree, file);
 	if (!file->writer)
 		return;
 	if (!spool_abandon(tree->config.state, id_of(file), &queued, &error))
@@ -645,8 +594,11 @@ static int create(const struct visit *visit, uint64_t parent, const char *name,
 		  struct tree_entry *ret, struct tree_file **ret_file)
 {
 	struct spot spot;
-	int result = spot_may_change(visit);
+	int result;
 
+	if (tree_node_kind(parent) == NODE_OUTBOX)
+		return outbox_dir_create(visit, parent, name, ret, ret_file);
+	result = spot_may_change(visit);
 	if (result == 0)
 		result = spot_find(visit, parent, name, &spot);
 	if (result != 0)

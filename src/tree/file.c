@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define NS_PER_S 1000000000
+
 struct tree_file *file_new(uint64_t node, int fd)
 {
 	struct tree_file *file = g_new0(struct tree_file, 1);
@@ -42,6 +44,8 @@ void tree_close(struct tree *tree, struct tree_file **file)
 		return;
 	if (kind_of(*file) == NODE_SPOOL)
 		draft_close(tree, *file);
+	else if (kind_of(*file) == NODE_OUTBOX)
+		outbox_file_close(tree, *file);
 	file_free(file);
 }
 
@@ -49,12 +53,15 @@ void tree_abandon(struct tree *tree, struct tree_file **file)
 {
 	if (kind_of(*file) == NODE_SPOOL)
 		draft_abandon(tree, *file);
+	else if (kind_of(*file) == NODE_OUTBOX)
+		outbox_file_abandon(tree, *file);
 	file_free(file);
 }
 
 bool tree_file_is_text(const struct tree_file *file)
 {
-	return kind_of(file) == NODE_CONTROL || kind_of(file) == NODE_FLAGS;
+	return kind_of(file) == NODE_CONTROL || kind_of(file) == NODE_FLAGS ||
+	       (kind_of(file) == NODE_OUTBOX && node_outbox_what(file->node) == NODE_OUTBOX_ERROR);
 }
 
 int tree_file_take_resized(struct tree_file *file)
@@ -86,6 +93,52 @@ int file_read_fd(int fd, const struct file_range *range)
 	}
 	*range->ret_len = done;
 	return 0;
+}
+
+/* --- drafts --- */
+
+struct tree_file *file_new_draft(struct tree *tree, uint64_t node, int fd, bool writer)
+{
+	struct tree_file *file = file_new(node, fd);
+
+	file->writer = writer;
+	pthread_mutex_lock(&tree->lock);
+	g_ptr_array_add(tree->drafts, file);
+	pthread_mutex_unlock(&tree->lock);
+	return file;
+}
+
+void file_forget_draft(struct tree *tree, struct tree_file *file)
+{
+	pthread_mutex_lock(&tree->lock);
+	g_ptr_array_remove_fast(tree->drafts, file);
+	pthread_mutex_unlock(&tree->lock);
+}
+
+bool file_stat_draft(struct tree *tree, uint64_t node, struct stat *ret)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&tree->lock);
+	for (guint i = 0; i < tree->drafts->len && !found; i++) {
+		const struct tree_file *file = g_ptr_array_index(tree->drafts, i);
+
+		found = file->node == node && fstat(file->fd, ret) == 0;
+	}
+	pthread_mutex_unlock(&tree->lock);
+	return found;
+}
+
+bool file_lost_draft(struct tree *tree, uint64_t node, struct tree_entry *ret)
+{
+	struct stat attr;
+
+	if (!file_stat_draft(tree, node, &attr))
+		return false;
+	attr_draft(ret, node, (uint64_t)attr.st_size,
+		   (int64_t)attr.st_mtim.tv_sec * NS_PER_S + attr.st_mtim.tv_nsec);
+	ret->attr.st_nlink = 0;
+	return true;
 }
 
 /* --- messages --- */
@@ -392,9 +445,29 @@ int tree_read(struct tree *tree, struct tree_call *call, struct tree_file *file,
 		return read_message(tree, call, file, &range);
 	case NODE_SPOOL:
 		return draft_read(tree, call, file, &range);
+	case NODE_OUTBOX:
+		if (tree_file_is_text(file))
+			break;
+		return file_read_fd(file->fd, &range);
 	default:
-		read_text(tree, file, &range);
-		return 0;
+		break;
+	}
+	read_text(tree, file, &range);
+	return 0;
+}
+
+static int write_in(const struct visit *visit, struct tree_file *file, uint64_t offset, size_t len,
+		    const void *buffer)
+{
+	switch (kind_of(file)) {
+	case NODE_SPOOL:
+		return draft_write(visit, file, offset, len, buffer);
+	case NODE_OUTBOX:
+		return outbox_file_write(visit, file, offset, len, buffer);
+	case NODE_FLAGS:
+		return flags_file_write(visit, file, offset, len, buffer);
+	default:
+		return EBADF;
 	}
 }
 
@@ -406,13 +479,10 @@ int tree_write(struct tree *tree, struct tree_call *call, struct tree_file *file
 
 	if (offset > INT64_MAX || len > INT64_MAX - offset)
 		return EFBIG;
-	if (kind_of(file) != NODE_SPOOL && kind_of(file) != NODE_FLAGS)
-		return EBADF;
 	result = visit_begin(&visit, tree, call);
 	if (result != 0)
 		return result;
-	result = kind_of(file) == NODE_SPOOL ? draft_write(&visit, file, offset, len, buffer)
-					     : flags_file_write(&visit, file, offset, len, buffer);
+	result = write_in(&visit, file, offset, len, buffer);
 	visit_end(&visit);
 	return result;
 }
@@ -433,7 +503,10 @@ int tree_flush(struct tree *tree, struct tree_call *call, struct tree_file *file
 {
 	if (kind_of(file) == NODE_FLAGS)
 		return flush_flags(tree, call, file);
-	return kind_of(file) == NODE_SPOOL && file->writer ? draft_flush(tree, file) : 0;
+	if (!file->writer)
+		return 0;
+	return kind_of(file) == NODE_OUTBOX ? outbox_file_flush(tree, file)
+					    : draft_flush(tree, file);
 }
 
 /* Of what is on its way to the server: a message's changes. */
@@ -448,6 +521,24 @@ static int sync_message(const struct visit *visit, const struct tree_file *file)
 	return visit_need_hard(visit, &need);
 }
 
+static int sync_in(const struct visit *visit, struct tree_file *file)
+{
+	int result = 0;
+
+	switch (kind_of(file)) {
+	case NODE_SPOOL:
+		return draft_fsync(visit, file);
+	case NODE_OUTBOX:
+		return outbox_file_fsync(visit, file);
+	case NODE_FLAGS:
+		result = flags_file_flush(visit, file);
+		break;
+	default:
+		break;
+	}
+	return result != 0 ? result : sync_message(visit, file);
+}
+
 int tree_fsync(struct tree *tree, struct tree_call *call, struct tree_file *file)
 {
 	struct visit visit;
@@ -458,11 +549,7 @@ int tree_fsync(struct tree *tree, struct tree_call *call, struct tree_file *file
 	result = visit_begin(&visit, tree, call);
 	if (result != 0)
 		return result;
-	if (kind_of(file) == NODE_FLAGS)
-		result = flags_file_flush(&visit, file);
-	if (result == 0)
-		result = kind_of(file) == NODE_SPOOL ? draft_fsync(&visit, file)
-						     : sync_message(&visit, file);
+	result = sync_in(&visit, file);
 	visit_end(&visit);
 	return result;
 }

@@ -13,8 +13,8 @@ struct file_range {
 
 struct tree_file {
 	uint64_t node;
-	bool writer;	      /* of a spool file */
-	pthread_mutex_t lock; /* guards what follows; but `fd` of a spool file never changes */
+	bool writer;	      /* of a draft: a file of the spool or the outbox */
+	pthread_mutex_t lock; /* guards what follows; but `fd` of a draft never changes */
 	int fd;
 
 	/* of a message */
@@ -42,6 +42,17 @@ struct tree_file *file_new(uint64_t node, int fd);
 /* 0, or EIO. Short only at the end of the file. */
 int file_read_fd(int fd, const struct file_range *range);
 
+/* --- of the spool and the outbox --- */
+
+/* Takes over `fd`. */
+struct tree_file *file_new_draft(struct tree *tree, uint64_t node, int fd, bool writer);
+void file_forget_draft(struct tree *tree, struct tree_file *file);
+/* Whoever has it open; false: nobody. */
+bool file_stat_draft(struct tree *tree, uint64_t node, struct stat *ret);
+/* Of one that has no name any more: who has it open may look at it still, and the kernel does not
+ * tell which file is asked of. */
+bool file_lost_draft(struct tree *tree, uint64_t node, struct tree_entry *ret);
+
 /* --- of the spool (draft.c) --- */
 
 int draft_read(struct tree *tree, struct tree_call *call, struct tree_file *file,
@@ -58,6 +69,21 @@ void draft_abandon(struct tree *tree, struct tree_file *file);
 /* The empty file becomes a copy of the message; EOPNOTSUPP. */
 int draft_clone(const struct visit *visit, struct tree_file *file, uint64_t message, uint64_t size);
 bool draft_is_clone(struct tree *tree, struct tree_file *file, uint64_t message);
+
+/* --- of the outbox (outbox_file.c): messages, but for the texts of what failed --- */
+
+int outbox_file_open(const struct visit *visit, uint64_t node, int flags, struct tree_file **ret);
+/* The first writer of what was just made. */
+int outbox_file_open_new(const struct visit *visit, uint32_t id, struct tree_file **ret);
+int outbox_file_write(const struct visit *visit, struct tree_file *file, uint64_t offset,
+		      size_t len, const void *buffer);
+/* `file` may be NULL. */
+int outbox_file_setattr(const struct visit *visit, uint64_t node, struct tree_file *file,
+			const struct tree_setattr *setattr);
+int outbox_file_flush(struct tree *tree, struct tree_file *file);
+int outbox_file_fsync(const struct visit *visit, struct tree_file *file);
+void outbox_file_close(struct tree *tree, struct tree_file *file);
+void outbox_file_abandon(struct tree *tree, struct tree_file *file);
 
 /* --- of flags (flags_file.c) --- */
 

@@ -13,6 +13,7 @@
 #define COOKIE_DOT 1
 #define COOKIE_DOT_DOT 2
 #define DOTS 2u
+#define COOKIE_OUTBOX 3 /* in the root */
 /* Child folders stand before messages, and those before what is no message here yet; all are
  * resumed by key. */
 #define COOKIE_FOLDERS (1ull << 32)
@@ -135,6 +136,11 @@ static bool lookup_child(const struct visit *visit, uint32_t parent, const char 
 	return true;
 }
 
+static bool has_outbox(const struct visit *visit)
+{
+	return visit->tree->config.outbox != NULL;
+}
+
 static int root_lookup(const struct visit *visit, const char *name, struct tree_entry *ret)
 {
 	bool fresh;
@@ -143,6 +149,10 @@ static int root_lookup(const struct visit *visit, const char *name, struct tree_
 	/* Probes for .git, .Trash and the like are answered at once: no folder's name begins so. */
 	if (name[0] == '.')
 		return control_lookup_dir(visit, name, ret);
+	if (has_outbox(visit) && strcmp(name, OUTBOX_DIR_NAME) == 0) {
+		outbox_dir_entry(visit, false, ret);
+		return 0;
+	}
 	if (name_is_message_like(name))
 		return ENOENT;
 	fresh = is_fresh(visit, INDEX_ROOT);
@@ -276,7 +286,7 @@ static int open_root(const struct visit *visit, int64_t *ret_generation, uint32_
 		*ret_generation = folder_generation(visit, &root);
 		folder_row_clear(&root);
 	}
-	*ret_entries = DOTS + index_folders_count(visit->view, INDEX_ROOT);
+	*ret_entries = DOTS + has_outbox(visit) + index_folders_count(visit->view, INDEX_ROOT);
 	return 0;
 }
 
@@ -393,6 +403,16 @@ static void list_dots(const struct visit *visit, struct listing *listing, uint64
 	list_one(listing, "..", &entry, COOKIE_DOT_DOT);
 }
 
+static void list_outbox(const struct visit *visit, struct listing *listing)
+{
+	struct tree_entry entry;
+
+	if (listing->folder != NULL || !has_outbox(visit))
+		return;
+	outbox_dir_entry(visit, false, &entry);
+	list_one(listing, OUTBOX_DIR_NAME, &entry, COOKIE_OUTBOX);
+}
+
 /* The last key that a cookie stands for; 0: before the first. */
 static uint64_t key_after(uint64_t cookie, uint64_t base)
 {
@@ -406,6 +426,8 @@ static void list_dirs(const struct visit *visit, struct listing *listing, uint32
 
 	if (cookie < COOKIE_DOT_DOT)
 		list_dots(visit, listing, cookie);
+	if (!listing->stopped && cookie < COOKIE_OUTBOX)
+		list_outbox(visit, listing);
 	if (!listing->stopped && cookie < COOKIE_MESSAGES)
 		index_folders_each(visit->view, id, (uint32_t)MIN(after, UINT32_MAX), list_child,
 				   listing);

@@ -14,6 +14,21 @@ uint32_t node_low(uint64_t node)
 	return (uint32_t)node;
 }
 
+uint64_t node_outbox(enum node_outbox what, uint32_t low)
+{
+	return node_pack(NODE_OUTBOX, what, low);
+}
+
+enum node_outbox node_outbox_what(uint64_t node)
+{
+	return (enum node_outbox)tree_node_epoch(node);
+}
+
+uint64_t tree_outbox_node(bool failed)
+{
+	return node_outbox(NODE_OUTBOX_DIR, failed ? NODE_OUTBOX_FAILED : NODE_OUTBOX_TOP);
+}
+
 uint64_t tree_folder_node(uint32_t folder)
 {
 	/* The kernel wants the root to be 1. */

@@ -11,35 +11,6 @@
 
 /* --- the \Trash folder --- */
 
-struct trash_search {
-	GArray *folders; /* to be looked at: of uint32_t */
-	uint32_t found;	 /* 0: not */
-};
-
-static bool look_for_trash(void *data, const struct folder_row *row)
-{
-	const unsigned unfit = STORE_ATTR_NOSELECT | STORE_ATTR_NONEXISTENT;
-	struct trash_search *search = data;
-
-	if ((row->attributes & STORE_ATTR_TRASH) != 0 && (row->attributes & unfit) == 0)
-		search->found = row->id;
-	g_array_append_val(search->folders, row->id);
-	return search->found == 0;
-}
-
-static uint32_t search_trash(struct index_view *view)
-{
-	g_autoptr(GArray) folders = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-	struct trash_search search = {.folders = folders};
-	uint32_t root = INDEX_ROOT;
-
-	g_array_append_val(folders, root);
-	for (guint i = 0; i < folders->len && search.found == 0; i++)
-		index_folders_each(view, g_array_index(folders, uint32_t, i), 0, look_for_trash,
-				   &search);
-	return search.found;
-}
-
 /* Looked for now and then only: there can be many folders, and many files to remove. */
 static uint32_t find_trash(const struct visit *visit)
 {
@@ -54,7 +25,8 @@ static uint32_t find_trash(const struct visit *visit)
 	pthread_mutex_unlock(&tree->lock);
 	if (known)
 		return trash;
-	trash = search_trash(visit->view);
+	trash = index_folders_search(visit->view, STORE_ATTR_TRASH,
+				     STORE_ATTR_NOSELECT | STORE_ATTR_NONEXISTENT);
 	pthread_mutex_lock(&tree->lock);
 	tree->trash = trash;
 	tree->trash_until_ms = now_ms + TRASH_MS;
@@ -187,5 +159,15 @@ static int remove_place(const struct visit *visit, const struct spot *spot)
 
 int tree_unlink(struct tree *tree, struct tree_call *call, uint64_t parent, const char *name)
 {
-	return spot_alter(tree, call, parent, name, remove_place);
+	struct visit visit;
+	int result;
+
+	if (tree_node_kind(parent) != NODE_OUTBOX)
+		return spot_alter(tree, call, parent, name, remove_place);
+	result = visit_begin(&visit, tree, call);
+	if (result != 0)
+		return result;
+	result = outbox_dir_unlink(&visit, parent, name);
+	visit_end(&visit);
+	return result;
 }

@@ -271,7 +271,11 @@ int tree_rename(struct tree *tree, struct tree_call *call, uint64_t parent, cons
 	result = visit_begin(&visit, tree, call);
 	if (result != 0)
 		return result;
-	result = rename_in(&rename, name, new_parent, new_name);
+	if (tree_node_kind(parent) == NODE_OUTBOX || tree_node_kind(new_parent) == NODE_OUTBOX)
+		result = outbox_dir_rename(&visit, parent, name, new_parent, new_name,
+					   rename.no_replace);
+	else
+		result = rename_in(&rename, name, new_parent, new_name);
 	visit_end(&visit);
 	return result;
 }

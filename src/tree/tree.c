@@ -101,17 +101,19 @@ int visit_need_soft(const struct visit *visit, const struct need *need)
 }
 
 /* NULL for a number that was never a node's. */
-static const struct node_ops *ops_of(uint64_t node)
+static const struct node_ops *ops_of(const struct tree *tree, uint64_t node)
 {
 	static const struct node_ops *const table[] = {
-		[NODE_SPECIAL] = &folder_ops,  [NODE_FOLDER] = &folder_ops,
-		[NODE_MESSAGE] = &message_ops, [NODE_CONTROL] = &control_ops,
-		[NODE_SPOOL] = &draft_ops,     [NODE_VIEW] = &view_ops,
-		[NODE_PARTS] = &parts_ops,     [NODE_FLAGS] = &flags_ops,
+		[NODE_SPECIAL] = &folder_ops,	 [NODE_FOLDER] = &folder_ops,
+		[NODE_MESSAGE] = &message_ops,	 [NODE_CONTROL] = &control_ops,
+		[NODE_SPOOL] = &draft_ops,	 [NODE_VIEW] = &view_ops,
+		[NODE_PARTS] = &parts_ops,	 [NODE_FLAGS] = &flags_ops,
+		[NODE_OUTBOX] = &outbox_dir_ops,
 	};
 	enum node_kind kind = tree_node_kind(node);
 
-	if (kind == NODE_SPECIAL && node != NODE_ROOT)
+	if ((kind == NODE_SPECIAL && node != NODE_ROOT) ||
+	    (kind == NODE_OUTBOX && tree->config.outbox == NULL))
 		return NULL;
 	return (size_t)kind < G_N_ELEMENTS(table) ? table[kind] : NULL;
 }
@@ -119,7 +121,7 @@ static const struct node_ops *ops_of(uint64_t node)
 int node_lookup(const struct visit *visit, uint64_t parent, const char *name,
 		struct tree_entry *ret)
 {
-	const struct node_ops *ops = ops_of(parent);
+	const struct node_ops *ops = ops_of(visit->tree, parent);
 
 	if (ops == NULL)
 		return ESTALE;
@@ -145,7 +147,7 @@ int tree_lookup(struct tree *tree, struct tree_call *call, uint64_t parent, cons
 
 int tree_getattr(struct tree *tree, struct tree_call *call, uint64_t node, struct tree_entry *ret)
 {
-	const struct node_ops *ops = ops_of(node);
+	const struct node_ops *ops = ops_of(tree, node);
 	struct visit visit;
 	int result;
 
@@ -162,7 +164,7 @@ int tree_getattr(struct tree *tree, struct tree_call *call, uint64_t node, struc
 int tree_opendir(struct tree *tree, struct tree_call *call, uint64_t node, int64_t *ret_generation,
 		 uint32_t *ret_entries)
 {
-	const struct node_ops *ops = ops_of(node);
+	const struct node_ops *ops = ops_of(tree, node);
 	struct visit visit;
 	int result;
 
@@ -180,7 +182,7 @@ int tree_opendir(struct tree *tree, struct tree_call *call, uint64_t node, int64
 
 int tree_readdir(struct tree *tree, uint64_t node, uint64_t cookie, tree_entry_fn each, void *data)
 {
-	const struct node_ops *ops = ops_of(node);
+	const struct node_ops *ops = ops_of(tree, node);
 	struct visit visit;
 	int result;
 
@@ -201,12 +203,16 @@ static bool asks_for_writing(int flags)
 	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
 }
 
-/* Messages are never written to, and what the program says of itself neither. */
+/* Messages are never written to, and what the program says of itself neither. What may be in the
+ * outbox, the outbox says. */
 static int check_writing(const struct visit *visit, uint64_t node)
 {
 	enum node_kind kind = tree_node_kind(node);
-	int result = spot_may_change(visit);
+	int result;
 
+	if (kind == NODE_OUTBOX)
+		return 0;
+	result = spot_may_change(visit);
 	if (result != 0)
 		return result;
 	return kind == NODE_SPOOL || kind == NODE_FLAGS ? 0 : EPERM;
@@ -215,7 +221,7 @@ static int check_writing(const struct visit *visit, uint64_t node)
 int tree_open(struct tree *tree, struct tree_call *call, uint64_t node, int flags,
 	      struct tree_file **ret)
 {
-	const struct node_ops *ops = ops_of(node);
+	const struct node_ops *ops = ops_of(tree, node);
 	struct visit visit;
 	int result;
 
@@ -237,8 +243,11 @@ int tree_open(struct tree *tree, struct tree_call *call, uint64_t node, int flag
 static int set_attributes(const struct visit *visit, uint64_t node, struct tree_file *file,
 			  const struct tree_setattr *setattr)
 {
-	int result = spot_may_change(visit);
+	int result;
 
+	if (tree_node_kind(node) == NODE_OUTBOX)
+		return outbox_file_setattr(visit, node, file, setattr);
+	result = spot_may_change(visit);
 	if (result != 0)
 		return result;
 	switch (tree_node_kind(node)) {
@@ -285,6 +294,8 @@ int tree_fsyncdir(struct tree *tree, struct tree_call *call, uint64_t node)
 	struct state *state = tree->config.state;
 	unsigned pending;
 
+	if (tree_node_kind(node) == NODE_OUTBOX)
+		return outbox_dir_fsync(&visit, node);
 	if (call->give_up != 0 || need.id == 0)
 		return call->give_up;
 	pending = need.id == INDEX_ROOT ? state_pending(state) : state_pending_of(state, need.id);

@@ -55,7 +55,7 @@ enum node_kind {
 	NODE_VIEW,   /* of a folder: which (view.c) */
 	NODE_PARTS,  /* of a message: "<uid>.d" */
 	NODE_FLAGS,  /* of a message: "<uid>.d/flags" */
-	NODE_OUTBOX, /* outbox/ and what is in it (outbox.c) */
+	NODE_OUTBOX, /* outbox/ and what is in it (outbox_dir.c) */
 };
 
 struct tree_entry {
@@ -139,7 +139,8 @@ int tree_flush(struct tree *tree, struct tree_call *call, struct tree_file *file
 /* Once after flags were changed through the file. */
 bool tree_file_take_changed(struct tree_file *file);
 /* The server's verdict on all that is pending of the file, or of the folder `node`; the root: of
- * all. */
+ * all but the outbox. Of a file of the outbox that somebody writes to, EBUSY; who writes to it
+ * himself makes it last, and waits for nobody. */
 int tree_fsync(struct tree *tree, struct tree_call *call, struct tree_file *file);
 int tree_fsyncdir(struct tree *tree, struct tree_call *call, uint64_t node);
 /* A whole message into an empty new file becomes COPY on the server; anything else is EOPNOTSUPP,
@@ -174,5 +175,7 @@ char *tree_folder_name(uint32_t parent, const char *leaf);
 uint64_t tree_folder_node(uint32_t folder); /* INDEX_ROOT: the root */
 uint64_t tree_message_node(uint32_t epoch, uint32_t uid);
 uint64_t tree_deleted_node(uint32_t folder); /* its view ".deleted" */
+uint64_t tree_outbox_node(bool failed);	     /* outbox/, or outbox/failed/ */
+uint64_t tree_outbox_node(bool failed);	     /* outbox/, or outbox/failed/ */
 enum node_kind tree_node_kind(uint64_t node);
 uint32_t tree_node_epoch(uint64_t node); /* of a message; of a folder its id */

@@ -14,7 +14,7 @@ struct tree {
 	int64_t born_ns;
 	pthread_mutex_t lock; /* guards what follows */
 	GPtrArray *views;     /* idle ones */
-	GPtrArray *drafts;    /* open files of the spool, borrowed */
+	GPtrArray *drafts;    /* open files of the spool and the outbox, borrowed */
 	/* The sum over all messages takes a while with a million of them. */
 	uint64_t total_bytes;
 	uint64_t total_messages;
@@ -49,7 +49,7 @@ struct node_ops {
 		       uint32_t *ret_entries);
 	int (*readdir)(const struct visit *visit, uint64_t node, uint64_t cookie,
 		       tree_entry_fn each, void *data);
-	/* `flags` ask for writing only of NODE_SPOOL and NODE_FLAGS. */
+	/* `flags` ask for writing only of NODE_SPOOL, NODE_FLAGS and NODE_OUTBOX. */
 	int (*open)(const struct visit *visit, uint64_t node, int flags, struct tree_file **ret);
 };
 
@@ -60,6 +60,7 @@ extern const struct node_ops view_ops;
 extern const struct node_ops parts_ops; /* "<uid>.d" */
 extern const struct node_ops flags_ops; /* "<uid>.d/flags" */
 extern const struct node_ops draft_ops;
+extern const struct node_ops outbox_dir_ops; /* and the files in it */
 
 /* tree_lookup() within a visit. */
 int node_lookup(const struct visit *visit, uint64_t parent, const char *name,
@@ -87,6 +88,23 @@ int folder_wait(const struct visit *visit, const struct folder_row *row, bool fr
 /* An unlisted view: ENOENT for any other name. */
 int view_lookup_dir(const struct visit *visit, const struct folder_row *folder, const char *name,
 		    struct tree_entry *ret);
+
+/* --- the outbox (outbox_dir.c), which can be changed where no folder can --- */
+
+#define OUTBOX_DIR_NAME "outbox"
+
+/* NULL: there is none. */
+struct queue *outbox_dir_queue(const struct tree *tree);
+void outbox_dir_entry(const struct visit *visit, bool failed, struct tree_entry *ret);
+/* EFBIG, told before it is all written. `name` NULL: it has none any more. */
+int outbox_dir_check_size(const struct visit *visit, const char *name, uint64_t size);
+int outbox_dir_create(const struct visit *visit, uint64_t parent, const char *name,
+		      struct tree_entry *ret, struct tree_file **ret_file);
+int outbox_dir_unlink(const struct visit *visit, uint64_t parent, const char *name);
+/* One of the directories is the outbox', or both. */
+int outbox_dir_rename(const struct visit *visit, uint64_t parent, const char *name,
+		      uint64_t new_parent, const char *new_name, bool no_replace);
+int outbox_dir_fsync(const struct visit *visit, uint64_t node);
 
 /* The text of "flags". ESTALE if the message is gone. g_free() it. */
 int flags_text(const struct visit *visit, uint64_t node, char **ret, gsize *ret_len);

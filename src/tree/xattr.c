@@ -134,6 +134,53 @@ static int get_error(const struct visit *visit, uint64_t node, char **ret)
 	return 0;
 }
 
+/* --- messages of the outbox --- */
+
+/* Its directories have no attributes: `*ret` stays NULL. */
+static int get_queued(const struct visit *visit, uint64_t node,
+		      char *(*tell)(const struct queue_file *file), char **ret)
+{
+	struct queue_file file;
+
+	if (node_outbox_what(node) != NODE_OUTBOX_MESSAGE)
+		return 0;
+	if (!queue_get(outbox_dir_queue(visit->tree), node_low(node), &file))
+		return ESTALE;
+	*ret = tell(&file);
+	queue_file_clear(&file);
+	return 0;
+}
+
+static char *tell_state(const struct queue_file *file)
+{
+	static const char *const words[] = {
+		[QUEUE_DRAFT] = "draft", [QUEUE_WAITING] = "waiting", [QUEUE_SENDING] = "sending",
+		[QUEUE_SENT] = "sent",	 [QUEUE_FAILED] = "failed",
+	};
+
+	return g_strdup(words[file->step]);
+}
+
+/* Of the last try. */
+static char *tell_error(const struct queue_file *file)
+{
+	const struct queue_info *info = &file->info;
+
+	if (info->error == 0)
+		return NULL;
+	return g_strdup(info->reply != NULL ? info->reply : g_strerror(info->error));
+}
+
+static int get_queue_state(const struct visit *visit, uint64_t node, char **ret)
+{
+	return get_queued(visit, node, tell_state, ret);
+}
+
+static int get_queue_error(const struct visit *visit, uint64_t node, char **ret)
+{
+	return get_queued(visit, node, tell_error, ret);
+}
+
 static const struct attribute attributes[] = {
 	{FLAGS_NAME, NODE_MESSAGE, get_flags},
 	{"user.mime_type", NODE_MESSAGE, get_mime_type},
@@ -143,6 +190,8 @@ static const struct attribute attributes[] = {
 	{"user.mailfs.uidnext", NODE_FOLDER, get_uidnext},
 	{"user.mailfs.state", NODE_SPOOL, get_state},
 	{"user.mailfs.error", NODE_SPOOL, get_error},
+	{"user.mailfs.state", NODE_OUTBOX, get_queue_state},
+	{"user.mailfs.error", NODE_OUTBOX, get_queue_error},
 };
 
 /* --- the calls --- */
