@@ -131,9 +131,14 @@ void smtp_send_dot(struct smtp_session *session, const struct smtp_reply *reply)
 		nonsense(session, reply);
 		return;
 	}
-	smtp_session_set_state(session, SMTP_SESSION_READY);
-	smtp_send_finish(session, smtp_reply_class(reply) == 2 ? SMTP_ACCEPTED : outcome_of(reply),
-			 reply, reply->text);
+	if (smtp_reply_class(reply) == 2) {
+		smtp_session_set_state(session, SMTP_SESSION_READY);
+		smtp_send_finish(session, SMTP_ACCEPTED, reply, reply->text);
+		return;
+	}
+	/* Postfix keeps the transaction whose text its policy has refused. */
+	smtp_send_finish(session, outcome_of(reply), reply, reply->text);
+	rset(session);
 }
 
 /* ---- DATA ---- */

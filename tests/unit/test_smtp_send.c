@@ -552,15 +552,17 @@ static void to_dot(struct run *run)
 	check_sent(run, ".\r\n");
 }
 
-static void check_dot(const char *reply, const char *log)
+static void check_dot(const char *reply, const char *log, bool accepted)
 {
 	struct run run;
 
 	to_dot(&run);
 	server(&run, reply);
 	check_log(&run, log);
+	check_sent(&run, accepted ? "" : "RSET\r\n");
+	if (!accepted)
+		server(&run, "250 ok\r\n");
 	check_state(&run, SMTP_SESSION_READY);
-	check_sent(&run, "");
 	run_send(&run, &(struct transaction){0});
 	check_sent(&run, MAIL "RCPT TO:<d@e.f>\r\n");
 	run_end(&run);
@@ -579,10 +581,10 @@ static void check_dot_fatal(const char *reply, enum mailfs_error code, const cha
 
 static void test_dot(void)
 {
-	check_dot("299 ok\r\n", "accepted (299) 299 ok\n");
-	check_dot("554 5.7.1 spam\r\n", "refused (554) 554 5.7.1 spam\n");
+	check_dot("299 ok\r\n", "accepted (299) 299 ok\n", true);
+	check_dot("554 5.7.1 spam\r\n", "refused (554) 554 5.7.1 spam\n", false);
 	check_dot("451-4.3.0 later\r\n451 4.3.0 please\r\n",
-		  "deferred (451) 451 4.3.0 later please\n");
+		  "deferred (451) 451 4.3.0 later please\n", false);
 	check_dot_fatal("354 again\r\n", ERROR_PROTOCOL, "unknown (354) 354 again\n");
 	check_dot_fatal("421 bye\r\n", ERROR_TEMPORARY, "deferred (421) 421 bye\n");
 	check_dot_fatal("nonsense\r\n", ERROR_PROTOCOL,
