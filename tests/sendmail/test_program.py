@@ -18,7 +18,7 @@ import tempfile
 import time
 import traceback
 
-PROGRAM = sys.argv[1]
+PROGRAM = os.path.abspath(sys.argv[1])
 MAIL = b"From: Al <al@x.org>\nTo: bob@x.org\nSubject: hi\n\nlunch?\n"
 NAME = r"sendmail-\d{8}T\d{6}Z-\d+-[0-9a-f]{8}"
 CASES = []
