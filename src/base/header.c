@@ -51,11 +51,12 @@ static size_t name_length(const char *bytes, size_t len)
 bool header_next(struct header *header, struct header_field *ret)
 {
 	struct header_field field = {.offset = header->at, .line = header->line};
-	const char *start = header->bytes + header->at;
+	const char *start;
 	size_t end;
 
-	if (header->at >= header->len || is_line_end(*start))
+	if (header->at >= header->len || is_line_end(header->bytes[header->at]))
 		return false;
+	start = header->bytes + header->at;
 	end = line_next(header);
 	field.name_len = name_length(start, end - field.offset);
 	while (header->at < header->len && is_space(header->bytes[header->at]))

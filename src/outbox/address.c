@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "base/text.h"
 
-#include <gmime/gmime.h>
 #include <string.h>
 
 enum {
@@ -12,20 +11,23 @@ enum {
 	SHOWN_MAX = 80, /* of an address, in a message */
 };
 
-/* A list is taken apart at its commas, and each part read twice: once here, where comments and
- * spaces are left out, and once by GMime, which knows the grammar. Both must find the same one
- * address. GMime alone passes over some of what it cannot read, takes "root, Bob" for a name, and
- * recurses into groups. */
+/* What is being read, from one comma to the next. */
+enum place {
+	PLACE_NAME, /* or an address without a name */
+	PLACE_ANGLE,
+	PLACE_ROUTED, /* in "<...>" behind a route (RFC 5322 section 4.4) */
+	PLACE_CLOSED, /* behind the ">" */
+};
+
 struct list {
-	const char *part; /* where the part begins that is being read */
-	GString *address; /* what there is of it */
-	bool blank;	  /* nothing but comments and spaces so far */
-	bool at;	  /* an "@" stood in it */
-	bool angle;	  /* between "<" and ">" */
-	bool group;	  /* between ":" and ";" */
-	bool ended;	  /* a group was: a comma has to follow */
-	GMimeParserOptions *options;
-	bool warned;
+	const char *part; /* where it begins */
+	enum place place;
+	GString *run;  /* its tokens, since "<" or a route if there is one */
+	bool word;     /* the last token was none of "." and "@" */
+	bool adjacent; /* words stood side by side: only a name may */
+	bool odd;      /* there is more than words and dots: no name */
+	bool group;    /* between ":" and ";" */
+	bool ended;    /* a group was: a comma has to follow */
 };
 
 static bool refuse(const char *what, const char *why, GError **error)
@@ -36,8 +38,6 @@ static bool refuse(const char *what, const char *why, GError **error)
 	return false;
 }
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(InternetAddressList, g_object_unref)
-
 /* --- one address --- */
 
 static bool is_atom(char c)
@@ -45,7 +45,7 @@ static bool is_atom(char c)
 	return (c & 0x80) || g_ascii_isalnum(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
 }
 
-static bool is_domain(char c)
+static bool is_label(char c)
 {
 	return (c & 0x80) || g_ascii_isalnum(c) || c == '-' || c == '_';
 }
@@ -104,13 +104,18 @@ static bool has_encoded_word(const char *text)
 	return start && strstr(start + 2, "?=");
 }
 
+static bool is_domain(const char *text)
+{
+	size_t len = strlen(text);
+
+	return is_dotted(text, len, is_label) || is_literal(text, len);
+}
+
 static bool check_domain(const char *address, const char *domain, GError **error)
 {
-	size_t len = strlen(domain);
-
-	if (!is_dotted(domain, len, is_domain) && !is_literal(domain, len))
+	if (!is_domain(domain))
 		return refuse(address, "has a domain that is none", error);
-	if (len > DOMAIN_MAX)
+	if (strlen(domain) > DOMAIN_MAX)
 		return refuse(address, "has a domain over 255 bytes", error);
 	return true;
 }
@@ -243,79 +248,112 @@ static const char *skip_delimited(const char *at)
 	return NULL;
 }
 
-static void warned(gint64 offset, GMimeParserWarning code, const char *item, void *data)
+/* Behind the token that begins here: a word, a literal, a comment or a character. */
+static const char *token_end(const char *at)
 {
-	struct list *list = data;
-
-	/* Display names go nowhere. */
-	if (code != GMIME_WARN_INVALID_RFC2047_HEADER_VALUE &&
-	    code != GMIME_WARN_UNENCODED_8BIT_HEADER)
-		list->warned = true;
+	if (strchr("(\"[", *at))
+		return skip_delimited(at);
+	if (!is_atom(*at))
+		return at + 1;
+	while (is_atom(*at))
+		at++;
+	return at;
 }
 
-static InternetAddressList *read_strictly(struct list *list, const char *text)
+static void run_start(struct list *list, enum place place)
 {
-	list->warned = false;
-	return internet_address_list_parse(list->options, text);
+	list->place = place;
+	g_string_truncate(list->run, 0);
+	list->word = false;
+	list->adjacent = false;
+	list->odd = false;
 }
 
-/* GMime gives "xn--..." decoded. */
-static bool is_mailbox(InternetAddress *found, const char *address)
+static bool in_angle(const struct list *list)
 {
-	InternetAddressMailbox *mailbox;
+	return list->place == PLACE_ANGLE || list->place == PLACE_ROUTED;
+}
 
-	if (!INTERNET_ADDRESS_IS_MAILBOX(found))
+static bool run_add(struct list *list, const char *at, const char *end)
+{
+	const bool word = is_atom(*at) || strchr("\"[", *at);
+
+	if (list->place == PLACE_CLOSED || (!word && !strchr(".@,", *at)))
 		return false;
-	mailbox = INTERNET_ADDRESS_MAILBOX(found);
-	return g_strcmp0(internet_address_mailbox_get_addr(mailbox), address) == 0 ||
-	       g_strcmp0(internet_address_mailbox_get_idn_addr(mailbox), address) == 0;
+	list->adjacent |= word && list->word;
+	list->odd |= strchr("[@,", *at) || (*at == '.' && list->run->len == 0);
+	list->word = word;
+	g_string_append_len(list->run, at, end - at);
+	return true;
 }
 
-static bool part_is_address(struct list *list, const char *part)
+/* "@A,@B": the way that it once took. */
+static bool run_is_route(const struct list *list)
 {
-	g_autoptr(InternetAddressList) found = read_strictly(list, part);
+	g_auto(GStrv) hops = g_strsplit(list->run->str, ",", -1);
+	unsigned count = 0;
 
-	return !list->warned && found && internet_address_list_length(found) == 1 &&
-	       is_mailbox(internet_address_list_get_address(found, 0), list->address->str);
+	for (unsigned i = 0; hops[i]; i++) {
+		if (*hops[i] && (*hops[i] != '@' || !is_domain(hops[i] + 1)))
+			return false;
+		count += *hops[i] != '\0';
+	}
+	return count > 0 && !list->adjacent;
+}
+
+/* Takes a token that does not end a part. NULL: it is out of place. */
+static const char *take(struct list *list, const char *at)
+{
+	const char *end = token_end(at);
+	bool fine = end != NULL;
+
+	if (!fine || *at == '(' || is_space(*at))
+		return end;
+	if (*at == '<') {
+		fine = list->place == PLACE_NAME && !list->odd;
+		run_start(list, PLACE_ANGLE);
+	} else if (*at == '>') {
+		fine = in_angle(list);
+		list->place = PLACE_CLOSED;
+	} else if (*at == ':') {
+		fine = list->place == PLACE_ANGLE && run_is_route(list);
+		run_start(list, PLACE_ROUTED);
+	} else {
+		fine = run_add(list, at, end);
+	}
+	return fine ? end : NULL;
 }
 
 static void part_start(struct list *list, const char *at)
 {
 	list->part = at;
-	list->blank = true;
-	list->at = false;
-	g_string_truncate(list->address, 0);
+	run_start(list, PLACE_NAME);
 }
 
 static bool part_end(struct list *list, const char *end, GPtrArray *addresses, GError **error)
 {
 	g_autofree char *part = g_strstrip(g_strndup(list->part, (gsize)(end - list->part)));
 
-	if (list->angle)
+	if (in_angle(list))
 		return refuse(part, "has no '>'", error);
-	if (list->blank)
+	if (list->place == PLACE_NAME && list->run->len == 0)
 		return true;
 	if (list->ended)
 		return refuse(part, "follows a group without a comma", error);
-	if (!part_is_address(list, part))
+	if (list->adjacent)
 		return refuse(part, "is no address", error);
-	if (!address_check(list->address->str, error))
+	if (!address_check(list->run->str, error))
 		return false;
-	g_ptr_array_add(addresses, g_strdup(list->address->str));
+	g_ptr_array_add(addresses, g_strdup(list->run->str));
 	return true;
 }
 
 static bool group_start(struct list *list, const char *end, GError **error)
 {
 	g_autofree char *name = g_strstrip(g_strndup(list->part, (gsize)(end - list->part)));
-	g_autofree char *text = g_strconcat(name, ":;", NULL);
-	g_autoptr(InternetAddressList) found = NULL;
 
-	if (list->group || list->ended || list->blank)
-		return refuse(name, "is no name of a group", error);
-	found = read_strictly(list, text);
-	if (list->warned || !found || internet_address_list_length(found) != 1 ||
-	    !INTERNET_ADDRESS_IS_GROUP(internet_address_list_get_address(found, 0)))
+	if (list->group || list->ended || list->place != PLACE_NAME || list->odd ||
+	    list->run->len == 0)
 		return refuse(name, "is no name of a group", error);
 	list->group = true;
 	return true;
@@ -336,56 +374,33 @@ static bool separator(struct list *list, const char *at, GPtrArray *addresses, G
 	return true;
 }
 
-/* Would be refused anyway, but GMime leaks memory over it. */
-static bool is_out_of_place(const struct list *list, char c)
+static bool is_part_end(const struct list *list, char c)
 {
-	return (c == '<' && (list->angle || list->at)) || (c == '>' && !list->angle);
-}
-
-/* Takes a character that does not end a part, or all up to the end of what it opens. NULL: it is
- * not to be read. */
-static const char *take(struct list *list, const char *at)
-{
-	const char *end = strchr("(\"[", *at) ? skip_delimited(at) : at + 1;
-
-	if (!end || is_out_of_place(list, *at))
-		return NULL;
-	if (*at == '(' || is_space(*at))
-		return end;
-	list->blank = false;
-	list->at |= *at == '@';
-	if (*at == '<' || *at == '>')
-		list->angle = *at == '<';
-	/* Before it was a name, or a route (RFC 5322 section 4.4). */
-	if (*at == '<' || *at == ':')
-		g_string_truncate(list->address, 0);
-	else if (*at != '>')
-		g_string_append_len(list->address, at, end - at);
-	return end;
+	return c == '\0' || (!in_angle(list) && (c == ',' || c == ';'));
 }
 
 static bool read_list(struct list *list, const char *text, GPtrArray *addresses, GError **error)
 {
 	const char *at = text;
-	const char *next;
 
 	part_start(list, text);
 	for (;;) {
-		if (*at == '\0' || (!list->angle && strchr(",;", *at))) {
+		const char *next = at + 1;
+
+		if (is_part_end(list, *at)) {
 			if (!separator(list, at, addresses, error))
 				return false;
 			if (*at == '\0')
 				return true;
-			part_start(list, ++at);
-		} else if (*at == ':' && !list->angle) {
+			part_start(list, next);
+		} else if (*at == ':' && list->place == PLACE_NAME) {
 			if (!group_start(list, at, error))
 				return false;
-			part_start(list, ++at);
-		} else if ((next = take(list, at))) {
-			at = next;
-		} else {
+			part_start(list, next);
+		} else if (!(next = take(list, at))) {
 			return refuse(at, "cannot be read", error);
 		}
+		at = next;
 	}
 }
 
@@ -398,16 +413,10 @@ bool address_list_parse(const char *value, GPtrArray *addresses, GError **error)
 
 	if (!text)
 		return refuse(value, "holds a control character", error);
-	list.address = g_string_new(NULL);
-	list.options = g_mime_parser_options_new();
-	g_mime_parser_options_set_address_compliance_mode(list.options,
-							  GMIME_RFC_COMPLIANCE_STRICT);
-	g_mime_parser_options_set_allow_addresses_without_domain(list.options, FALSE);
-	g_mime_parser_options_set_warning_callback(list.options, warned, &list);
+	list.run = g_string_new(NULL);
 	fine = read_list(&list, text, addresses, error);
 	if (!fine)
 		g_ptr_array_set_size(addresses, (gint)before);
-	g_mime_parser_options_free(list.options);
-	g_string_free(list.address, TRUE);
+	g_string_free(list.run, TRUE);
 	return fine;
 }

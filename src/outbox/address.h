@@ -1,7 +1,8 @@
 /* Mail addresses in header fields (RFC 5322 section 3.4, RFC 6532), as they go into MAIL and RCPT.
- * Who gets a mail must not be guessed: what GMime would only take with a warning is refused.
- * Pure functions, any thread; lists need g_mime_init(). ERROR_REFUSED with a line that says what
- * is wrong with which part. */
+ * Who gets a mail must not be guessed: what the grammar does not have is refused. (GMime passes
+ * over it, or warns; it gives "xn--..." decoded, and recurses into groups. Where this takes a list
+ * GMime has to find the same in it: fuzz_address.) Pure functions, any thread. ERROR_REFUSED with a
+ * line that says what is wrong with which part. */
 #pragma once
 
 #include <glib.h>

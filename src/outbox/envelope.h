@@ -40,7 +40,7 @@ struct envelope {
 /* Lines end in LF, CRLF or CR. ERROR_REFUSED: no header, a line in it that is no field (its
  * number), a bad address (in which field), no recipient, more than LIMIT_RECIPIENTS, several From
  * without a Sender to take; From, Date or Message-ID empty; NUL, or a line over LIMIT_TEXT_LINE
- * (its number). ERROR_LIMIT: a header over LIMIT_HEADER. ERROR_IO. Needs g_mime_init(). */
+ * (its number). ERROR_LIMIT: a header over LIMIT_HEADER. ERROR_IO. */
 bool envelope_read(int fd, const struct envelope_config *config, struct envelope *ret,
 		   GError **error);
 /* Of one that is all zero, too. */
