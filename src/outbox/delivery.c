@@ -116,13 +116,15 @@ static void choose_batch(struct delivery *delivery)
 
 static bool read_envelope(struct delivery *delivery, const char *from, GError **error)
 {
-	const struct queue_info *info = &delivery->file.info;
+	struct queue_info *info = &delivery->file.info;
 
+	if (info->date_s == 0)
+		info->date_s = info->handed_ms / 1000;
 	return envelope_read(delivery->fd,
 			     &(struct envelope_config){.from = from,
 						       .given = info->given,
 						       .message_id = info->message_id,
-						       .date_s = info->handed_ms / 1000},
+						       .date_s = info->date_s},
 			     &delivery->envelope, error);
 }
 

@@ -24,7 +24,7 @@ static bool compose_copy(struct outbox *outbox, const struct queue_file *file, i
 	struct envelope_config config = {.from = outbox->from,
 					 .given = file->info.given,
 					 .message_id = file->info.message_id,
-					 .date_s = file->info.handed_ms / 1000};
+					 .date_s = file->info.date_s};
 	struct envelope envelope;
 	struct compose *text;
 	bool filed;

@@ -61,6 +61,7 @@ struct queue_info {
 	char *given;	       /* the envelope that came beside it (queue_rename()); may be NULL */
 	char *sender;	       /* from the first try on; may be NULL */
 	char *message_id;      /* likewise */
+	int64_t date_s;	       /* likewise: for a Date that is missing */
 	GPtrArray *recipients; /* of struct queue_recipient *; empty before the first try */
 	enum queue_copy copy;
 	char *copy_name; /* under which it is filed; NULL: not decided */

@@ -104,6 +104,7 @@ void queue_info_take_back(struct queue_info *info)
 	g_ptr_array_set_size(info->recipients, 0);
 	g_clear_pointer(&info->sender, g_free);
 	g_clear_pointer(&info->message_id, g_free);
+	info->date_s = 0;
 	g_clear_pointer(&info->copy_name, g_free);
 	info->copy = QUEUE_COPY_NONE;
 }
@@ -148,6 +149,7 @@ static char *to_text(const struct queue_record *record, gsize *ret_len)
 	set_text(file, MESSAGE, "given", info->given);
 	set_text(file, MESSAGE, "sender", info->sender);
 	set_text(file, MESSAGE, "message_id", info->message_id);
+	set_number(file, "date_s", info->date_s);
 	g_key_file_set_value(file, MESSAGE, "copy", copy_words[info->copy]);
 	set_text(file, MESSAGE, "copy_name", info->copy_name);
 	set_number(file, "recipients", info->recipients->len);
@@ -239,6 +241,7 @@ static bool get_numbers(GKeyFile *file, struct queue_record *ret, int64_t *ret_r
 	if (!get_number(file, "handed_ms", INT64_MAX, &ret->info.handed_ms) ||
 	    !get_number(file, "not_before_ms", INT64_MAX, &ret->info.not_before_ms) ||
 	    !get_number(file, "sent_ms", INT64_MAX, &ret->sent_ms) ||
+	    !get_number(file, "date_s", INT64_MAX, &ret->info.date_s) ||
 	    !get_number(file, "tries", INT_MAX, &tries) ||
 	    !get_number(file, "error", INT_MAX, &error) ||
 	    !get_number(file, "recipients", LIMIT_RECIPIENTS, ret_recipients))

@@ -4,8 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <gmime/gmime.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define MINUTE_MS INT64_C(60000)
@@ -114,6 +114,7 @@ static void test_single_recipients(void)
 	g_assert_cmpuint(d.batch->len, ==, 1);
 	g_assert_cmpstr(g_ptr_array_index(d.addresses, 0), ==, "later@c.org");
 	g_assert_cmpstr(d.file.info.message_id, ==, message_id);
+	g_assert_cmpint(d.file.info.date_s, ==, HANDED_MS / 1000);
 	answer(&d, 0, 250, "250 ok");
 	finish(&d, SMTP_ACCEPTED, 250, "250 queued");
 	g_assert_cmpint(delivery_judge(&d, HANDED_MS), ==, QUEUE_FAILED);
@@ -317,7 +318,6 @@ static void test_held(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	g_mime_init();
 	g_test_add_func("/delivery/sent", test_sent);
 	g_test_add_func("/delivery/single_recipients", test_single_recipients);
 	g_test_add_func("/delivery/refused_as_a_whole", test_refused_as_a_whole);
