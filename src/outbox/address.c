@@ -291,14 +291,12 @@ static bool run_add(struct list *list, const char *at, const char *end)
 static bool run_is_route(const struct list *list)
 {
 	g_auto(GStrv) hops = g_strsplit(list->run->str, ",", -1);
-	unsigned count = 0;
 
 	for (unsigned i = 0; hops[i]; i++) {
-		if (*hops[i] && (*hops[i] != '@' || !is_domain(hops[i] + 1)))
+		if ((i == 0 || *hops[i]) && (*hops[i] != '@' || !is_domain(hops[i] + 1)))
 			return false;
-		count += *hops[i] != '\0';
 	}
-	return count > 0 && !list->adjacent;
+	return hops[0] && !list->adjacent;
 }
 
 /* Takes a token that does not end a part. NULL: it is out of place. */

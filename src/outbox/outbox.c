@@ -131,6 +131,17 @@ static bool all_are_settled(struct outbox *outbox, int *ret_error)
 	return true;
 }
 
+/* Who asked for this one knows. */
+static void forget_untold(struct outbox *outbox, uint32_t id)
+{
+	pthread_mutex_lock(&outbox->lock);
+	for (guint i = outbox->shared.untold->len; i > 0; i--) {
+		if (g_array_index(outbox->shared.untold, uint32_t, i - 1) == id)
+			g_array_remove_index(outbox->shared.untold, i - 1);
+	}
+	pthread_mutex_unlock(&outbox->lock);
+}
+
 bool outbox_is_settled(struct outbox *outbox, uint32_t id, int *ret_error)
 {
 	struct queue_file file;
@@ -143,6 +154,8 @@ bool outbox_is_settled(struct outbox *outbox, uint32_t id, int *ret_error)
 		return true;
 	}
 	settled = file_is_settled(outbox, &file, ret_error);
+	if (settled)
+		forget_untold(outbox, id);
 	queue_file_clear(&file);
 	return settled;
 }
@@ -179,21 +192,39 @@ bool outbox_hurries(struct outbox *outbox)
 	return hurry;
 }
 
-void outbox_note_failure(struct outbox *outbox, int error)
+void outbox_note_failure(struct outbox *outbox, uint32_t id)
 {
 	pthread_mutex_lock(&outbox->lock);
-	outbox->shared.failed = error;
+	g_array_append_val(outbox->shared.untold, id);
 	pthread_mutex_unlock(&outbox->lock);
 }
 
-static int take_failure(struct outbox *outbox)
+static GArray *take_untold(struct outbox *outbox)
 {
-	int error;
+	GArray *untold;
 
 	pthread_mutex_lock(&outbox->lock);
-	error = outbox->shared.failed;
-	outbox->shared.failed = 0;
+	untold = outbox->shared.untold;
+	outbox->shared.untold = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	pthread_mutex_unlock(&outbox->lock);
+	return untold;
+}
+
+/* The last one's errno, of those that are still there; 0: none failed. */
+static int take_failure(struct outbox *outbox)
+{
+	g_autoptr(GArray) untold = take_untold(outbox);
+	int error = 0;
+
+	for (guint i = 0; i < untold->len; i++) {
+		struct queue_file file;
+
+		if (!queue_get(outbox->queue, g_array_index(untold, uint32_t, i), &file))
+			continue;
+		if (file.step == QUEUE_FAILED)
+			file_is_settled(outbox, &file, &error);
+		queue_file_clear(&file);
+	}
 	return error;
 }
 
@@ -393,6 +424,7 @@ struct outbox *outbox_new(const struct outbox_config *config, const struct outbo
 	outbox->delivery.fd = -1;
 	outbox->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	outbox->shared.wanted = g_array_new(FALSE, FALSE, sizeof(struct wanted));
+	outbox->shared.untold = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	outbox->shared.size_max = UINT64_MAX;
 	pthread_mutex_init(&outbox->lock, NULL);
 	init_flushed(outbox);
@@ -424,6 +456,7 @@ void outbox_free(struct outbox **ret_outbox)
 	outbox_stop(outbox);
 	queue_close(&outbox->queue);
 	g_array_unref(outbox->shared.wanted);
+	g_array_unref(outbox->shared.untold);
 	g_free(outbox->shared.why);
 	g_free(outbox->from);
 	close(outbox->wake_fd);

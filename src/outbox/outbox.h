@@ -51,8 +51,8 @@ struct queue *outbox_queue(struct outbox *outbox);
 void outbox_changed(struct outbox *outbox);
 /* Somebody waits for the verdict on file `id`, or, 0, on all: told by events.settled, always. They
  * are handed in without delay. 0: sent, or nothing to send. Else the errno of its failure; of one
- * that has to wait, that of the last try (EAGAIN, EACCES, EHOSTUNREACH, ETIMEDOUT); of all: the
- * last failure that nobody was told of. `until_ms` (monotonic clock): until then those count that
+ * that has to wait, that of the last try (EAGAIN, EACCES, EHOSTUNREACH, ETIMEDOUT); of all: that
+ * of what still stands in failed/ and nobody was told of. `until_ms` (monotonic clock): until then those count that
  * are about to be closed (queue_closing()). */
 void outbox_want(struct outbox *outbox, uint32_t id, int64_t until_ms);
 /* Whether it has a verdict now. */

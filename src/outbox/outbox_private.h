@@ -35,7 +35,7 @@ struct outbox {
 		int64_t pause_ms; /* monotonic: no connection before; 0: none is in the way */
 		int down;	  /* errno of that */
 		char *why;	  /* the same for people */
-		int failed;	  /* errno of the last failure that nobody was told of */
+		GArray *untold;	  /* of uint32_t: they failed, and nobody was told */
 		uint64_t size_max;
 	} shared;
 
@@ -63,7 +63,7 @@ struct outbox {
 
 /* Somebody waits. */
 bool outbox_hurries(struct outbox *outbox);
-void outbox_note_failure(struct outbox *outbox, int error);
+void outbox_note_failure(struct outbox *outbox, uint32_t id);
 
 /* --- outbox_send.c, outbox_copy.c: the thread's work --- */
 

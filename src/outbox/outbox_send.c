@@ -82,7 +82,7 @@ static void tell(struct outbox *outbox, enum queue_step step)
 	} else if (step == QUEUE_FAILED) {
 		log_warning("%s: %s stands in outbox/failed: %s", name_of(outbox), name,
 			    info->reply ? info->reply : "");
-		outbox_note_failure(outbox, info->error ? info->error : EIO);
+		outbox_note_failure(outbox, outbox->delivery.file.id);
 	} else if (info->reply && info->not_before_ms > outbox->wall_ms) {
 		log_info("%s: %s waits: %s", name_of(outbox), name, info->reply);
 	}

@@ -243,6 +243,8 @@ static void take_mail(struct smtp_session *session, const struct smtp_reply *rep
 	}
 	if (reply->code == 530 || reply->code == 534 || reply->code == 535 || reply->code == 538)
 		outcome = SMTP_HELD;
+	else if (reply->code == 503) /* a session gone astray says nothing about the message */
+		outcome = SMTP_DEFERRED;
 	smtp_send_finish(session, outcome, reply, reply->text);
 	rset(session);
 }
