@@ -344,6 +344,16 @@ class Dovecot:
             ok(client.select(quote(folder)))
         return client
 
+    def knows(self, user, password):
+        """Whether that is right."""
+        client = imaplib.IMAP4("127.0.0.1", self.port, timeout=60)
+        try:
+            return client.login(user, password)[0] == "OK"
+        except imaplib.IMAP4.error:
+            return False
+        finally:
+            client.logout()
+
     def home(self, user="alice"):
         return self.dir / "home" / user
 

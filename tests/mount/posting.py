@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import os
 import re
+import signal
 from collections import namedtuple
 
 from harness import Dovecot, Home, Mount, case, equal, fingerprint, ok, quote, run, wait_until
@@ -41,9 +42,9 @@ def crlf(text):
 
 
 def parts(message):
-    """Its header, as a list of lines, and its body."""
+    """Its header, as a list of fields without folds, and its body."""
     head, _, body = message.partition(b"\r\n\r\n")
-    return head.split(b"\r\n"), body
+    return re.sub(rb"\r\n(?=[ \t])", b"", head).split(b"\r\n"), body
 
 
 class Poster:
@@ -103,11 +104,17 @@ class Poster:
         """A draft as people write it."""
         return f"To: {to or self.address}\nSubject: note\n{extra}\n{body}".encode()
 
+    def note_file(self):
+        path = self.home.dir / "note.eml"
+        if not path.exists():
+            path.write_bytes(self.note())
+        return path
+
     # --- what she does ---
 
     def write(self, name, data):
         """As `cat > outbox/name` does it."""
-        run("sh", "-c", 'cat > "$1"', "sh", self.outbox / name, stdin=_pipe(data))
+        run("sh", "-c", 'cat > "$1"', "sh", self.outbox / name, stdin=pipe_of(data))
 
     def send(self, name, data):
         self.write(name, data)
@@ -115,14 +122,17 @@ class Poster:
 
     def shell(self, script, **options):
         """In outbox/; $NOTE is a file outside with note()."""
-        note = self.home.dir / "note.eml"
-        if not note.exists():
-            note.write_bytes(self.note())
-        options.setdefault("env", {**SHELL, "NOTE": str(note), "ADDRESS": self.address})
+        options.setdefault("env", {**SHELL, "NOTE": str(self.note_file()),
+                                   "ADDRESS": self.address})
         return run("bash", "-c", script, cwd=self.outbox, **options)
 
     def sync(self, name="", **options):
         return run("sync", self.outbox / name, **options)
+
+    def hurry(self):
+        """Tries again now what had to wait, until nothing waits."""
+        self.mount.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: not self.waiting(), 20, "an empty outbox")
 
     def sync_fails(self, words, name=""):
         done = self.sync(name, check=False)
@@ -155,7 +165,7 @@ class Poster:
         """What the server has of a folder: [(flags, bytes)]."""
         with self.client(user) as client:
             ok(client.select(quote(folder), readonly=True))
-            found = [p for p in ok(client.fetch("1:*", "(FLAGS BODY.PEEK[])"))
+            found = [p for p in ok(client.uid("FETCH", "1:*", "(FLAGS BODY.PEEK[])"))
                      if isinstance(p, tuple)]
         return [(re.search(rb"FLAGS \(([^)]*)\)", head)[1].decode(), data) for head, data in found]
 
@@ -200,7 +210,7 @@ class Poster:
         equal(self.texts(), texts, "texts handed in at the end")
 
 
-def _pipe(data):
+def pipe_of(data):
     """A file to read `data` from."""
     fd = os.memfd_create("data")
     os.write(fd, data)
