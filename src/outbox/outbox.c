@@ -36,6 +36,8 @@ void outbox_want(struct outbox *outbox, uint32_t id, int64_t until_ms)
 {
 	struct wanted wanted = {id, until_ms};
 
+	if (id != 0)
+		queue_hurry(outbox->queue, id);
 	pthread_mutex_lock(&outbox->lock);
 	g_array_append_val(outbox->shared.wanted, wanted);
 	pthread_mutex_unlock(&outbox->lock);
@@ -187,7 +189,9 @@ bool outbox_hurries(struct outbox *outbox)
 	bool hurry;
 
 	pthread_mutex_lock(&outbox->lock);
-	hurry = outbox->shared.flush || outbox->shared.wanted->len > 0;
+	hurry = outbox->shared.flush;
+	for (guint i = 0; i < outbox->shared.wanted->len; i++)
+		hurry |= g_array_index(outbox->shared.wanted, struct wanted, i).id == 0;
 	pthread_mutex_unlock(&outbox->lock);
 	return hurry;
 }

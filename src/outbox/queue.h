@@ -149,6 +149,8 @@ unsigned queue_closing(struct queue *queue);
  * when the next will be (INT64_MAX: none waits). `hurry`: those that were never tried are due. */
 bool queue_take(struct queue *queue, int64_t now_ms, bool hurry, struct queue_file *ret,
 		int *ret_fd, int64_t *ret_next_ms);
+/* This one is due now, if it was never tried. */
+void queue_hurry(struct queue *queue, uint32_t id);
 /* Puts `file->info` on record, synced. ERROR_GONE: it was removed or taken back meanwhile. */
 bool queue_save(struct queue *queue, const struct queue_file *file, GError **error);
 /* With its info: WAITING -> SENDING, synced, before DATA. ERROR_GONE as above. */
