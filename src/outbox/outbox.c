@@ -36,8 +36,6 @@ void outbox_want(struct outbox *outbox, uint32_t id, int64_t until_ms)
 {
 	struct wanted wanted = {id, until_ms};
 
-	if (id != 0)
-		queue_hurry(outbox->queue, id);
 	pthread_mutex_lock(&outbox->lock);
 	g_array_append_val(outbox->shared.wanted, wanted);
 	pthread_mutex_unlock(&outbox->lock);
@@ -252,6 +250,10 @@ static void take_requests(struct outbox *outbox)
 	online = outbox->shared.online;
 	wanted = outbox->shared.wanted->len > 0;
 	outbox->shared.retry = outbox->shared.online = false;
+	/* Each time: it may have been handed over just now. */
+	for (guint i = 0; i < outbox->shared.wanted->len; i++)
+		queue_hurry(outbox->queue,
+			    g_array_index(outbox->shared.wanted, struct wanted, i).id);
 	pthread_mutex_unlock(&outbox->lock);
 	if (retry)
 		queue_retry(outbox->queue);
