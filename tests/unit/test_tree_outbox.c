@@ -408,8 +408,8 @@ static void test_failed(struct fixture *f, gconstpointer data)
 
 	g_assert_cmpuint(must_find(f, bad(), "a.eml"), ==, message_node(id));
 	g_assert_cmpuint(text, ==, node_outbox(NODE_OUTBOX_ERROR, id));
-	assert_entry(f, message_node(id), S_IFREG | 0400, 4);
-	assert_entry(f, text, S_IFREG | 0400, 7);
+	assert_entry(f, message_node(id), S_IFREG | 0600, 4);
+	assert_entry(f, text, S_IFREG | 0600, 7);
 	assert_text(f, message_node(id), "text");
 	assert_text(f, text, "550 no\n");
 	g_assert_cmpint(try_open(f, message_node(id), O_WRONLY), ==, EPERM);
@@ -437,8 +437,8 @@ static void test_remove_failed(struct fixture *f, gconstpointer data)
 	assert_count(f, bad(), 2);
 	/* Both stood in somebody's `rm failed/...`. */
 	g_assert_cmpint(node_outbox_what(must_find(f, bad(), "a.eml.err")), ==, NODE_OUTBOX_ERROR);
-	assert_entry(f, must_find(f, bad(), "a.eml.err"), S_IFREG | 0400, 0);
-	assert_entry(f, text, S_IFREG | 0400, 0);
+	assert_entry(f, must_find(f, bad(), "a.eml.err"), S_IFREG | 0600, 0);
+	assert_entry(f, text, S_IFREG | 0600, 0);
 	assert_text(f, text, "");
 	g_assert_cmpint(unlink_in(f, bad(), "a.eml.err"), ==, 0);
 	g_assert_cmpint(unlink_in(f, bad(), "b.eml.err"), ==, ENOENT);
