@@ -17,6 +17,8 @@ struct tree_file {
 	pthread_mutex_t lock; /* guards what follows; but `fd` of a draft never changes */
 	int fd;
 
+	int write_error; /* of the outbox: errno of a write that failed; 0: none */
+
 	/* of a message */
 	bool complete;		 /* `fd` holds all of it, for good; else only the start */
 	struct tree_entry entry; /* when it was last seen */
