@@ -20,7 +20,8 @@ ADDRESS = re.compile(rb'<((?:"(?:[^"\\]|\\.)*"|[^<>"\s])*)>(?: (.*))?$', re.S)
 
 
 class Cut(Exception):
-    """Ends the connection, behind these bytes. `reset`: not even what came is read."""
+    """Ends the connection, behind these bytes. `reset`: nothing more is read; else what still comes
+    is, until the client ends it, too."""
 
     def __init__(self, words=b"", reset=False):
         super().__init__()
@@ -272,16 +273,16 @@ class Session:
 
     def _cut(self, cut):
         with contextlib.suppress(OSError):
+            if cut.words:
+                self.socket.sendall(cut.words)
             if cut.reset:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                                        struct.pack("ii", 1, 0))
                 self.socket.close()
                 return
-            if cut.words:
-                self.socket.sendall(cut.words)
+            self.finish()
             # Closed with something unread it would be a reset.
             self.socket.settimeout(2)
-            self.finish()
             while self._read():
                 pass
 

@@ -9,7 +9,7 @@ import re
 
 from changing import fails, in_background
 from dovecot import PASSWORD, Authority
-from harness import Dovecot, case, equal, main, out, scratch
+from harness import SANITIZED, Dovecot, case, equal, main, out, scratch
 from sending import Desk, message_id, note
 from smtp_script import CAPS, Drip, Endless, Hold, SmtpServer
 
@@ -394,7 +394,7 @@ def endless_replies_are_cut_off(imap):
                     assert "unknown" in desk.reason(f"{name}.eml"), name
                     os.unlink(desk / f"failed/{name}.eml")
         equal(len({message_id(a.data) for a in smtp.accepted()}), len(smtp.letters))
-        assert desk.mount.memory_kib() < before + 40000
+        assert SANITIZED or desk.mount.memory_kib() < before + 40000
 
 
 @case
