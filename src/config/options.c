@@ -223,16 +223,10 @@ static bool is_address(const char *value)
 
 static bool set_from(struct parse *parse, const char *value, GError **error)
 {
-	g_autofree char *shown = NULL;
-
-	if (is_address(value)) {
-		replace(&parse->options->account.smtp.from, g_strdup(value));
-		return true;
-	}
-	shown = text_clean(value, -1, 64);
-	g_set_error(error, MAILFS_ERROR, ERROR_USAGE,
-		    "from: '%s' is not an address like alice@example.org", shown);
-	return false;
+	if (!is_address(value))
+		return bad_value(error, "from", value, "an address like alice@example.org");
+	replace(&parse->options->account.smtp.from, g_strdup(value));
+	return true;
 }
 
 static bool set_save_sent(struct parse *parse, const char *value, GError **error)

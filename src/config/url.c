@@ -111,7 +111,8 @@ static bool url_split(const struct url_kind *kind, const char *url, struct url_p
 			     kind->what);
 	at = strrchr(authority, '@');
 	if (at == authority || (!at && kind->user_required))
-		return usage(error, "%s has no user, write it like %s", kind->what, kind->example);
+		return usage(error, "%s has no user%s, write it like %s", kind->what,
+			     kind->user_required ? "" : " before its '@'", kind->example);
 	if (at)
 		parts->user = g_strndup(authority, (gsize)(at - authority));
 	return host_port_split(kind, at ? at + 1 : authority, parts, error);
