@@ -164,8 +164,8 @@ bool queue_commit(struct queue *queue, const struct queue_file *file, GError **e
  * the name is taken in failed/, it gets another ("NAME~2.eml"). */
 bool queue_finish(struct queue *queue, const struct queue_file *file, enum queue_step step,
 		  GError **error);
-/* Those whose copy is to be filed: QUEUE_COPY_WANTED; of struct queue_file *. NULL: none. */
-GPtrArray *queue_copies(struct queue *queue);
+/* One whose copy can be filed now: QUEUE_COPY_WANTED. 0: none. */
+uint32_t queue_next_copy(struct queue *queue);
 /* A descriptor to read from, whatever the state; -1: it is gone. */
 int queue_read(struct queue *queue, uint32_t id);
 /* Alters copy and copy_name alone, synced. */
@@ -177,3 +177,6 @@ void queue_retry(struct queue *queue);
 int64_t queue_expire(struct queue *queue, int64_t now_ms);
 /* Waiting, sending. */
 unsigned queue_pending(struct queue *queue);
+/* Whether `check` is true of each of them; under the lock: it must not call the queue. */
+typedef bool (*queue_check_fn)(void *data, const struct queue_file *file);
+bool queue_pending_all(struct queue *queue, queue_check_fn check, void *data);

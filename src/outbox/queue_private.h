@@ -41,6 +41,7 @@ struct queue {
 	GHashTable *entries;	   /* id -> struct queue_entry *, which it owns */
 	GTree *steps[QUEUE_STEPS]; /* the same by step, by rising id */
 	GHashTable *names[QUEUE_SPACES];
+	unsigned copies;       /* entries that want one, whatever their step */
 	int64_t touched_ns[2]; /* outbox/, failed/ */
 	GQueue leavers;	       /* of struct leaver *: names that were in failed/, oldest first */
 	GHashTable *left;      /* name -> the latest of them */
@@ -62,6 +63,9 @@ struct queue_entry *queue_entry_add(struct queue *queue, enum queue_dir dir,
 /* `name` and `info` are copied, and may be its own. Nobody has it in hand any more. */
 void queue_entry_become(struct queue *queue, struct queue_entry *entry, enum queue_dir dir,
 			const char *name, const struct queue_info *info);
+/* `info` is copied, and may be its own. */
+void queue_entry_set_info(struct queue *queue, struct queue_entry *entry,
+			  const struct queue_info *info);
 void queue_entry_renumber(struct queue *queue, struct queue_entry *entry, uint32_t id);
 /* From memory; the files stay. */
 void queue_entry_free(struct queue *queue, struct queue_entry *entry);

@@ -212,32 +212,29 @@ bool queue_finish(struct queue *queue, const struct queue_file *file, enum queue
 
 /* --- what is left to do behind it --- */
 
-static void add_copies(struct queue *queue, enum queue_step step, GPtrArray *files)
+static uint32_t find_copy(struct queue *queue, enum queue_step step)
 {
 	GTreeNode *node = g_tree_node_first(queue->steps[step]);
 
 	for (; node; node = g_tree_node_next(node)) {
 		const struct queue_entry *entry = g_tree_node_value(node);
 
-		if (entry->file.info.copy != QUEUE_COPY_WANTED || entry->file.running)
-			continue;
-		struct queue_file *file = g_new(struct queue_file, 1);
-
-		queue_file_copy(&entry->file, file);
-		g_ptr_array_add(files, file);
+		if (entry->file.info.copy == QUEUE_COPY_WANTED && !entry->file.running)
+			return entry->file.id;
 	}
+	return 0;
 }
 
-GPtrArray *queue_copies(struct queue *queue)
+uint32_t queue_next_copy(struct queue *queue)
 {
-	g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(queue_file_free);
+	static const enum queue_step steps[] = {QUEUE_SENT, QUEUE_FAILED, QUEUE_WAITING};
+	uint32_t id = 0;
 
 	pthread_mutex_lock(&queue->lock);
-	add_copies(queue, QUEUE_SENT, files);
-	add_copies(queue, QUEUE_FAILED, files);
-	add_copies(queue, QUEUE_WAITING, files);
+	for (size_t i = 0; queue->copies > 0 && id == 0 && i < G_N_ELEMENTS(steps); i++)
+		id = find_copy(queue, steps[i]);
 	pthread_mutex_unlock(&queue->lock);
-	return files->len > 0 ? g_steal_pointer(&files) : NULL;
+	return id;
 }
 
 int queue_read(struct queue *queue, uint32_t id)
