@@ -128,7 +128,8 @@ bool queue_drop(struct queue *queue, struct queue_entry *entry, GError **error)
 {
 	bool failed = entry->file.step == QUEUE_FAILED;
 
-	if (!hide(queue, entry, entry->file.step != QUEUE_DRAFT) && errno != ENOENT)
+	/* What stands in draft/ is not sent, should it come back. */
+	if (!hide(queue, entry, entry->dir != QUEUE_DIR_DRAFT) && errno != ENOENT)
 		return entry_fail(queue, "remove", entry, error);
 	if (failed)
 		queue_note_leaver(queue, entry->file.name);

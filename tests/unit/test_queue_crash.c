@@ -295,6 +295,19 @@ static bool do_remove_draft(struct fixture *fixture)
 	return queue_remove(fixture->queue, id, NULL);
 }
 
+/* Should it come back, it would be sent. */
+static bool do_remove_whole(struct fixture *fixture)
+{
+	int fd;
+	uint32_t id = create(fixture, "a.eml", &fd);
+
+	append(fixture, id, fd, "a\n");
+	flush(fixture, id);
+	close(fd);
+	arm(fixture);
+	return queue_remove(fixture->queue, id, NULL);
+}
+
 static bool do_remove_failed(struct fixture *fixture)
 {
 	uint32_t id = put_failed(fixture, "a.eml");
@@ -473,6 +486,7 @@ static const struct scenario scenarios[] = {
 	{"reset", do_reset, .durable = true},
 	{"remove", do_remove, .durable = true},
 	{"remove-draft", do_remove_draft},
+	{"remove-whole", do_remove_whole, .durable = true},
 	{"remove-failed", do_remove_failed, .durable = true},
 	{"again", do_again, .durable = true},
 	{"again-later", do_again_later, .durable = true},
