@@ -28,6 +28,7 @@ struct list {
 	bool odd;      /* there is more than words and dots: no name */
 	bool group;    /* between ":" and ";" */
 	bool ended;    /* a group was: a comma has to follow */
+	bool local;    /* they may lack a domain */
 };
 
 static bool refuse(const char *what, const char *why, GError **error)
@@ -137,6 +138,14 @@ bool address_check(const char *address, GError **error)
 	if (local > LOCAL_MAX)
 		return refuse(address, "has over 64 bytes before the '@'", error);
 	return check_domain(address, at + 1, error);
+}
+
+bool address_is_local(const char *address)
+{
+	size_t len = strlen(address);
+
+	return len <= LOCAL_MAX && is_visible(address) && !has_encoded_word(address) &&
+	       (is_dotted(address, len, is_atom) || is_quoted(address, len));
 }
 
 static const char *domain_of(const char *address)
@@ -340,7 +349,8 @@ static bool part_end(struct list *list, const char *end, GPtrArray *addresses, G
 		return refuse(part, "follows a group without a comma", error);
 	if (list->adjacent)
 		return refuse(part, "is no address", error);
-	if (!address_check(list->run->str, error))
+	if (!(list->local && address_is_local(list->run->str)) &&
+	    !address_check(list->run->str, error))
 		return false;
 	g_ptr_array_add(addresses, g_strdup(list->run->str));
 	return true;
@@ -402,10 +412,10 @@ static bool read_list(struct list *list, const char *text, GPtrArray *addresses,
 	}
 }
 
-bool address_list_parse(const char *value, GPtrArray *addresses, GError **error)
+static bool parse(const char *value, bool local, GPtrArray *addresses, GError **error)
 {
 	g_autofree char *text = unfold(value);
-	struct list list = {0};
+	struct list list = {.local = local};
 	guint before = addresses->len;
 	bool fine;
 
@@ -417,4 +427,14 @@ bool address_list_parse(const char *value, GPtrArray *addresses, GError **error)
 		g_ptr_array_set_size(addresses, (gint)before);
 	g_string_free(list.run, TRUE);
 	return fine;
+}
+
+bool address_list_parse(const char *value, GPtrArray *addresses, GError **error)
+{
+	return parse(value, false, addresses, error);
+}
+
+bool address_senders_parse(const char *value, GPtrArray *addresses, GError **error)
+{
+	return parse(value, true, addresses, error);
 }

@@ -110,6 +110,31 @@ static void test_sender(void)
 			 "nothing says who wrote it: add a From field");
 }
 
+/* As cron writes: its From stays as it is. */
+static void test_sender_without_domain(void)
+{
+	const struct envelope_config nobody = {.date_s = DATE_S};
+	struct envelope envelope;
+
+	check("From: root (Cron Daemon)\nTo: c@d\n\n", "conf@here.example: c@d");
+	check("From: \"(Cron Daemon)\" <root>\nTo: c@d\n\n", "conf@here.example: c@d");
+	check("From: a@b\nSender: root\nTo: c@d\n\n", "conf@here.example: c@d");
+	check("From: root\nSender: g@h\nTo: c@d\n\n", "g@h: c@d");
+	check("From: a@b\nTo: c@d\nResent-From: root\nResent-To: e@f\n\n",
+	      "conf@here.example: e@f");
+	check_given("From: a@b\nTo: c@d\n\n", "root\ne@f", "conf@here.example: e@f");
+	read_mail("From: root\nDate: x\nMessage-ID: <1@h>\nTo: c@d\n\n", &plain, &envelope);
+	g_assert_cmpstr(envelope.additions, ==, "");
+	envelope_clear(&envelope);
+	check_refused("From: root, daemon\nTo: c@d\n\n",
+		      "From names several addresses: one Sender has to say who sends it");
+	check_refused("From: =?utf-8?q?root?=\nTo: c@d\n\n",
+		      "From: '=?utf-8?q?root?=' is no address: it has no domain");
+	check_refused_as("From: root\nTo: c@d\n\n", &nobody,
+			 "'root' is no address: it has no domain");
+	check_refused("From: a@b\nTo: root\n\n", "To: 'root' is no address: it has no domain");
+}
+
 /* RFC 5322 appendix A.3, and section 3.6.6. */
 static void test_resent(void)
 {
@@ -182,7 +207,7 @@ static void test_given_refused(void)
 	check_given_refused("a@b\n\n", "it has no recipient: add To, Cc or Bcc");
 	check_given_refused("a@b\nc", "'c' is no address: it has no domain");
 	check_given_refused("a@b\nN <c@d>", "'N <c@d>' is no address");
-	check_given_refused("a\nc@d", "'a' is no address: it has no domain");
+	check_given_refused("a b\nc@d", "'a b' is no address: it has no domain");
 	check_given_refused("a@b\nc@d\rRCPT", "'c@d\\x0DRCPT' holds characters that no address "
 					      "may have");
 }
@@ -208,7 +233,7 @@ static void test_header_refused(void)
 	check_refused("X: y\n\nTo: a@b\n", "it has no recipient: add To, Cc or Bcc");
 	check_refused("To: undisclosed-recipients:;\n\n", "it has no recipient: add To, Cc or Bcc");
 	check_refused("To: a@b\nCc: c\n\n", "Cc: 'c' is no address: it has no domain");
-	check_refused("To: a@b\nFrom: c\n\n", "From: 'c' is no address: it has no domain");
+	check_refused("To: a@b\nFrom: c d\n\n", "From: 'c d' is no address");
 	check_refused("To: a@\xe2\x84\x80.example\n\n",
 		      "To: 'a@\xe2\x84\x80.example' has a domain to be written as \"xn--...\"");
 	check_refused("To: a@b\nDate:\n\n", "the field Date is empty: fill it in, or leave it out");
@@ -674,6 +699,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/envelope/recipients", test_recipients);
 	g_test_add_func("/envelope/sender", test_sender);
+	g_test_add_func("/envelope/sender-without-domain", test_sender_without_domain);
 	g_test_add_func("/envelope/resent", test_resent);
 	g_test_add_func("/envelope/resent-twice", test_resent_twice);
 	g_test_add_func("/envelope/given", test_given);
