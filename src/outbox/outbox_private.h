@@ -51,7 +51,6 @@ struct outbox {
 	bool cut;	    /* the connection was lost, or about to be closed (421) */
 	bool unrecorded;    /* it could not be put on record */
 	unsigned served;    /* transactions that this connection brought to an end */
-	bool logged_in;	    /* this connection has been ready */
 	unsigned failures;  /* connections in a row */
 	int64_t attempt_ms; /* the last connection begun */
 	int64_t used_ms;    /* the last transaction's end */

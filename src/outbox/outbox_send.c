@@ -61,11 +61,18 @@ static void pause_queue(struct outbox *outbox, int down, const char *why)
 		log_warning("%s: mail waits in the outbox: %s", name_of(outbox), why);
 }
 
+/* The server takes mail, whatever it said of this one. */
 static void end_trouble(struct outbox *outbox)
 {
 	outbox->failures = 0;
 	pthread_mutex_lock(&outbox->lock);
 	g_clear_pointer(&outbox->shared.why, g_free);
+	pthread_mutex_unlock(&outbox->lock);
+}
+
+static void note_size_max(struct outbox *outbox)
+{
+	pthread_mutex_lock(&outbox->lock);
 	outbox->shared.size_max = submitter_size_max(outbox->submitter);
 	pthread_mutex_unlock(&outbox->lock);
 }
@@ -100,12 +107,24 @@ static void finish(struct outbox *outbox, enum queue_step step)
 	outbox->events->changed(outbox->data);
 }
 
-/* It stays as it is. */
+/* It was not tried, and waits on; but not for ever. */
+static void hold(struct outbox *outbox, int number, const char *why)
+{
+	struct delivery *delivery = &outbox->delivery;
+
+	delivery_held(delivery, number, why);
+	if (!delivery_is_expired(delivery, outbox->wall_ms)) {
+		finish(outbox, QUEUE_WAITING);
+		return;
+	}
+	delivery_expire(delivery);
+	finish(outbox, QUEUE_FAILED);
+}
+
 static void put_off(struct outbox *outbox, const char *why)
 {
-	delivery_held(&outbox->delivery, EIO, why);
 	outbox->delivery.file.info.not_before_ms = outbox->wall_ms + PUT_OFF_MS;
-	finish(outbox, QUEUE_WAITING);
+	hold(outbox, EIO, why);
 }
 
 static bool wants_copy(struct outbox *outbox)
@@ -130,16 +149,19 @@ static void accepted(struct outbox *outbox)
 	outbox->copy_ms = 0;
 }
 
+/* It would say the same of every message. */
 static void held(struct outbox *outbox)
 {
-	const struct queue_info *info = &outbox->delivery.file.info;
+	g_autofree char *why = g_strdup(outbox->delivery.file.info.reply);
 
-	pause_queue(outbox, EACCES, info->reply ? info->reply : "the server wants a login");
-	finish(outbox, QUEUE_WAITING);
+	submitter_free(&outbox->submitter);
+	pause_queue(outbox, EACCES, why);
+	hold(outbox, EACCES, why);
 }
 
 static void aborted(struct outbox *outbox)
 {
+	outbox->served++;
 	if (outbox->unrecorded)
 		put_off(outbox, "it cannot be put on record that it is being sent");
 	else
@@ -163,6 +185,7 @@ static void conclude(struct outbox *outbox)
 		aborted(outbox);
 		return;
 	}
+	end_trouble(outbox);
 	if (outbox->outcome == SMTP_ACCEPTED)
 		accepted(outbox);
 	if (may_come_again(outbox)) {
@@ -250,19 +273,16 @@ static bool prepare(struct outbox *outbox, struct queue_file *file, int fd)
 	return false;
 }
 
-/* When the next is due, if there is none now. */
+/* When to come again, if there is none in hand now. */
 static int64_t take(struct outbox *outbox)
 {
-	bool hurry = outbox_hurries(outbox);
 	int64_t next_ms = INT64_MAX;
 	struct queue_file file;
 	int fd;
 
-	while (!outbox->delivering &&
-	       queue_take(outbox->queue, outbox->wall_ms, hurry, &file, &fd, &next_ms)) {
-		if (prepare(outbox, &file, fd))
-			return INT64_MAX;
-	}
+	if (queue_take(outbox->queue, outbox->wall_ms, outbox_hurries(outbox), &file, &fd,
+		       &next_ms))
+		return prepare(outbox, &file, fd) ? INT64_MAX : outbox->now_ms;
 	return next_ms == INT64_MAX ? next_ms : outbox->now_ms + (next_ms - outbox->wall_ms);
 }
 
@@ -272,7 +292,6 @@ static void connect_server(struct outbox *outbox)
 {
 	outbox->attempt_ms = outbox->now_ms;
 	outbox->served = 0;
-	outbox->logged_in = false;
 	outbox->submitter =
 		submitter_new(&(struct submitter_config){.account = outbox->config.account,
 							 .secret = outbox->config.secret,
@@ -281,29 +300,27 @@ static void connect_server(struct outbox *outbox)
 			      outbox->now_ms);
 }
 
-/* Those that have waited too long already; the one in hand is the oldest. */
+/* With it those that have waited too long, too: it is the oldest. */
 static void release(struct outbox *outbox, const GError *error)
 {
 	while (outbox->delivering) {
-		delivery_held(&outbox->delivery, trouble_errno(error), error->message);
-		if (!delivery_is_expired(&outbox->delivery, outbox->wall_ms)) {
-			finish(outbox, QUEUE_WAITING);
-			return;
-		}
-		delivery_expire(&outbox->delivery);
-		finish(outbox, QUEUE_FAILED);
-		take(outbox);
+		bool expired = delivery_is_expired(&outbox->delivery, outbox->wall_ms);
+
+		hold(outbox, trouble_errno(error), error->message);
+		if (expired)
+			take(outbox);
 	}
 }
 
 void outbox_lost(struct outbox *outbox, const GError *error)
 {
 	bool was_handed = outbox->handed;
+	bool served = outbox->served > 0;
 
 	submitter_free(&outbox->submitter);
 	if (outbox->over) {
 		conclude(outbox);
-	} else if (error && !was_handed && (outbox->delivering || !outbox->logged_in)) {
+	} else if (error && !was_handed && !served) {
 		pause_queue(outbox, trouble_errno(error), error->message);
 		release(outbox, error);
 	}
@@ -311,9 +328,7 @@ void outbox_lost(struct outbox *outbox, const GError *error)
 
 static void hand_in(struct outbox *outbox)
 {
-	if (!outbox->logged_in)
-		end_trouble(outbox);
-	outbox->logged_in = true;
+	note_size_max(outbox);
 	if (!outbox->delivering || outbox->handed)
 		return;
 	outbox->handed = true;

@@ -1,0 +1,74 @@
+"""When the server is in the way, and not the message: everything waits, and nobody is hammered."""
+
+import errno
+import time
+
+from harness import Dovecot, case, equal, main
+from sending import Desk, message_id, note
+from smtp_script import Cut, Hold, SmtpServer
+
+
+def arrived(smtp):
+    return [message_id(letter.data) for letter in smtp.accepted()]
+
+
+@case
+def mail_wants_another_login(imap):
+    with SmtpServer() as smtp, Desk(imap, smtp) as desk:
+        smtp.always("MAIL", "530 5.7.0 log in first")
+        for name in ("a", "b", "c"):
+            equal(desk.post(f"{name}.eml", note(name)), errno.EACCES, name)
+        time.sleep(1)
+        # Neither again nor for the others: it would say the same.
+        equal(len(smtp.seen("MAIL")), 1)
+        equal(len(smtp.sessions), 1)
+        for name in ("a", "b", "c"):
+            assert "530 5.7.0 log in first" in desk.row(f"{name}.eml")[3], desk.queue()
+        smtp.clear()
+        desk.hurry()
+        desk.settles()
+        equal(arrived(smtp), [f"<{name}@example.org>" for name in ("a", "b", "c")])
+
+
+@case
+def hung_up_behind_a_refusal(imap):
+    """Others then go over a new connection, at once."""
+    for end in (Cut(), Cut(reset=True), "421 4.7.0 go away", "550 5.7.0 go away"):
+        with SmtpServer() as smtp, Desk(imap, smtp) as desk:
+            held = smtp.on("GREETING", Hold())
+            desk.write("bad.eml", note("bad"))
+            held.wait()
+            desk.write("good.eml", note("good"))
+            smtp.on("RCPT", "550 5.7.1 no")
+            smtp.on("RSET", end)
+            held.go.set()
+            desk.settles()
+            equal(arrived(smtp), ["<good@example.org>"], end)
+            equal(desk.failed(), ["bad.eml", "bad.eml.err"])
+            assert "go away" not in desk.queue(), desk.queue()
+
+
+@case
+def codes_that_no_standard_has(imap):
+    """Their first digit counts."""
+    with SmtpServer() as smtp, Desk(imap, smtp) as desk:
+        for step in ("MAIL", "RCPT", "DATA", "TEXT"):
+            smtp.on(step, "571 5.7.1 not from you")
+            equal(desk.post(f"{step}.eml", note(step)), errno.EIO, step)
+            assert "571 5.7.1 not from you" in desk.reason(f"{step}.eml")
+            smtp.on(step, "471 4.7.1 grey")
+            equal(desk.post(f"{step}-later.eml", note(f"{step}-later")), errno.EAGAIN, step)
+        equal(len(smtp.sessions), 1)
+
+
+@case
+def cron_has_no_domain(imap):
+    with SmtpServer() as smtp, Desk(imap, smtp, ["from=me@example.org"]) as desk:
+        equal(desk.post("a.eml", note("a", sender="root (Cron Daemon)")), 0)
+        equal(smtp.letters[0].sender, "me@example.org")
+        assert b"From: root (Cron Daemon)\r\n" in smtp.letters[0].data, smtp.letters[0].data
+        equal(desk.post("b.eml", note("b", to="root")), errno.EINVAL)
+        assert "'root' is no address: it has no domain" in desk.reason("b.eml")
+
+
+main(Dovecot)
