@@ -159,6 +159,17 @@ def lost_in_the_middle_of_the_text(imap):
 
 
 @case
+def refused_in_the_middle_of_the_text(imap):
+    """The server says why, and then hangs up on what is still coming."""
+    long = b"0123456789abcdef0123456789abcdef0123456789abcdef\r\n" * 300000
+    with SmtpServer(middle=200000) as smtp, Desk(imap, smtp) as desk:
+        smtp.on("MIDDLE", Cut(b"552 5.3.4 too big\r\n", reset=True))
+        equal(desk.post("big.eml", note("big", body=long)), errno.EMSGSIZE)
+        equal(desk.failed(), ["big.eml", "big.eml.err"])
+        assert "552 5.3.4 too big" in desk.reason("big.eml"), desk.reason("big.eml")
+
+
+@case
 def lost_behind_the_dot(imap):
     with SmtpServer() as smtp, Desk(imap, smtp) as desk:
         cuts = Cut(), Cut(reset=True), Cut(b"25"), Cut(b"250-2.0.0 ok\r\n")
