@@ -8,7 +8,7 @@
 
 #include <unistd.h>
 
-#define AGAIN_MS 60000
+#define AGAIN_MS 10000
 
 /* False: not now. */
 static bool set_filed(struct outbox *outbox, const struct queue_file *file)
@@ -52,12 +52,15 @@ static bool file_one(struct outbox *outbox, const struct queue_file *file)
 
 	if (fd >= 0)
 		close(fd);
+	outbox->copy_waits &= !filed;
 	if (filed || fd < 0)
 		return set_filed(outbox, file);
 	if (g_error_matches(error, MAILFS_ERROR, ERROR_TEMPORARY) ||
 	    g_error_matches(error, MAILFS_ERROR, ERROR_NO_SPACE)) {
-		log_info("%s: the copy of %s waits: %s", outbox->config.account->name, name,
-			 error->message);
+		if (!outbox->copy_waits)
+			log_info("%s: the copy of %s waits: %s", outbox->config.account->name, name,
+				 error->message);
+		outbox->copy_waits = true;
 		return false;
 	}
 	log_warning("%s: no copy of %s is kept: %s", outbox->config.account->name, name,

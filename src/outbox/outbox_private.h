@@ -55,7 +55,7 @@ struct outbox {
 	int64_t attempt_ms; /* the last connection begun */
 	int64_t used_ms;    /* the last transaction's end */
 	int64_t copy_ms;    /* copies are not tried before */
-	bool told_no_copy;
+	bool copy_waits;    /* and that was told */
 };
 
 /* --- outbox.c --- */

@@ -1,10 +1,12 @@
 """When the server is in the way, and not the message: everything waits, and nobody is hammered."""
 
 import errno
+import os
+import re
 import time
 
-from harness import Dovecot, case, equal, main
-from sending import Desk, message_id, note
+from harness import Dovecot, case, equal, main, wait_until
+from sending import Desk, Office, message_id, note
 from smtp_script import Cut, Hold, SmtpServer
 
 
@@ -69,6 +71,29 @@ def cron_has_no_domain(imap):
         assert b"From: root (Cron Daemon)\r\n" in smtp.letters[0].data, smtp.letters[0].data
         equal(desk.post("b.eml", note("b", to="root")), errno.EINVAL)
         assert "'root' is no address: it has no domain" in desk.reason("b.eml")
+
+
+@case
+def the_copy_waits_for_the_folders(_):
+    """Nobody has asked for them yet."""
+    with Office() as office, SmtpServer() as smtp, \
+            Desk(office.url(), smtp, ["save_sent=yes", "delay_connect"]) as desk:
+        equal(desk.post("a.eml", note("a")), 0)
+        wait_until(office.texts, 30, "the copy")
+        equal(office.texts(), [note("a")])
+
+
+@case
+def many_of_one_name(_):
+    with Office() as office, SmtpServer() as smtp, \
+            Desk(office.url(), smtp, ["save_sent=yes"]) as desk:
+        for number in range(12):
+            equal(desk.post("mail.eml", note(str(number))), 0)
+        wait_until(lambda: len(office.texts()) == 12, 30, "the copies")
+        equal(sorted(office.ids()), sorted(f"<{n}@example.org>" for n in range(12)))
+        # Those that the server did not number have theirs still.
+        names = [n for n in os.listdir(desk.mount / "Sent") if n.startswith("mail")]
+        assert all(re.fullmatch(r"mail(~[2-9]|~[0-9a-f]{6})?\.eml", n) for n in names), names
 
 
 main(Dovecot)
