@@ -86,23 +86,6 @@ static int write_bytes(const struct visit *visit, const struct tree_file *file, 
 	return errno != 0 ? errno : EIO;
 }
 
-static void set_write_error(struct tree_file *file, int error)
-{
-	pthread_mutex_lock(&file->lock);
-	file->write_error = error;
-	pthread_mutex_unlock(&file->lock);
-}
-
-static int get_write_error(struct tree_file *file)
-{
-	int error;
-
-	pthread_mutex_lock(&file->lock);
-	error = file->write_error;
-	pthread_mutex_unlock(&file->lock);
-	return error;
-}
-
 int outbox_file_write(const struct visit *visit, struct tree_file *file, uint64_t offset,
 		      size_t len, const void *buffer)
 {
@@ -112,7 +95,7 @@ int outbox_file_write(const struct visit *visit, struct tree_file *file, uint64_
 		return EBADF;
 	result = write_bytes(visit, file, offset, len, buffer);
 	if (result != 0)
-		set_write_error(file, result);
+		file_set_write_error(file, result);
 	return result;
 }
 
@@ -143,7 +126,7 @@ static int resize_open(const struct visit *visit, struct tree_file *file, uint64
 	int result = resize(visit, id_of(file), file->fd, size);
 
 	if (result == 0 && size == 0)
-		set_write_error(file, 0);
+		file_set_write_error(file, 0);
 	return result;
 }
 
@@ -279,7 +262,7 @@ void outbox_file_close(struct tree *tree, struct tree_file *file)
 	if (is_text(file))
 		return;
 	file_forget_draft(tree, file);
-	if (get_write_error(file) != 0)
+	if (file_get_write_error(file) != 0)
 		abandon_torn(tree, id_of(file));
 	else
 		close_id(tree, id_of(file), file->writer);
@@ -354,7 +337,7 @@ static int flush_id(struct queue *queue, uint32_t id)
 /* What could not be written is told again: not everybody looks at each write. */
 int outbox_file_flush(struct tree *tree, struct tree_file *file)
 {
-	int error = get_write_error(file);
+	int error = file_get_write_error(file);
 
 	return error != 0 ? error : flush_id(outbox_dir_queue(tree), id_of(file));
 }
@@ -423,8 +406,8 @@ int outbox_file_fsync(const struct visit *visit, struct tree_file *file)
 
 	if (is_text(file))
 		return 0;
-	if (file->writer && get_write_error(file) != 0)
-		return get_write_error(file);
+	if (file->writer && file_get_write_error(file) != 0)
+		return file_get_write_error(file);
 	if (!queue_get(queue_of(visit), id_of(file), &queued))
 		return sync_lost(visit, file);
 	if (file->writer || !queue_name_is_mail(queued.name) ||
