@@ -273,6 +273,15 @@ static bool prepare(struct outbox *outbox, struct queue_file *file, int fd)
 	return false;
 }
 
+static int64_t end_left(struct outbox *outbox)
+{
+	int64_t next_ms;
+
+	if (queue_end_left(outbox->queue, outbox->wall_ms, &next_ms))
+		outbox->events->changed(outbox->data);
+	return next_ms == INT64_MAX ? next_ms : outbox->now_ms + (next_ms - outbox->wall_ms);
+}
+
 /* When to come again, if there is none in hand now. */
 static int64_t take(struct outbox *outbox)
 {
@@ -347,12 +356,11 @@ static int64_t rest(struct outbox *outbox)
 	return outbox->now_ms;
 }
 
-int64_t outbox_send(struct outbox *outbox)
+/* The one in hand, or else the next. */
+static int64_t carry_on(struct outbox *outbox)
 {
 	int64_t next_ms = INT64_MAX;
 
-	if (outbox->over)
-		conclude(outbox);
 	if (!outbox->submitter && outbox->now_ms < pause_ends_ms(outbox))
 		return pause_ends_ms(outbox);
 	if (!outbox->delivering)
@@ -367,10 +375,21 @@ int64_t outbox_send(struct outbox *outbox)
 	return outbox->over ? outbox->now_ms : INT64_MAX;
 }
 
+int64_t outbox_send(struct outbox *outbox)
+{
+	int64_t next_ms = end_left(outbox);
+
+	if (outbox->over)
+		conclude(outbox);
+	return MIN(next_ms, carry_on(outbox));
+}
+
 void outbox_hang_up(struct outbox *outbox)
 {
 	g_autoptr(GError) error = NULL;
+	int64_t next_ms;
 
+	queue_end_left(outbox->queue, INT64_MAX, &next_ms);
 	if (outbox->submitter && submitter_is_ready(outbox->submitter)) {
 		submitter_quit(outbox->submitter, outbox->now_ms);
 		submitter_step(outbox->submitter, outbox->now_ms, &error);

@@ -164,6 +164,9 @@ bool queue_commit(struct queue *queue, const struct queue_file *file, GError **e
  * the name is taken in failed/, it gets another ("NAME~2.eml"). */
 bool queue_finish(struct queue *queue, const struct queue_file *file, enum queue_step step,
 		  GError **error);
+/* Tries again to put on record what queue_finish() could not and left SENDING. True: something was.
+ * `*ret_next_ms`: when to come again; INT64_MAX: nothing is left. */
+bool queue_end_left(struct queue *queue, int64_t now_ms, int64_t *ret_next_ms);
 /* One whose copy can be filed now: QUEUE_COPY_WANTED. 0: none. */
 uint32_t queue_next_copy(struct queue *queue);
 /* A descriptor to read from, whatever the state; -1: it is gone. */

@@ -12,15 +12,6 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
-static bool entry_fail(struct queue *queue, const char *verb, const struct queue_entry *entry,
-		       GError **error)
-{
-	char path[QUEUE_PATH_MAX];
-
-	queue_path(entry->file.id, entry->file.name, path);
-	return queue_fail(queue, verb, entry->dir, path, error);
-}
-
 static bool refuse_busy(GError **error)
 {
 	g_set_error(error, MAILFS_ERROR, ERROR_BUSY, "the message is just being sent");
@@ -129,7 +120,7 @@ static int open_plain(struct queue *queue, const struct queue_entry *entry, int 
 	int fd = queue_entry_open(queue, entry, flags);
 
 	if (fd < 0)
-		entry_fail(queue, "open", entry, error);
+		queue_entry_fail(queue, "open", entry, error);
 	return fd;
 }
 
@@ -262,9 +253,9 @@ static bool reset(struct queue *queue, struct queue_entry *entry, GError **error
 	if (!entry->has_info)
 		return true;
 	if (!queue_info_unlink(queue, entry->file.id))
-		return entry_fail(queue, "forget what is on record of", entry, error);
+		return queue_entry_fail(queue, "forget what is on record of", entry, error);
 	if (fsync(queue->dirs[QUEUE_DIR_INFO]) != 0) {
-		entry_fail(queue, "forget what is on record of", entry, error);
+		queue_entry_fail(queue, "forget what is on record of", entry, error);
 		queue_info_restore(queue, entry, true);
 		return false;
 	}
@@ -302,7 +293,7 @@ static bool flush(struct queue *queue, struct queue_entry *entry, GError **error
 		if (!queue_shift(queue, entry, QUEUE_DIR_WHOLE, error))
 			return false;
 	} else if (fsync(queue->dirs[entry->dir]) != 0) {
-		return entry_fail(queue, "sync", entry, error);
+		return queue_entry_fail(queue, "sync", entry, error);
 	}
 	entry->whole = true;
 	return true;
@@ -455,7 +446,7 @@ static bool set_mtime(struct queue *queue, struct queue_entry *entry, int64_t mt
 
 	queue_path(entry->file.id, entry->file.name, path);
 	if (utimensat(queue->dirs[entry->dir], path, times, AT_SYMLINK_NOFOLLOW) != 0)
-		return entry_fail(queue, "set the time of", entry, error);
+		return queue_entry_fail(queue, "set the time of", entry, error);
 	queue_entry_measure(queue, entry);
 	return true;
 }

@@ -199,6 +199,7 @@ void queue_entry_become(struct queue *queue, struct queue_entry *entry, enum que
 	entry->dir = dir;
 	entry->whole |= dir != QUEUE_DIR_DRAFT;
 	entry->file.running = false;
+	entry->unended = false;
 	entry->file.step = step;
 	queue_entry_set_info(queue, entry, info);
 	if (moved) {

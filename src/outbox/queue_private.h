@@ -28,6 +28,8 @@ struct queue_entry {
 	bool unclaimed; /* made, and not opened by its maker yet */
 	bool whole;	/* nothing was written since the last flush */
 	bool has_info;	/* there is a file in info/ */
+	bool unended;	/* SENDING: as `ends`, but that could not be put on record */
+	enum queue_step ends;
 	unsigned touches;
 	int64_t sent_ms;
 };
@@ -115,6 +117,9 @@ void queue_path(uint32_t id, const char *name, char ret[QUEUE_PATH_MAX]);
 /* "cannot VERB 'PATH': " and errno. */
 bool queue_fail(struct queue *queue, const char *verb, enum queue_dir dir, const char *name,
 		GError **error);
+/* The same of where it stands. */
+bool queue_entry_fail(struct queue *queue, const char *verb, const struct queue_entry *entry,
+		      GError **error);
 /* A descriptor; -1 with errno. */
 int queue_entry_open(struct queue *queue, const struct queue_entry *entry, int flags);
 
