@@ -211,14 +211,8 @@ static bool is_address(const char *value)
 {
 	const char *at = strchr(value, '@');
 
-	if (!at || at == value || at[1] == '\0' || strchr(at + 1, '@') ||
-	    !g_utf8_validate(value, -1, NULL))
-		return false;
-	for (const char *next = value; *next; next = g_utf8_next_char(next)) {
-		if (strchr(" <>", *next) || text_char_is_hostile(g_utf8_get_char(next)))
-			return false;
-	}
-	return true;
+	return at && at != value && at[1] != '\0' && !strchr(at + 1, '@') &&
+	       !strpbrk(value, " <>") && text_is_visible(value);
 }
 
 static bool set_from(struct parse *parse, const char *value, GError **error)

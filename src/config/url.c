@@ -123,12 +123,8 @@ static char *url_decode(const char *text)
 {
 	g_autofree char *decoded = g_uri_unescape_string(text, NULL);
 
-	if (!decoded || *decoded == '\0' || !g_utf8_validate(decoded, -1, NULL))
+	if (!decoded || *decoded == '\0' || !text_is_visible(decoded))
 		return NULL;
-	for (const char *next = decoded; *next; next = g_utf8_next_char(next)) {
-		if (text_char_is_hostile(g_utf8_get_char(next)))
-			return NULL;
-	}
 	return g_steal_pointer(&decoded);
 }
 

@@ -85,18 +85,6 @@ static bool is_literal(const char *text, size_t len)
 	return true;
 }
 
-/* Nobody would see who gets the mail. */
-static bool is_visible(const char *text)
-{
-	if (!g_utf8_validate(text, -1, NULL))
-		return false;
-	for (; *text; text = g_utf8_next_char(text)) {
-		if (text_char_is_hostile(g_utf8_get_char(text)))
-			return false;
-	}
-	return true;
-}
-
 /* RFC 2047 section 5 forbids them here; decoded they could be anything. */
 static bool has_encoded_word(const char *text)
 {
@@ -126,7 +114,8 @@ bool address_check(const char *address, GError **error)
 	const char *at = strrchr(address, '@');
 	size_t local;
 
-	if (!is_visible(address))
+	/* Else nobody would see who gets the mail. */
+	if (!text_is_visible(address))
 		return refuse(address, "holds characters that no address may have", error);
 	if (!at)
 		return refuse(address, "is no address: it has no domain", error);
@@ -144,7 +133,7 @@ bool address_is_local(const char *address)
 {
 	size_t len = strlen(address);
 
-	return len <= LOCAL_MAX && is_visible(address) && !has_encoded_word(address) &&
+	return len <= LOCAL_MAX && text_is_visible(address) && !has_encoded_word(address) &&
 	       (is_dotted(address, len, is_atom) || is_quoted(address, len));
 }
 
