@@ -48,7 +48,8 @@ struct outbox {
 	bool handed; /* to the session */
 	bool over;   /* the session is done with it: */
 	enum smtp_outcome outcome;
-	bool cut;	    /* the connection was lost, or about to be closed (421) */
+	bool closing;	    /* the server said that it closes the connection (421) */
+	bool cut;	    /* so it did, or the connection was lost */
 	bool unrecorded;    /* it could not be put on record */
 	unsigned served;    /* transactions that this connection brought to an end */
 	unsigned failures;  /* connections in a row */

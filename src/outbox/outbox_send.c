@@ -174,6 +174,18 @@ static bool may_come_again(const struct outbox *outbox)
 	return outbox->outcome == SMTP_DEFERRED && outbox->cut && outbox->served > 0;
 }
 
+static void judge(struct outbox *outbox)
+{
+	enum queue_step step = delivery_judge(&outbox->delivery, outbox->wall_ms);
+	g_autofree char *why = g_strdup(outbox->delivery.file.info.reply);
+
+	finish(outbox, step);
+	/* It would close it on the others, too. */
+	if (outbox->closing && outbox->served == 0)
+		pause_queue(outbox, EAGAIN, why);
+	outbox->served++;
+}
+
 static void conclude(struct outbox *outbox)
 {
 	outbox->used_ms = outbox->now_ms;
@@ -193,8 +205,7 @@ static void conclude(struct outbox *outbox)
 		finish(outbox, QUEUE_WAITING);
 		return;
 	}
-	outbox->served++;
-	finish(outbox, delivery_judge(&outbox->delivery, outbox->wall_ms));
+	judge(outbox);
 }
 
 /* --- what the session tells --- */
@@ -239,7 +250,8 @@ static void on_done(void *data, enum smtp_outcome outcome, const struct smtp_rep
 	if (outcome == SMTP_HELD)
 		delivery_held(delivery, EACCES, text);
 	outbox->outcome = outcome;
-	outbox->cut = !reply || reply->code == 421;
+	outbox->closing = reply && reply->code == 421;
+	outbox->cut = !reply || outbox->closing;
 	outbox->over = true;
 }
 

@@ -33,6 +33,24 @@ def mail_wants_another_login(imap):
 
 
 @case
+def closed_on_the_first(imap):
+    """Who wants no mail now is not asked for each of them."""
+    for step in ("MAIL", "RCPT", "DATA", "TEXT"):
+        with SmtpServer() as smtp, Desk(imap, smtp) as desk:
+            smtp.always(step, "421 4.3.2 busy")
+            for name in ("a", "b", "c"):
+                desk.write(f"{name}.eml", note(name))
+            wait_until(lambda: desk.state("a.eml") == "deferred", 20, "the first try")
+            time.sleep(0.5)
+            equal(len(smtp.sessions), 1, step)
+            assert "421 4.3.2 busy" in desk.row("c.eml")[3], desk.queue()
+            smtp.clear()
+            desk.hurry()
+            desk.settles()
+            equal(arrived(smtp), [f"<{name}@example.org>" for name in ("a", "b", "c")])
+
+
+@case
 def hung_up_behind_a_refusal(imap):
     """Others then go over a new connection, at once."""
     for end in (Cut(), Cut(reset=True), "421 4.7.0 go away", "550 5.7.0 go away"):
