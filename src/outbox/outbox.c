@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "outbox/address.h"
 
 #include <errno.h>
 #include <string.h>
@@ -407,18 +408,25 @@ static void *run(void *data)
 
 /* --- life --- */
 
-/* "alice@example.org" as a login, or what comes nearest. */
+/* "alice@example.org" as a login, or what comes nearest; NULL: a login may be anything. */
 static char *default_from(const struct account *account)
 {
-	const char *user = submission_user(account);
+	g_autofree char *here = g_strdup_printf("%s@%s", account->user, account->host);
+	const char *const nearest[] = {submission_user(account), account->user, here};
 
-	if (account->smtp.from)
-		return g_strdup(account->smtp.from);
-	if (strchr(user, '@'))
-		return g_strdup(user);
-	if (strchr(account->user, '@'))
-		return g_strdup(account->user);
-	return g_strdup_printf("%s@%s", account->user, account->host);
+	for (size_t i = 0; i < G_N_ELEMENTS(nearest); i++) {
+		if (address_check(nearest[i], NULL))
+			return g_strdup(nearest[i]);
+	}
+	return NULL;
+}
+
+static bool check_from(const char *from, GError **error)
+{
+	if (!from || address_check(from, error))
+		return true;
+	g_prefix_error(error, "option from: ");
+	return false;
 }
 
 static void init_flushed(struct outbox *outbox)
@@ -434,10 +442,13 @@ static void init_flushed(struct outbox *outbox)
 struct outbox *outbox_new(const struct outbox_config *config, const struct outbox_events *events,
 			  void *data, GError **error)
 {
-	struct queue *queue =
-		queue_open(config->dir, config->account->smtp.send_delay_s * INT64_C(1000), error);
+	const struct account *account = config->account;
 	struct outbox *outbox;
+	struct queue *queue;
 
+	if (!check_from(account->smtp.from, error))
+		return NULL;
+	queue = queue_open(config->dir, account->smtp.send_delay_s * INT64_C(1000), error);
 	if (!queue)
 		return NULL;
 	outbox = g_new0(struct outbox, 1);
@@ -445,7 +456,7 @@ struct outbox *outbox_new(const struct outbox_config *config, const struct outbo
 	outbox->events = events;
 	outbox->data = data;
 	outbox->queue = queue;
-	outbox->from = default_from(config->account);
+	outbox->from = account->smtp.from ? g_strdup(account->smtp.from) : default_from(account);
 	outbox->delivery.fd = -1;
 	outbox->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	outbox->shared.wanted = g_array_new(FALSE, FALSE, sizeof(struct wanted));

@@ -36,7 +36,7 @@ struct outbox_config {
 	const char *dir;	       /* made if need be */
 };
 
-/* ERROR_IO. */
+/* ERROR_IO; ERROR_REFUSED: account->smtp.from is no address. */
 struct outbox *outbox_new(const struct outbox_config *config, const struct outbox_events *events,
 			  void *data, GError **error);
 void outbox_start(struct outbox *outbox);

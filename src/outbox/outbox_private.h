@@ -17,7 +17,7 @@ struct outbox {
 	struct outbox_config config;
 	const struct outbox_events *events;
 	void *data;
-	char *from; /* who sends what does not say so */
+	char *from; /* who sends what does not say so; may be NULL */
 	struct queue *queue;
 
 	pthread_t thread;

@@ -1,7 +1,7 @@
 /* The outbox' thread, with a server that nobody can reach. */
 #include "queue_help.h"
 
-#include "outbox/outbox.h"
+#include "outbox/outbox_private.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -236,11 +236,53 @@ static void test_down(void)
 	world_clear(&world);
 }
 
+static void check_from(const char *user, const char *host, const char *smtp_user, const char *from,
+		       const char *expected)
+{
+	struct world world;
+
+	world_init(&world);
+	world.account.user = (char *)user;
+	world.account.host = (char *)host;
+	world.account.smtp.user = (char *)smtp_user;
+	world.account.smtp.from = (char *)from;
+	world_open(&world);
+	g_assert_cmpstr(world.outbox->from, ==, expected);
+	world_clear(&world);
+}
+
+/* A login that is no address must not be in the way of mail that says who sends it. */
+static void test_from(void)
+{
+	struct world world;
+	g_autoptr(GError) error = NULL;
+
+	check_from("a@b.org", "imap.b.org", NULL, NULL, "a@b.org");
+	check_from("a@b.org", "imap.b.org", "c@d.org", NULL, "c@d.org");
+	check_from("a@b.org", "imap.b.org", "c@d.org", "e@f.org", "e@f.org");
+	check_from("a@b.org", "imap.b.org", "DOMAIN\\c", NULL, "a@b.org");
+	check_from("a", "imap.b.org", "c", NULL, "a@imap.b.org");
+	check_from("DOMAIN\\a", "imap.b.org", NULL, NULL, NULL);
+	check_from("a@b.org/shared@b.org", "imap.b.org", NULL, NULL, NULL);
+	check_from("a", "::1", NULL, NULL, NULL);
+	world_init(&world);
+	queue_close(&world.fixture.queue);
+	world.account.smtp.from = (char *)"a..b@c.org";
+	g_assert_null(outbox_new(&(struct outbox_config){.account = &world.account,
+							 .secret = world.secret,
+							 .dir = world.fixture.dir},
+				 &events, &world, &error));
+	g_assert_error(error, MAILFS_ERROR, ERROR_REFUSED);
+	g_assert_cmpstr(error->message, ==, "option from: 'a..b@c.org' is no address");
+	world_clear(&world);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/outbox/copies", test_copies);
 	g_test_add_func("/outbox/copy-unrecorded", test_copy_unrecorded);
 	g_test_add_func("/outbox/down", test_down);
+	g_test_add_func("/outbox/from", test_from);
 	return g_test_run();
 }
