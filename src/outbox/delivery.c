@@ -345,6 +345,7 @@ static void explain_failure(struct delivery *delivery)
 	const struct queue_recipient *worst = unknown ? unknown : refused;
 	struct queue_info *info = &delivery->file.info;
 
+	info->tries++;
 	if (info->error == 0 || info->error == EAGAIN)
 		info->error = EIO;
 	if (worst && worst->reply)

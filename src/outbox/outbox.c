@@ -291,6 +291,8 @@ static bool wanted_is_settled(struct outbox *outbox, const struct wanted *wanted
 		return false;
 	if (wanted->id == 0 && *ret_error == 0)
 		*ret_error = take_failure(outbox);
+	if (wanted->id == 0 && *ret_error == 0 && outbox->unhanded > 0)
+		*ret_error = EIO;
 	return true;
 }
 

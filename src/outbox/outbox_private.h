@@ -56,6 +56,8 @@ struct outbox {
 	int64_t attempt_ms; /* the last connection begun */
 	int64_t used_ms;    /* the last transaction's end */
 	int64_t copy_ms;    /* copies are not tried before */
+	int64_t hand_ms;    /* what could not be handed over is not tried before */
+	unsigned unhanded;  /* how many could not */
 	bool copy_waits;    /* and that was told */
 };
 

@@ -294,17 +294,26 @@ static int64_t end_left(struct outbox *outbox)
 	return next_ms == INT64_MAX ? next_ms : outbox->now_ms + (next_ms - outbox->wall_ms);
 }
 
+static int64_t hand_left(struct outbox *outbox)
+{
+	if (outbox->now_ms >= outbox->hand_ms || outbox_hurries(outbox)) {
+		outbox->unhanded = queue_hand_left(outbox->queue);
+		outbox->hand_ms = outbox->unhanded ? outbox->now_ms + PUT_OFF_MS : 0;
+	}
+	return outbox->unhanded ? outbox->hand_ms : INT64_MAX;
+}
+
 /* When to come again, if there is none in hand now. */
 static int64_t take(struct outbox *outbox)
 {
-	int64_t next_ms = INT64_MAX;
+	int64_t next_ms = hand_left(outbox), due_ms = INT64_MAX;
 	struct queue_file file;
 	int fd;
 
-	if (queue_take(outbox->queue, outbox->wall_ms, outbox_hurries(outbox), &file, &fd,
-		       &next_ms))
+	if (queue_take(outbox->queue, outbox->wall_ms, outbox_hurries(outbox), &file, &fd, &due_ms))
 		return prepare(outbox, &file, fd) ? INT64_MAX : outbox->now_ms;
-	return next_ms == INT64_MAX ? next_ms : outbox->now_ms + (next_ms - outbox->wall_ms);
+	return due_ms == INT64_MAX ? next_ms
+				   : MIN(next_ms, outbox->now_ms + (due_ms - outbox->wall_ms));
 }
 
 /* --- the connection --- */

@@ -51,7 +51,7 @@ struct queue_recipient {
 /* What has to be filed in the \Sent folder. */
 enum queue_copy { QUEUE_COPY_NONE, QUEUE_COPY_WANTED, QUEUE_COPY_FILED };
 
-/* What stands in info/; the submitter alters it with queue_save(). */
+/* What stands in info/; the submitter alters it. */
 struct queue_info {
 	int64_t handed_ms;     /* when it was handed over; 0: not yet */
 	int64_t not_before_ms; /* the next try */
@@ -155,9 +155,10 @@ bool queue_take(struct queue *queue, int64_t now_ms, bool hurry, struct queue_fi
 		int *ret_fd, int64_t *ret_next_ms);
 /* This one is due now, if it was never tried. */
 void queue_hurry(struct queue *queue, uint32_t id);
-/* Puts `file->info` on record, synced. ERROR_GONE: it was removed or taken back meanwhile. */
-bool queue_save(struct queue *queue, const struct queue_file *file, GError **error);
-/* With its info: WAITING -> SENDING, synced, before DATA. ERROR_GONE as above. */
+/* Hands over what the disk did not let queue_close_file() hand over. How many are left so. */
+unsigned queue_hand_left(struct queue *queue);
+/* With its info: WAITING -> SENDING, synced, before DATA. ERROR_GONE: it was removed or taken back
+ * meanwhile. */
 bool queue_commit(struct queue *queue, const struct queue_file *file, GError **error);
 /* With its info, synced; not running any more. A failure to write leaves what the next start will
  * find: SENDING, if it was. To WAITING, SENT or FAILED. Nothing to do if it is gone. FAILED: where

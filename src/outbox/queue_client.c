@@ -330,6 +330,57 @@ static bool hand_closed(struct queue *queue, struct queue_entry *entry, bool *re
 	return true;
 }
 
+/* The disk is full, or broken: later perhaps. What is wrong with the mail itself stays so. */
+static void note_unhanded(struct queue *queue, uint32_t id, const GError *error)
+{
+	struct queue_entry *entry = queue_entry_find(queue, id);
+
+	if (!is_left_to_hand(entry) || (!g_error_matches(error, MAILFS_ERROR, ERROR_IO) &&
+					!g_error_matches(error, MAILFS_ERROR, ERROR_NO_SPACE)))
+		return;
+	entry->unhanded = queue->unhanded = true;
+}
+
+static bool try_again(struct queue *queue, struct queue_entry *entry)
+{
+	bool handed = false;
+
+	entry->unhanded = false;
+	if (!is_left_to_hand(entry))
+		return true;
+	entry->unhanded = !hand_closed(queue, entry, &handed, NULL);
+	return !entry->unhanded;
+}
+
+static struct queue_entry *first_unhanded(struct queue *queue, uint32_t after)
+{
+	GTreeNode *node = g_tree_node_first(queue->steps[QUEUE_DRAFT]);
+
+	for (; node; node = g_tree_node_next(node)) {
+		struct queue_entry *entry = g_tree_node_value(node);
+
+		if (entry->unhanded && entry->file.id > after)
+			return entry;
+	}
+	return NULL;
+}
+
+unsigned queue_hand_left(struct queue *queue)
+{
+	struct queue_entry *entry;
+	unsigned left = 0;
+	uint32_t id = 0;
+
+	pthread_mutex_lock(&queue->lock);
+	while (queue->unhanded && (entry = first_unhanded(queue, id))) {
+		id = entry->file.id;
+		left += !try_again(queue, entry);
+	}
+	queue->unhanded = left > 0;
+	pthread_mutex_unlock(&queue->lock);
+	return left;
+}
+
 static bool close_writer(struct queue *queue, uint32_t id, bool abandoned, bool *ret_handed,
 			 GError **error)
 {
@@ -344,6 +395,8 @@ static bool close_writer(struct queue *queue, uint32_t id, bool abandoned, bool 
 		entry->unclaimed = false;
 		if (is_left_to_hand(entry) && (entry->whole || !abandoned))
 			ok = hand_closed(queue, entry, &handed, error);
+		if (!ok)
+			note_unhanded(queue, id, *error);
 	}
 	pthread_mutex_unlock(&queue->lock);
 	if (ok)

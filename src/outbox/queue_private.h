@@ -28,6 +28,7 @@ struct queue_entry {
 	bool unclaimed; /* made, and not opened by its maker yet */
 	bool whole;	/* nothing was written since the last flush */
 	bool has_info;	/* there is a file in info/ */
+	bool unhanded;	/* its last writer closed it, and the disk did not play along */
 	bool unended;	/* SENDING: as `ends`, but that could not be put on record */
 	enum queue_step ends;
 	unsigned touches;
@@ -43,6 +44,7 @@ struct queue {
 	GHashTable *entries;	   /* id -> struct queue_entry *, which it owns */
 	GTree *steps[QUEUE_STEPS]; /* the same by step, by rising id */
 	GHashTable *names[QUEUE_SPACES];
+	bool unhanded;	       /* some entry may be */
 	unsigned copies;       /* entries that want one, whatever their step */
 	int64_t touched_ns[2]; /* outbox/, failed/ */
 	GQueue leavers;	       /* of struct leaver *: names that were in failed/, oldest first */

@@ -122,7 +122,7 @@ static void adopt(const struct queue_entry *entry, const struct queue_file *file
 }
 
 /* It stays in hand. */
-static bool put(struct queue *queue, const struct queue_file *file, bool commit, GError **error)
+static bool commit(struct queue *queue, const struct queue_file *file, GError **error)
 {
 	struct queue_entry *entry = find_running(queue, file->id);
 	struct queue_info info;
@@ -132,9 +132,8 @@ static bool put(struct queue *queue, const struct queue_file *file, bool commit,
 		return refuse_gone(error);
 	adopt(entry, file, &info);
 
-	const struct queue_move move = {.dir = commit ? QUEUE_DIR_SENDING : entry->dir,
-					.name = entry->file.name,
-					.info = &info};
+	const struct queue_move move = {
+		.dir = QUEUE_DIR_SENDING, .name = entry->file.name, .info = &info};
 
 	ok = queue_move(queue, entry, &move, error);
 	entry->file.running = true;
@@ -142,19 +141,10 @@ static bool put(struct queue *queue, const struct queue_file *file, bool commit,
 	return ok;
 }
 
-bool queue_save(struct queue *queue, const struct queue_file *file, GError **error)
-{
-	pthread_mutex_lock(&queue->lock);
-	bool ok = put(queue, file, false, error);
-
-	pthread_mutex_unlock(&queue->lock);
-	return ok;
-}
-
 bool queue_commit(struct queue *queue, const struct queue_file *file, GError **error)
 {
 	pthread_mutex_lock(&queue->lock);
-	bool ok = put(queue, file, true, error);
+	bool ok = commit(queue, file, error);
 
 	pthread_mutex_unlock(&queue->lock);
 	return ok;

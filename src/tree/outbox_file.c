@@ -167,7 +167,8 @@ static void close_id(struct tree *tree, uint32_t id, bool writer)
 
 	if (!queue_close_file(queue, id, writer, &handed, &error))
 		log_failure(queue, "send", id, error);
-	if (handed)
+	/* What could not be handed over is its affair, too. */
+	if (handed || error)
 		outbox_changed(tree->config.outbox);
 }
 

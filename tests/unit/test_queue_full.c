@@ -75,6 +75,36 @@ static void test_write(void)
 	small_clear(&fixture);
 }
 
+/* close(2) had answered: it is handed over when there is room. */
+static void test_hand_later(void)
+{
+	struct fixture fixture;
+	g_autoptr(GError) error = NULL;
+	bool handed;
+	int fd, big;
+
+	if (!small_init(&fixture))
+		return;
+	uint32_t id = create(&fixture, "m.eml", &fd);
+
+	g_assert_true(queue_touch(fixture.queue, id, NULL));
+	g_assert_true(file_pwrite_all(fd, "m\n", 2, 0));
+	close(fd);
+	flush(&fixture, id);
+	uint32_t filler = fill(&fixture, "big", &big);
+
+	close(big);
+	g_assert_false(queue_close_file(fixture.queue, id, true, &handed, &error));
+	assert_error(&error, ERROR_NO_SPACE);
+	g_assert_cmpuint(queue_hand_left(fixture.queue), ==, 1);
+	assert_step(&fixture, id, QUEUE_DRAFT);
+	g_assert_true(queue_remove(fixture.queue, filler, &error));
+	g_assert_cmpuint(queue_hand_left(fixture.queue), ==, 0);
+	assert_step(&fixture, id, QUEUE_WAITING);
+	g_assert_cmpuint(queue_hand_left(fixture.queue), ==, 0);
+	small_clear(&fixture);
+}
+
 static void test_change(void)
 {
 	struct fixture fixture;
@@ -122,8 +152,6 @@ static void test_submit(void)
 	file = take(&fixture, id);
 	uint32_t filler = fill(&fixture, "big", &big);
 
-	g_assert_false(queue_save(fixture.queue, &file, &error));
-	assert_error(&error, ERROR_NO_SPACE);
 	/* No DATA, as nobody would know after a crash. */
 	g_assert_false(queue_commit(fixture.queue, &file, &error));
 	assert_error(&error, ERROR_NO_SPACE);
@@ -225,6 +253,7 @@ int main(int argc, char **argv)
 	if (unshare(CLONE_NEWNS) == 0)
 		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL);
 	g_test_add_func("/queue-full/write", test_write);
+	g_test_add_func("/queue-full/hand_later", test_hand_later);
 	g_test_add_func("/queue-full/change", test_change);
 	g_test_add_func("/queue-full/submit", test_submit);
 	g_test_add_func("/queue-full/verdict", test_verdict);

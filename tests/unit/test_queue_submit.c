@@ -313,8 +313,6 @@ static void assert_taken_back(struct fixture *fixture, const struct queue_file *
 {
 	g_autoptr(GError) error = NULL;
 
-	g_assert_false(queue_save(fixture->queue, file, &error));
-	assert_error(&error, ERROR_GONE);
 	g_assert_false(queue_commit(fixture->queue, file, &error));
 	assert_error(&error, ERROR_GONE);
 	g_assert_true(queue_finish(fixture->queue, file, QUEUE_FAILED, &error));
@@ -332,8 +330,6 @@ static void test_taken_back(void)
 	uint32_t id = put(&fixture, "a.eml", "a\n");
 
 	file = take(&fixture, id);
-	g_assert_true(queue_save(fixture.queue, &file, NULL));
-	g_assert_true(queue_save(fixture.queue, &file, NULL));
 	g_assert_true(queue_remove(fixture.queue, id, NULL));
 	assert_taken_back(&fixture, &file);
 	queue_file_clear(&file);
@@ -514,7 +510,7 @@ static void test_filed_stays(void)
 	struct queue_file file = take(&fixture, id);
 
 	file.info.copy = QUEUE_COPY_WANTED;
-	g_assert_true(queue_save(fixture.queue, &file, NULL));
+	commit(&fixture, &file);
 	g_assert_cmpuint(queue_next_copy(fixture.queue), ==, 0);
 	g_assert_true(queue_set_copy(fixture.queue, id, QUEUE_COPY_FILED, "c.eml", NULL));
 	finish(&fixture, &file, QUEUE_SENT);
@@ -576,8 +572,7 @@ static void submit(struct crew *crew, struct queue_file *file, int fd)
 	g_autoptr(GError) error = NULL;
 
 	close(fd);
-	if (queue_save(crew->fixture.queue, file, &error) &&
-	    queue_commit(crew->fixture.queue, file, &error)) {
+	if (queue_commit(crew->fixture.queue, file, &error)) {
 		finish(&crew->fixture, file, QUEUE_SENT);
 		crew->sent++;
 		return;
