@@ -365,7 +365,7 @@ def the_queue_tells_how_it_stands(imap):
         held.go.set()
         posting.join(20)
         equal(posting.outcome, errno.EIO)
-        equal(desk.row("spam.eml"), ["failed", "0", "-", "554 5.7.1 spam"])
+        equal(desk.row("spam.eml"), ["failed", "1", "-", "554 5.7.1 spam"])
         os.unlink(desk / "failed/spam.eml")
         equal(desk.row("spam.eml"), [])
         desk.write("later.eml", note("later"))
