@@ -14,6 +14,7 @@ struct file_range {
 struct tree_file {
 	uint64_t node;
 	bool writer;	      /* of a draft: a file of the spool or the outbox */
+	bool append;	      /* of flags, and of a draft of the outbox: behind the rest */
 	pthread_mutex_t lock; /* guards what follows; but `fd` of a draft never changes */
 	int fd;
 
@@ -35,7 +36,6 @@ struct tree_file {
 
 	/* of flags */
 	GString *written;
-	bool append;	 /* whatever the offset, it is written behind the rest */
 	bool unfinished; /* the last word of it is not applied yet, or there is none */
 	bool changed;	 /* not taken yet */
 };

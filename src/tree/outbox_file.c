@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct queue *queue_of(const struct visit *visit)
@@ -86,6 +87,16 @@ static int write_bytes(const struct visit *visit, const struct tree_file *file, 
 	return errno != 0 ? errno : EIO;
 }
 
+/* Who appends to what was sent begins a new one, and the kernel goes by the size of the old one. */
+static uint64_t true_offset(const struct tree_file *file, uint64_t offset)
+{
+	struct stat stat;
+
+	if (!file->append || fstat(file->fd, &stat) < 0)
+		return offset;
+	return MIN(offset, (uint64_t)stat.st_size);
+}
+
 int outbox_file_write(const struct visit *visit, struct tree_file *file, uint64_t offset,
 		      size_t len, const void *buffer)
 {
@@ -93,7 +104,7 @@ int outbox_file_write(const struct visit *visit, struct tree_file *file, uint64_
 
 	if (!file->writer)
 		return EBADF;
-	result = write_bytes(visit, file, offset, len, buffer);
+	result = write_bytes(visit, file, true_offset(file, offset), len, buffer);
 	if (result != 0)
 		file_set_write_error(file, result);
 	return result;
@@ -193,6 +204,7 @@ static int open_message(const struct visit *visit, uint64_t node, int flags, str
 	if (result != 0)
 		return result;
 	file = file_new_draft(visit->tree, node, fd, writer);
+	file->append = (flags & O_APPEND) != 0;
 	if (truncate)
 		result = resize(visit, node_low(node), fd, 0);
 	if (result == 0)

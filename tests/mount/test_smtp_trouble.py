@@ -471,6 +471,21 @@ def written_to_again_while_it_waits(imap):
             equal([a.data for a in smtp.letters], [note("b")])
 
 
+@case
+def appended_to_what_was_sent_it_is_a_new_one(imap):
+    with SmtpServer() as smtp, Desk(imap, smtp) as desk:
+        equal(desk.post("a.eml", note("a", body=b"longer\r\n" * 100)), 0)
+        new = note("b", body=b"shorter\r\n" * 10)
+        more = os.open(desk / "a.eml", os.O_WRONLY | os.O_APPEND)
+        try:
+            for start in range(0, len(new), 50):
+                os.write(more, new[start:start + 50])
+        finally:
+            os.close(more)
+        equal(desk.verdict("a.eml"), 0)
+        equal([a.data for a in smtp.letters][1:], [new])
+
+
 # --- what sync says ---
 
 
