@@ -9,6 +9,9 @@
 
 #define IDLE_MS 5000	 /* a connection without work is closed */
 #define PUT_OFF_MS 60000 /* the disk is full: not before */
+/* RFC 5321 section 4.5.3.1.7: so much anybody takes. Were less believed for good, nothing would be
+ * handed over any more, and no server asked again. */
+#define SIZE_MIN (UINT64_C(64) * 1024)
 
 static const char *name_of(const struct outbox *outbox)
 {
@@ -73,7 +76,7 @@ static void end_trouble(struct outbox *outbox)
 static void note_size_max(struct outbox *outbox)
 {
 	pthread_mutex_lock(&outbox->lock);
-	outbox->shared.size_max = submitter_size_max(outbox->submitter);
+	outbox->shared.size_max = MAX(submitter_size_max(outbox->submitter), SIZE_MIN);
 	pthread_mutex_unlock(&outbox->lock);
 }
 
@@ -245,7 +248,7 @@ static void on_done(void *data, enum smtp_outcome outcome, const struct smtp_rep
 
 	delivery_done(delivery, outcome, reply, text);
 	if (outcome == SMTP_REFUSED && outbox->submitter &&
-	    delivery->transaction.size > outbox_size_max(outbox))
+	    delivery->transaction.size > submitter_size_max(outbox->submitter))
 		delivery->file.info.error = EMSGSIZE;
 	if (outcome == SMTP_HELD)
 		delivery_held(delivery, EACCES, text);
