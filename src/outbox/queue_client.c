@@ -384,7 +384,8 @@ unsigned queue_hand_left(struct queue *queue)
 static bool close_writer(struct queue *queue, uint32_t id, bool abandoned, bool *ret_handed,
 			 GError **error)
 {
-	bool handed = false, ok = true;
+	GError *why = NULL;
+	bool handed = false;
 
 	pthread_mutex_lock(&queue->lock);
 	struct queue_entry *entry = queue_entry_find(queue, id);
@@ -393,15 +394,16 @@ static bool close_writer(struct queue *queue, uint32_t id, bool abandoned, bool 
 		queue_entry_measure(queue, entry);
 		entry->file.writers--;
 		entry->unclaimed = false;
-		if (is_left_to_hand(entry) && (entry->whole || !abandoned))
-			ok = hand_closed(queue, entry, &handed, error);
-		if (!ok)
-			note_unhanded(queue, id, *error);
+		if (is_left_to_hand(entry) && (entry->whole || !abandoned) &&
+		    !hand_closed(queue, entry, &handed, &why))
+			note_unhanded(queue, id, why);
 	}
 	pthread_mutex_unlock(&queue->lock);
-	if (ok)
+	if (!why)
 		*ret_handed = handed;
-	return ok;
+	else
+		g_propagate_error(error, why);
+	return !why;
 }
 
 bool queue_close_file(struct queue *queue, uint32_t id, bool writer, bool *ret_handed,
