@@ -67,20 +67,15 @@ static void tell_left(struct engine *engine)
 
 void engine_flush(struct engine *engine, int64_t timeout_ms)
 {
-	struct timespec until;
+	int64_t until_ms = clock_mono_ms() + timeout_ms;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += timeout_ms % 1000 * 1000000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&engine->lock);
 	engine->shared.flush = true;
 	pthread_mutex_unlock(&engine->lock);
 	engine_wake(engine);
 	pthread_mutex_lock(&engine->lock);
 	while (!engine->shared.flushed &&
-	       pthread_cond_timedwait(&engine->flushed, &engine->lock, &until) != ETIMEDOUT)
+	       clock_cond_wait(&engine->flushed, &engine->lock, until_ms))
 		;
 	pthread_mutex_unlock(&engine->lock);
 	tell_left(engine);
@@ -301,17 +296,6 @@ static gboolean need_equal_keys(gconstpointer a, gconstpointer b)
 	return need_equal(a, b);
 }
 
-/* Waited for with a deadline that no change of the wall clock moves. */
-static void init_flushed(struct engine *engine)
-{
-	pthread_condattr_t attributes;
-
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&engine->flushed, &attributes);
-	pthread_condattr_destroy(&attributes);
-}
-
 static void init_changes(struct engine *engine)
 {
 	engine->upload_fd = -1;
@@ -364,7 +348,7 @@ struct engine *engine_new(const struct engine_config *config, const struct engin
 	engine->data = data;
 	pthread_mutex_init(&engine->lock, NULL);
 	pthread_cond_init(&engine->first, NULL);
-	init_flushed(engine);
+	clock_cond_init(&engine->flushed);
 	init_changes(engine);
 	engine->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	engine->pending = g_hash_table_new_full(need_hash, need_equal_keys, g_free, NULL);

@@ -140,15 +140,10 @@ static void expire_locked(struct park *park, int64_t now_ms)
 
 static void sleep_locked(struct park *park)
 {
-	struct timespec until;
-
-	if (park->next_due_ms == INT64_MAX) {
+	if (park->next_due_ms == INT64_MAX)
 		pthread_cond_wait(&park->wake, &park->mutex);
-		return;
-	}
-	until.tv_sec = park->next_due_ms / 1000;
-	until.tv_nsec = park->next_due_ms % 1000 * 1000000;
-	pthread_cond_timedwait(&park->wake, &park->mutex, &until);
+	else
+		clock_cond_wait(&park->wake, &park->mutex, park->next_due_ms);
 }
 
 /* The next to run; NULL at the end. */
@@ -242,15 +237,11 @@ static void *pool_main(void *data)
 struct park *park_new(const struct park_config *config)
 {
 	struct park *park = g_new0(struct park, 1);
-	pthread_condattr_t attr;
 
 	park->config = *config;
 	park->next_due_ms = INT64_MAX;
 	pthread_mutex_init(&park->mutex, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&park->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&park->wake);
 	for (int i = 0; i < PARK_THREADS; i++)
 		if (pthread_create(&park->threads[i], NULL, pool_main, park))
 			g_error("cannot start a thread");

@@ -182,14 +182,13 @@ bool outbox_is_settled(struct outbox *outbox, uint32_t id, int *ret_error)
 void outbox_flush(struct outbox *outbox, int64_t timeout_ms)
 {
 	int64_t until_ms = clock_mono_ms() + timeout_ms;
-	struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
 	unsigned left;
 
 	if (outbox->started) {
 		set_flag(outbox, &outbox->shared.flush);
 		pthread_mutex_lock(&outbox->lock);
 		while (!outbox->shared.flushed &&
-		       pthread_cond_timedwait(&outbox->flushed, &outbox->lock, &until) != ETIMEDOUT)
+		       clock_cond_wait(&outbox->flushed, &outbox->lock, until_ms))
 			;
 		pthread_mutex_unlock(&outbox->lock);
 	}
@@ -431,16 +430,6 @@ static bool check_from(const char *from, GError **error)
 	return false;
 }
 
-static void init_flushed(struct outbox *outbox)
-{
-	pthread_condattr_t attributes;
-
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&outbox->flushed, &attributes);
-	pthread_condattr_destroy(&attributes);
-}
-
 struct outbox *outbox_new(const struct outbox_config *config, const struct outbox_events *events,
 			  void *data, GError **error)
 {
@@ -465,7 +454,7 @@ struct outbox *outbox_new(const struct outbox_config *config, const struct outbo
 	outbox->shared.untold = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	outbox->shared.size_max = UINT64_MAX;
 	pthread_mutex_init(&outbox->lock, NULL);
-	init_flushed(outbox);
+	clock_cond_init(&outbox->flushed);
 	return outbox;
 }
 
