@@ -85,7 +85,10 @@ class Ours:
 
     def remove(self):
         if found := self.pick():
-            if os.stat(found[1]).st_ino >> 60 == UNSENT:
+            status = os.stat(found[1])
+            if status.st_ino >> 60 == UNSENT:
+                if not status.st_size:
+                    return  # our other user has not written it yet
                 self.notes(self.ledger.expunged, found[1])
             os.unlink(found[1])
 
