@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum account_protocol { ACCOUNT_IMAP };
+enum account_protocol { ACCOUNT_IMAP, ACCOUNT_POP3 };
 
 enum tls_mode {
 	TLS_IMPLICIT, /* from the first byte */
@@ -60,6 +60,7 @@ struct account {
 	char *host; /* DNS name or IP address, without brackets */
 	uint16_t port;
 	enum tls_mode tls;
+	bool apop;	       /* POP3: log in by APOP, and in no other way */
 	char *tls_ca;	       /* PEM file instead of the system's; may be NULL */
 	char *tls_fingerprint; /* "SHA256:" and 64 hex digits, lower case; may be NULL */
 	char *password_command;

@@ -84,6 +84,9 @@ enum store_ability {
 	STORE_CAN_CHANGE = 1 << 0, /* all but RIGHTS, MOVE, EXPUNGE, which have bits of their own */
 	STORE_CAN_MOVE = 1 << 1,
 	STORE_CAN_EXPUNGE = 1 << 2, /* single messages */
+	/* Messages can be removed and nothing else: FLAGS with \Deleted in `set` removes `uids` for
+	 * good. It is done when the server confirmed it; facts: gone. */
+	STORE_CAN_REMOVE = 1 << 3,
 };
 
 /* What the server allows in a folder. */
@@ -238,6 +241,15 @@ struct store_sink {
 	void (*done)(void *data, struct store_job *job, const GError *error);
 };
 
+/* How the engine has to treat its connections. */
+enum store_trait {
+	/* A session shuts out others: one connection at a time, for jobs of every kind. */
+	STORE_EXCLUSIVE = 1 << 0,
+	/* A session is held while there are jobs, and for some seconds: then finish(). It begins by
+	 * listing, and sees nothing that came later. */
+	STORE_BRIEF = 1 << 1,
+};
+
 struct secret;
 struct store;
 
@@ -245,13 +257,20 @@ struct store_config {
 	const struct account *account; /* borrowed for the life of the store */
 	const struct secret *secret;   /* borrowed likewise */
 	const char *role;	       /* "list", "body", "change": for traces */
+	struct index *index;	       /* for numbers that messages have here alone (uidls.h) */
 };
 
 struct store_ops {
+	unsigned traits; /* enum store_trait */
 	struct store *(*open)(const struct store_config *config, const struct store_sink *sink,
 			      void *data, int64_t now_ms);
 	/* Says goodbye if that costs nothing, gives back all jobs. */
 	void (*close)(struct store **store);
+	/* Of a STORE_BRIEF one: no more jobs. Steps go on until one returns false without an error.
+	 */
+	void (*finish)(struct store *store);
+	/* Likewise: how long the server wants to be left alone after a session (LOGIN-DELAY). */
+	int64_t (*rest_ms)(const struct store *store);
 	bool (*ready)(const struct store *store);
 	/* fd may be -1. `*ret_deadline_ms` INT64_MAX: none; 0: step at once. */
 	void (*poll)(const struct store *store, struct pollfd *ret_poll, int64_t *ret_deadline_ms);
@@ -266,3 +285,4 @@ struct store_ops {
 };
 
 extern const struct store_ops store_imap;
+extern const struct store_ops store_pop3;
