@@ -105,6 +105,8 @@ static int schema_probe(struct index *index)
 		"SELECT label FROM message ORDER BY epoch, uid LIMIT 1",
 		"SELECT label FROM message ORDER BY epoch DESC, uid DESC LIMIT 1",
 		"SELECT uid FROM message INDEXED BY message_deleted WHERE flags & 8 LIMIT 1",
+		"SELECT uidl FROM uidl ORDER BY number LIMIT 1",
+		"SELECT uidl FROM uidl ORDER BY number DESC LIMIT 1",
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(reads); i++) {
