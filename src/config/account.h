@@ -54,7 +54,8 @@ struct submission {
 };
 
 struct account {
-	char *name; /* "alice@host" or "alice@host:port": log, cache directory, df */
+	/* "alice@host" or, always for POP3, "alice@host:port": log, cache directory, df */
+	char *name;
 	enum account_protocol protocol;
 	char *user;
 	char *host; /* DNS name or IP address, without brackets */
@@ -79,7 +80,8 @@ struct account {
 
 void account_clear(struct account *account);
 
-/* Parses "imaps://user@host:port" into the account. ERROR_USAGE says which part is wrong; a
+/* Parses "imaps://user@host:port" (993), "imap://" (143, STARTTLS), "pop3s://" (995) or "pop3://"
+ * (110, STLS) into the account. ERROR_USAGE says which part is wrong; a
  * password in the URL is refused without repeating it. User and host may be percent-encoded;
  * controls in them are refused. IPv6 in brackets. A path is refused. */
 bool account_parse_url(struct account *account, const char *url, GError **error);
