@@ -333,6 +333,8 @@ static bool on_body_end(void *data, const struct store_job *job, uint32_t uid, u
 	/* Readers of a batch do not wait for its end. */
 	if (job->batch)
 		needs_settle(engine, NEED_BODY, job->epoch, uid, 0);
+	else if (!complete && brief_is(engine))
+		body_got_further(engine, job->epoch, uid);
 	return true;
 }
 

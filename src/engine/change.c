@@ -148,11 +148,23 @@ static struct store_job *job_of_move(struct engine *engine, GPtrArray *batch)
 	return job_of_true_move(engine, batch);
 }
 
+/* Where messages can only be removed, all but that is done by saying so. */
+static bool is_nothing_to_server(const struct engine *engine, const struct change *change)
+{
+	return (engine->shared.abilities & STORE_CAN_REMOVE) && change->kind == CHANGE_FLAGS &&
+	       !(change->set & STORE_FLAG_DELETED);
+}
+
 static void send_batch(struct engine *engine, GPtrArray *batch)
 {
 	const struct change *change = first_of(batch);
 	struct store_job *job;
 
+	if (is_nothing_to_server(engine, change)) {
+		change_settle(engine, batch);
+		change_soon(engine, 0);
+		return;
+	}
 	if (change->unknown && engine->now_ms < engine->doubt_ms) {
 		defer(engine, batch, false, engine->doubt_ms - engine->now_ms);
 		return;
@@ -193,7 +205,9 @@ void change_run(struct engine *engine)
 	/* From here on whoever adds something says so again. */
 	forget_scheduled(engine);
 	if (!engine->changing) {
-		batch = changes_take(engine->state, engine->now_ms);
+		/* A brief session can end with one batch. */
+		batch = brief_is(engine) ? changes_take_all(engine->state, engine->now_ms)
+					 : changes_take(engine->state, engine->now_ms);
 		if (batch)
 			send_batch(engine, batch);
 	}
@@ -233,10 +247,19 @@ static void report_both(struct engine *engine, const struct change *change)
 	report_message_changed(engine, change->epoch, change->uid);
 }
 
+/* A message that cannot be told from others is nobody's fault. */
+static int refusal_errno(const struct engine *engine, const GError *error)
+{
+	if ((engine->shared.abilities & STORE_CAN_REMOVE) &&
+	    g_error_matches(error, MAILFS_ERROR, ERROR_DENIED))
+		return EPERM;
+	return error_errno(error);
+}
+
 void change_drop(struct engine *engine, struct change *change, const GError *error)
 {
 	uint32_t folder = change->folder, epoch = change->epoch, uid = change->uid;
-	int number = error_errno(error);
+	int number = refusal_errno(engine, error);
 
 	log_warning(
 		"%s: cannot %s message %u%s: %s", engine->account->name, verb_of(change->kind), uid,
@@ -259,6 +282,23 @@ static void drop_all(struct engine *engine, GPtrArray *batch, const GError *erro
 {
 	for (unsigned i = 0; i < batch->len; i++)
 		change_drop(engine, g_ptr_array_index(batch, i), error);
+}
+
+/* Of those that were to be removed the ones that are gone were; the others were refused. */
+static void drop_those_left(struct engine *engine, GPtrArray *batch, const GError *error)
+{
+	g_autoptr(GPtrArray) gone = g_ptr_array_new();
+	g_autoptr(GPtrArray) left = g_ptr_array_new();
+
+	for (unsigned i = 0; i < batch->len; i++) {
+		struct change *change = g_ptr_array_index(batch, i);
+		bool known = index_message_write_has(engine->index, change->epoch, change->uid);
+
+		g_ptr_array_add(known ? left : gone, change);
+	}
+	drop_all(engine, left, error);
+	if (gone->len > 0)
+		change_settle(engine, gone);
 }
 
 /* One of many may be gone, or not to the server's liking: each is tried by itself. */
@@ -292,6 +332,9 @@ void change_failed(struct engine *engine, const struct store_job *job, const GEr
 		if (doubtful)
 			changes_set_unknown(engine->state, batch);
 		defer(engine, batch, change->tries > 0, doubtful ? ENGINE_DOUBT_MS : 0);
+	} else if (g_error_matches(error, MAILFS_ERROR, ERROR_DENIED) &&
+		   (engine->shared.abilities & STORE_CAN_REMOVE)) {
+		drop_those_left(engine, batch, error);
 	} else if (may_be_one_of_many(batch, error)) {
 		defer(engine, batch, true, 0);
 	} else {
@@ -528,6 +571,6 @@ void change_done(struct engine *engine, struct store_job *job, const GError *err
 		succeeded(engine, job);
 	end_moving(engine, job);
 	if (!engine->changing)
-		change_soon(engine, pending_is_urgent(engine) ? 0 : ENGINE_COMPANY_MS);
+		change_soon(engine, pending_is_urgent(engine) ? 0 : brief_company_ms(engine));
 	pending_settle_needs(engine);
 }

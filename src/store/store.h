@@ -85,7 +85,8 @@ enum store_ability {
 	STORE_CAN_MOVE = 1 << 1,
 	STORE_CAN_EXPUNGE = 1 << 2, /* single messages */
 	/* Messages can be removed and nothing else: FLAGS with \Deleted in `set` removes `uids` for
-	 * good. It is done when the server confirmed it; facts: gone. */
+	 * good. It is done when the server confirmed it; facts: gone. ERROR_DENIED: those that were
+	 * not told as gone stay, as they cannot be told from others; the rest is done. */
 	STORE_CAN_REMOVE = 1 << 3,
 };
 
@@ -152,8 +153,10 @@ struct store_job {
 	GArray *folders;	  /* STATUS: of uint32_t, beside `names` */
 	/* BODY of one message */
 	uint32_t uid;
-	uint64_t origin;    /* first byte wanted */
-	uint64_t window;    /* bytes wanted; 0: the whole message, with origin 0 */
+	uint64_t origin; /* first byte wanted */
+	/* Bytes wanted; 0: the whole message, with origin 0. To a STORE_BRIEF one: it comes whole,
+	 * and body_end() tells after about so many bytes each how far it came. */
+	uint64_t window;
 	uint64_t size_hint; /* RFC822.SIZE: a body of another length is looked at twice */
 	/* BODY of many small ones, as far as the server plays along: those that do not come as
 	 * announced are left out. Of struct store_item, by ascending UID; NULL: one message. */
@@ -182,6 +185,7 @@ struct store_job {
 	uint32_t ticket;
 	unsigned tries;
 	uint32_t epoch;
+	int64_t queued_ms;
 };
 
 struct store_job *store_job_new(enum store_job_kind kind);
