@@ -3,6 +3,7 @@ scripted one, and what another client finds there."""
 
 import itertools
 import os
+import poplib
 import re
 import time
 
@@ -12,6 +13,7 @@ from pop3_script import Mail, Pop3Server
 
 # Longer than a session is held without a job.
 IDLE = 12
+poplib._MAXLINE = 1 << 25  # its own are too short for mail
 _users = itertools.count(1)
 
 
@@ -45,9 +47,9 @@ class Maildrop:
         self.owns_home = home is None
         given = {option.partition("=")[0] for option in options}
         usual = ["poll=3600"] if "poll" not in given else []
-        if not self.scripted:
+        if not self.scripted and "tls_ca" not in given:
             usual.append(f"tls_ca={server.ca}")
-        elif server.tls is None and "tls" not in given:
+        elif self.scripted and server.tls is None and "tls" not in given:
             usual.append("tls=off")
         self.options = [*usual, *options]
         self.mount = None
