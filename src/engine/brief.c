@@ -128,8 +128,11 @@ void brief_end(struct engine *engine, bool calm)
 	if (!brief_is(engine))
 		return;
 	brief->calm = calm;
-	brief->next_ms = MAX(brief->seen_ms + poll_ms(engine),
-			     engine->now_ms + engine->ops->rest_ms(lane->store));
+	brief->rest_ms = engine->now_ms + engine->ops->rest_ms(lane->store);
+	brief->next_ms = MAX(brief->seen_ms + poll_ms(engine), brief->rest_ms);
+	/* It was refused: trying does not help. */
+	if (lane->state == LANE_CONNECTING)
+		engine->retry_ms = MAX(engine->retry_ms, brief->rest_ms);
 }
 
 bool brief_is_locked_out(struct engine *engine, const struct lane *lane, const GError *error)

@@ -74,6 +74,7 @@ struct brief {
 	bool calm;	   /* the last one ended as it should; false: there was none */
 	int64_t seen_ms;   /* what it told was true then */
 	int64_t next_ms;   /* none earlier, unless somebody waits */
+	int64_t rest_ms;   /* till then the server wants none */
 	unsigned locked;   /* logins in a row that found the mailbox in use */
 	int64_t locked_ms; /* the first of them */
 };

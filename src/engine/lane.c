@@ -538,7 +538,8 @@ int64_t lanes_deadline_ms(const struct engine *engine)
 void lanes_demand(struct engine *engine)
 {
 	if (engine->refusals == 0 && engine->brief.locked == 0)
-		engine->retry_ms = MIN(engine->retry_ms, engine->attempt_ms + ENGINE_DEMAND_MS);
+		engine->retry_ms = MIN(engine->retry_ms, MAX(engine->attempt_ms + ENGINE_DEMAND_MS,
+							     engine->brief.rest_ms));
 }
 
 void lanes_reconnect(struct engine *engine)

@@ -27,7 +27,8 @@ struct spot {
 int spot_find(const struct visit *visit, uint64_t parent, const char *name, struct spot *ret);
 void spot_clear(struct spot *spot);
 
-/* What unlink(2) and rmdir(2) have in common: what `may` says, else `alter` of what stands there. */
+/* What unlink(2) and rmdir(2) have in common: what `may` says, else `alter` of what stands there.
+ */
 int spot_alter(struct tree *tree, struct tree_call *call, uint64_t parent, const char *name,
 	       int (*may)(const struct visit *visit),
 	       int (*alter)(const struct visit *visit, const struct spot *spot));

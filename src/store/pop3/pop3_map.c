@@ -200,39 +200,45 @@ static void match_suspects(struct pop3_map *map)
 
 /* --- by header --- */
 
-static bool is_told_apart(const struct group *group)
+/* No other message of this session is like it. */
+static bool is_alone(const struct group *group)
 {
 	const struct pop3_message *first = g_ptr_array_index(group->messages, 0);
 
-	return group->messages->len == 1 && group->rows->len <= 1 && *hash_of(first) &&
-	       first->size != POP3_SIZE_UNKNOWN;
+	return group->messages->len == 1 && *hash_of(first) && first->size != POP3_SIZE_UNKNOWN;
+}
+
+/* One went, and nobody knows which. Where the listing has holes it need not be gone. */
+static bool is_short(const struct pop3_map *map, const struct group *group)
+{
+	return group->rows->len > group->messages->len && !map->store->partial;
 }
 
 static void join_in_order(struct pop3_map *map, const struct group *group, bool certain)
 {
-	/* Where the listing has holes, one that is missing need not be gone. */
-	if (group->rows->len > group->messages->len && !map->store->partial)
-		return;
 	for (unsigned i = 0; i < MIN(group->messages->len, group->rows->len); i++)
 		join(map, g_ptr_array_index(group->messages, i), g_ptr_array_index(group->rows, i),
 		     certain);
 }
 
-/* What cannot be told apart from others is not looked for among records of other UIDLs. */
+/* Records that cannot be told apart any more are not looked for under other UIDLs. */
+static void drop_rows(struct pop3_map *map, const struct group *group)
+{
+	for (unsigned i = 0; i < group->rows->len; i++)
+		g_hash_table_remove(map->left, g_ptr_array_index(group->rows, i));
+}
+
 static void match_all(struct pop3_map *map, const struct group *group)
 {
-	bool apart;
-
 	if (group->messages->len == 0)
 		return;
-	apart = is_told_apart(group);
-	if (apart && group->rows->len == 0)
+	if (is_short(map, group))
+		drop_rows(map, group);
+	else
+		join_in_order(map, group, is_alone(group) && group->rows->len == 1);
+	/* Under a number that it never had before. */
+	if (is_alone(group) && (group->rows->len == 0 || is_short(map, group)))
 		((struct pop3_message *)g_ptr_array_index(group->messages, 0))->certain = true;
-	if (group->rows->len > group->messages->len && !map->store->partial) {
-		for (unsigned i = 0; i < group->rows->len; i++)
-			g_hash_table_remove(map->left, g_ptr_array_index(group->rows, i));
-	}
-	join_in_order(map, group, apart);
 }
 
 /* One that has another UIDL now may be another message, alike in everything: it is shown as the
@@ -241,10 +247,10 @@ static void match_content(struct pop3_map *map, const struct group *group)
 {
 	const struct pop3_message *first;
 
-	if (group->messages->len == 0 || group->rows->len == 0)
+	if (group->messages->len == 0 || group->rows->len == 0 || is_short(map, group))
 		return;
 	first = g_ptr_array_index(group->messages, 0);
-	join_in_order(map, group, is_told_apart(group) && *first->uidl == '\0');
+	join_in_order(map, group, is_alone(group) && group->rows->len == 1 && *first->uidl == '\0');
 }
 
 /* --- what is left --- */

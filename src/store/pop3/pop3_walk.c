@@ -116,9 +116,15 @@ static void ask(struct pop3_walk *walk, struct pop3_message *message)
 		ask_retr(walk, message);
 }
 
+static unsigned depth(const struct store *store)
+{
+	return pop3_session_capa(store->session)->caps & POP3_CAP_PIPELINING ? DEPTH : 1;
+}
+
 static void next(struct pop3_walk *walk)
 {
-	while (walk->under_way < DEPTH && walk->next < walk->messages->len && !walk->lost) {
+	while (walk->under_way < depth(walk->store) && walk->next < walk->messages->len &&
+	       !walk->lost) {
 		struct pop3_message *message = g_ptr_array_index(walk->messages, walk->next++);
 
 		if (!message->header_known)
