@@ -88,6 +88,7 @@ struct index {
 	/* the writer's */
 	struct index_db db;
 	bool in_transaction;
+	bool gave_numbers;	/* of uidls.h, in this transaction: it must last */
 	char *failure;		/* why the transaction is lost; NULL: it is not */
 	GHashTable *listed;	/* ids of folders listed since the last sweep */
 	GHashTable *ancestors;	/* and of those above them */

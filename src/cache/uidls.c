@@ -70,6 +70,7 @@ uint32_t uidls_add(struct index *index, const char *uidl, uint64_t size, const c
 	INDEX_BIND(add, number, (int64_t)size);
 	index_bind_text(add, 3, uidl);
 	index_bind_text(add, 4, hash);
+	index->gave_numbers = true;
 	return index_db_run(&index->db, add) ? number : 0;
 }
 

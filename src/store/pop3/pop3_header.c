@@ -180,13 +180,13 @@ static void take_date(struct pop3_header *header, const struct header_field *fie
 	}
 }
 
-static void join_digests(struct pop3_header *header, const char *bytes, size_t len, GChecksum *all)
+/* Where nothing tells it from others in short, all of it must. */
+static char *join_digests(const char *bytes, size_t len, const char *all)
 {
 	g_autofree char *fields = store_identity_fields(bytes, len);
 	g_autofree char *identity = g_compute_checksum_for_string(G_CHECKSUM_SHA256, fields, -1);
 
-	header->hash =
-		g_strdup_printf("%.*s%.*s", HALF, identity, HALF, g_checksum_get_string(all));
+	return g_strdup_printf("%.*s%.*s", HALF, *fields ? identity : all, HALF, all);
 }
 
 void pop3_header_read(struct pop3_header *header, const char *bytes, size_t len)
@@ -208,10 +208,8 @@ void pop3_header_read(struct pop3_header *header, const char *bytes, size_t len)
 		if (!header->subject && header_field_is(&field, "Subject"))
 			header->subject = header_field_text(&field);
 	}
-	if (fields > 0)
-		join_digests(header, bytes, len, all);
-	else
-		header->hash = g_strdup("");
+	header->hash =
+		fields > 0 ? join_digests(bytes, len, g_checksum_get_string(all)) : g_strdup("");
 }
 
 void pop3_header_clear(struct pop3_header *header)
