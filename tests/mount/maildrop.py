@@ -39,12 +39,13 @@ class Maildrop:
     never do.
     """
 
-    def __init__(self, server, options=(), user=None, home=None):
+    def __init__(self, server, options=(), user=None, home=None, arguments=()):
         self.server = server
         self.scripted = isinstance(server, Pop3Server)
         self.user = user or ("alice" if self.scripted else f"user{next(_users)}")
         self.home = home or Home()
         self.owns_home = home is None
+        self.arguments = arguments
         given = {option.partition("=")[0] for option in options}
         usual = ["poll=3600"] if "poll" not in given else []
         if not self.scripted and "tls_ca" not in given:
@@ -60,7 +61,7 @@ class Maildrop:
         return self.server.pop3_url(self.user)
 
     def new_mount(self):
-        return Mount(self.url(), self.options, home=self.home)
+        return Mount(self.url(), self.options, home=self.home, arguments=self.arguments)
 
     def __enter__(self):
         self.mount = self.new_mount()

@@ -49,6 +49,7 @@ class Pop3Server(Script):
     stripped       STLS is not offered, and not known
     top, uidl      False: that is not known
     twice          a second session is let in besides the first
+    password       the right one
 
     Steps are GREETING, CAPA, CAPA2 (behind the login), STLS, UTF8, USER, PASS, APOP, AUTH, MORE
     (the line behind AUTH), STAT, UIDL, LIST, TOP, RETR, DELE, NOOP, RSET and QUIT. What is done is
@@ -58,7 +59,7 @@ class Pop3Server(Script):
     """
 
     def __init__(self, drop=(), before=BEFORE, after=AFTER, timestamp="", tls=None, cert=None,
-                 stripped=False, top=True, uidl=True, twice=False):
+                 stripped=False, top=True, uidl=True, twice=False, password=PASSWORD):
         super().__init__(Session, tls, cert)
         self.drop = list(drop)
         self.before = before
@@ -68,6 +69,7 @@ class Pop3Server(Script):
         self.top = top
         self.uidl = uidl
         self.twice = twice
+        self.password = password
         self.deleted = []  # of Mail
 
     def url(self, user="alice", host="127.0.0.1"):
@@ -165,7 +167,7 @@ class Session(Talk):
             return False
 
     def _offers(self, word):
-        return any(c.split(" ")[0] == word for c in self.caps)
+        return any(c.upper().split(" ")[0] == word for c in self.caps)
 
     def _lines(self, what, argument, first, lines):
         """A multi-line answer, as usual."""
@@ -212,17 +214,18 @@ class Session(Talk):
 
     def _do_pass(self, argument):
         self.login = "PASS", self._user, argument.decode()
-        self._log_in("PASS", argument, argument.decode() == PASSWORD)
+        self._log_in("PASS", argument, argument.decode() == self.script.password)
 
     def _do_apop(self, argument):
         user, _, digest = argument.decode().rpartition(" ")
         self.login = "APOP", user, digest
-        words = (self.script.timestamp + PASSWORD).encode()
+        words = (self.script.timestamp + self.script.password).encode()
         self._log_in("APOP", argument, digest == hashlib.md5(words).hexdigest())
 
     def _do_auth(self, argument):
         mechanism, _, initial = argument.decode().partition(" ")
-        if "SASL" not in [c.split(" ")[0] for c in self.caps] or mechanism != "PLAIN":
+        offered = [c for c in self.caps if re.match(r"SASL\b.*\bPLAIN\b", c, re.I)]
+        if mechanism != "PLAIN" or not offered:
             self.fault(f"AUTH {mechanism} was not offered")
         # More than a line may hold comes behind the question (RFC 5034 section 4).
         if not initial:
@@ -233,7 +236,7 @@ class Session(Talk):
         self.login = "PLAIN", words[-2].decode(), words[-1].decode()
         with self.script.lock:
             self.commands[-1] = "AUTH PLAIN ***"
-        self._log_in("AUTH", argument, self.login[2] == PASSWORD)
+        self._log_in("AUTH", argument, self.login[2] == self.script.password)
 
     # --- behind it ---
 

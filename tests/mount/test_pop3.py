@@ -283,7 +283,7 @@ def the_end_waits_for_what_was_removed(server):
 
 @case
 def many_at_once(server):
-    count = 120 if SANITIZED else 600
+    count = 120 if SANITIZED else 1300
     with Site(server, mails=[note(f"n{n}") for n in range(count)]) as drop:
         equal(len(drop.names()), count)
         drop.calms_down()

@@ -49,11 +49,12 @@ def needs_corpus(function):
 
 
 def date_of(data):
-    """Where Date says it in the one way that all understand; else None."""
+    """Where Date says it in the one way that all understand, and is none of a joker; else None."""
     found = re.findall(rb"(?im)^Date:[ \t]*(.*?)\s*$", data.partition(b"\r\n\r\n")[0])
     if not found or not re.fullmatch(STRICT_DATE, found[0]):
         return None
-    return int(email.utils.parsedate_to_datetime(found[0].decode()).timestamp())
+    date = int(email.utils.parsedate_to_datetime(found[0].decode()).timestamp())
+    return date if date >= 0 else None
 
 
 def digests_of(directory):
