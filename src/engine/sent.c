@@ -95,6 +95,18 @@ static bool has_file(struct engine *engine, const struct folder_row *folder, con
 	return true;
 }
 
+/* Half a copy, left by a run that was killed, is none. */
+static void remove_half(struct engine *engine, const struct folder_row *folder, const char *name)
+{
+	struct spool_file file;
+
+	if (!spool_find(engine->state, folder->id, name, &file))
+		return;
+	if (file.step == SPOOL_LOCAL && file.writers == 0)
+		spool_remove(engine->state, file.id, NULL);
+	spool_file_clear(&file);
+}
+
 static bool has_guest(struct engine *engine, const struct folder_row *folder, const char *name)
 {
 	struct guest guest;
@@ -182,6 +194,8 @@ static bool file_in(struct engine *engine, const struct folder_row *folder, stru
 {
 	g_autofree char *name = NULL;
 
+	if (file->info.copy_name)
+		remove_half(engine, folder, file->info.copy_name);
 	if (file->info.copy_name && stands_there(engine, folder, file->info.copy_name))
 		return true;
 	name = free_name(engine, folder, file->name);

@@ -170,35 +170,54 @@ static bool has_eight_bit(const char *bytes, size_t len)
 	return false;
 }
 
-static void note_field(struct reader *reader, const struct header_field *field)
+/* Fields that stand together. Where the line before them ends in CR and the last of them in LF, the
+ * CR goes with them and the LF stays: a CR must not come to stand before the LF of an empty line.
+ */
+static void note_blind(struct reader *reader, size_t start, size_t end)
 {
-	struct envelope *envelope = &reader->envelope;
-	struct envelope_span span = {envelope->skip + field->offset, field->len};
+	GArray *blind = reader->envelope.blind;
+	const char *bytes = reader->header.bytes;
+	struct envelope_span span;
 
-	if (is_blind(field))
-		g_array_append_val(envelope->blind, span);
-	else if (has_eight_bit(reader->header.bytes + field->offset, field->len))
-		envelope->utf8_header = true;
+	if (start > 0 && bytes[start - 1] == '\r' && bytes[end - 1] == '\n') {
+		start--;
+		end--;
+	}
+	span = (struct envelope_span){reader->envelope.skip + start, end - start};
+	g_array_append_val(blind, span);
+}
+
+static bool no_field(const struct reader *reader, const struct header_field *field, GError **error)
+{
+	const char *line = reader->header.bytes + field->offset;
+	g_autofree char *shown = text_clean(line, (gssize)strcspn(line, "\r\n"), SHOWN_MAX);
+
+	return refuse(error, "line %u is no field of a header: '%s'",
+		      field->line + (reader->envelope.skip > 0), shown);
 }
 
 static bool note_fields(struct reader *reader, GError **error)
 {
+	const char *bytes = reader->header.bytes;
 	struct header header;
 	struct header_field field;
-	const bool mbox = reader->envelope.skip > 0;
+	size_t blind = 0; /* how much of that is before the field */
 
-	header_init(&header, reader->header.bytes, reader->header.len);
+	header_init(&header, bytes, reader->header.len);
 	while (header_next(&header, &field)) {
-		if (!field.name) {
-			const char *line = reader->header.bytes + field.offset;
-			g_autofree char *shown =
-				text_clean(line, (gssize)strcspn(line, "\r\n"), SHOWN_MAX);
-
-			return refuse(error, "line %u is no field of a header: '%s'",
-				      field.line + mbox, shown);
+		if (!field.name)
+			return no_field(reader, &field, error);
+		if (is_blind(&field)) {
+			blind += field.len;
+			continue;
 		}
-		note_field(reader, &field);
+		if (blind > 0)
+			note_blind(reader, field.offset - blind, field.offset);
+		blind = 0;
+		reader->envelope.utf8_header |= has_eight_bit(bytes + field.offset, field.len);
 	}
+	if (blind > 0)
+		note_blind(reader, header.at - blind, header.at);
 	return true;
 }
 

@@ -31,7 +31,7 @@ struct envelope {
 	uint64_t skip;	       /* bytes before the header: an mbox "From " line */
 	uint64_t header_len;   /* from there on, without the empty line */
 	uint64_t length;       /* of the file */
-	GArray *blind;	       /* of struct envelope_span: fields that are not sent (Bcc); rising */
+	GArray *blind;	       /* of struct envelope_span: what is not sent (Bcc); rising */
 	uint64_t size;	       /* of all that is sent at most, line ends as CRLF */
 	bool eight_bit;	       /* bytes over 127 */
 	bool utf8_header;      /* some of them in the header */

@@ -187,7 +187,9 @@ bool outbox_hurries(struct outbox *outbox)
 	bool hurry;
 
 	pthread_mutex_lock(&outbox->lock);
-	hurry = outbox->shared.flush || outbox->shared.wanted->len > 0;
+	hurry = outbox->shared.flush;
+	for (guint i = 0; i < outbox->shared.wanted->len; i++)
+		hurry |= g_array_index(outbox->shared.wanted, struct wanted, i).id == 0;
 	pthread_mutex_unlock(&outbox->lock);
 	return hurry;
 }
@@ -248,6 +250,10 @@ static void take_requests(struct outbox *outbox)
 	online = outbox->shared.online;
 	wanted = outbox->shared.wanted->len > 0;
 	outbox->shared.retry = outbox->shared.online = false;
+	/* Each time: it may have been handed over just now. */
+	for (guint i = 0; i < outbox->shared.wanted->len; i++)
+		queue_hurry(outbox->queue,
+			    g_array_index(outbox->shared.wanted, struct wanted, i).id);
 	pthread_mutex_unlock(&outbox->lock);
 	if (retry)
 		queue_retry(outbox->queue);

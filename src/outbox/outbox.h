@@ -49,11 +49,11 @@ void outbox_free(struct outbox **outbox);
 struct queue *outbox_queue(struct outbox *outbox);
 /* The queue got something new. */
 void outbox_changed(struct outbox *outbox);
-/* Somebody waits for the verdict on file `id`, or, 0, on all: told by events.settled, always. They
- * are handed in without delay. 0: sent, or nothing to send. Else the errno of its failure; of one
- * that has to wait, that of the last try (EAGAIN, EACCES, EHOSTUNREACH, ETIMEDOUT); of all: that
- * of what still stands in failed/ and nobody was told of. `until_ms` (monotonic clock): until then those count that
- * are about to be closed (queue_closing()). */
+/* Somebody waits for the verdict on file `id`, or, 0, on all: told by events.settled, always. What
+ * was never tried is handed in without delay. 0: sent, or nothing to send. Else the errno of its
+ * failure; of one that has to wait, that of the last try (EAGAIN, EACCES, EHOSTUNREACH, ETIMEDOUT);
+ * of all: that of what still stands in failed/ and nobody was told of. `until_ms` (monotonic
+ * clock): until then those count that are about to be closed (queue_closing()). */
 void outbox_want(struct outbox *outbox, uint32_t id, int64_t until_ms);
 /* Whether it has a verdict now. */
 bool outbox_is_settled(struct outbox *outbox, uint32_t id, int *ret_error);

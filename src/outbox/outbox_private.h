@@ -61,7 +61,7 @@ struct outbox {
 
 /* --- outbox.c --- */
 
-/* Somebody waits. */
+/* Somebody waits for all. */
 bool outbox_hurries(struct outbox *outbox);
 void outbox_note_failure(struct outbox *outbox, uint32_t id);
 

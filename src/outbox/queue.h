@@ -112,11 +112,12 @@ bool queue_name_is_mail(const char *name);
  * ERROR_EXISTS: the name is taken (one that was sent gives its name up); ERROR_LIMIT: LIMIT_QUEUE.
  */
 uint32_t queue_create(struct queue *queue, const char *name, GError **error);
-/* A descriptor; -1 on failure. To be written to, a waiting one is a draft again, and one that was
- * sent is a draft again and empty. ERROR_BUSY: it is SENDING; ERROR_READ_ONLY: FAILED; ERROR_GONE.
- */
+/* A descriptor; -1 on failure. To be written to, a waiting one is a draft again (who has it already
+ * is kept on record), and one that was sent an empty one, while what was sent goes on under another
+ * number. ERROR_BUSY: it is SENDING; ERROR_READ_ONLY: FAILED; ERROR_GONE. */
 int queue_open_file(struct queue *queue, uint32_t id, bool writer, GError **error);
-/* Before each write or truncation: cheap, if nothing was flushed since the last. */
+/* Before each write or truncation: cheap, if nothing was flushed since the last. ERROR_BUSY: it is
+ * no draft. */
 bool queue_touch(struct queue *queue, uint32_t id, GError **error);
 /* Before it is truncated to nothing, after queue_touch(): what is written then is a new mail, and
  * nobody has it. Nothing to do if it is gone or no draft. */
@@ -133,10 +134,13 @@ bool queue_abandon(struct queue *queue, uint32_t id, bool *ret_handed, GError **
  * draft, waiting or failed one that has the name of mail then, and no writer and is not empty, is
  * handed over (anew: at once, and only to those who do not have it); a waiting one that has no
  * longer is a draft. Where it is handed over, a draft ".NAME.eml.envelope" (struct
- * envelope_config.given) goes with it and is no more. ERROR_BUSY: it is SENDING; ERROR_GONE. */
+ * envelope_config.given) goes with it and is no more; while that is not whole: ERROR_BUSY, over
+ * LIMIT_ENVELOPE: ERROR_LIMIT, with a NUL in it: ERROR_REFUSED (queue_close_file() too, and it
+ * stays a draft). ERROR_BUSY: it is SENDING; ERROR_GONE: also if it was sent. */
 bool queue_rename(struct queue *queue, uint32_t id, const char *name, bool *ret_handed,
 		  GError **error);
-/* Who has it open reads and writes on. ERROR_BUSY: it is SENDING; ERROR_GONE. */
+/* Who has it open reads and writes on. ERROR_BUSY: it is SENDING; ERROR_GONE: also if it was sent.
+ */
 bool queue_remove(struct queue *queue, uint32_t id, GError **error);
 bool queue_set_mtime(struct queue *queue, uint32_t id, int64_t mtime_ns, GError **error);
 /* How many are written to and were flushed: close(2) may have returned, and its news be under way.
@@ -149,6 +153,8 @@ unsigned queue_closing(struct queue *queue);
  * when the next will be (INT64_MAX: none waits). `hurry`: those that were never tried are due. */
 bool queue_take(struct queue *queue, int64_t now_ms, bool hurry, struct queue_file *ret,
 		int *ret_fd, int64_t *ret_next_ms);
+/* This one is due now, if it was never tried. */
+void queue_hurry(struct queue *queue, uint32_t id);
 /* Puts `file->info` on record, synced. ERROR_GONE: it was removed or taken back meanwhile. */
 bool queue_save(struct queue *queue, const struct queue_file *file, GError **error);
 /* With its info: WAITING -> SENDING, synced, before DATA. ERROR_GONE as above. */

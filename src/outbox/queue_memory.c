@@ -96,7 +96,7 @@ static gint by_id(gconstpointer a, gconstpointer b, gpointer data)
 	return one < other ? -1 : one > other;
 }
 
-bool queue_memory_init(struct queue *queue)
+void queue_memory_init(struct queue *queue)
 {
 	queue->entries = g_hash_table_new_full(NULL, NULL, NULL, entry_destroy);
 	for (int step = 0; step < QUEUE_STEPS; step++)
@@ -106,7 +106,7 @@ bool queue_memory_init(struct queue *queue)
 	g_queue_init(&queue->leavers);
 	queue->left = g_hash_table_new(g_str_hash, g_str_equal);
 	queue->touched_ns[0] = queue->touched_ns[1] = clock_wall_ns();
-	return pthread_mutex_init(&queue->lock, NULL) == 0;
+	pthread_mutex_init(&queue->lock, NULL);
 }
 
 void queue_memory_clear(struct queue *queue)

@@ -48,7 +48,7 @@ struct queue {
 
 /* --- queue_memory.c --- */
 
-bool queue_memory_init(struct queue *queue);
+void queue_memory_init(struct queue *queue);
 void queue_memory_clear(struct queue *queue);
 int64_t queue_now_ms(void);
 enum queue_step queue_step_of(enum queue_dir dir);

@@ -90,15 +90,18 @@ static void see_file(struct scan *scan, enum queue_dir dir, const char *name)
 	struct stat stat;
 	const char *rest;
 	uint32_t id;
+	bool ours = parse_id(name, &id, &rest);
 
-	if (!parse_id(name, &id, &rest) || rest[0] != '.' ||
-	    (rest[1] && !queue_name_is_sound(rest + 1)) ||
-	    fstatat(queue->dirs[dir], name, &stat, AT_SYMLINK_NOFOLLOW) != 0 ||
-	    !S_ISREG(stat.st_mode)) {
+	/* Nor does anything else get its number. */
+	if (ours)
+		queue->last_id = MAX(queue->last_id, id);
+	ours = ours && rest[0] == '.' && (!rest[1] || queue_name_is_sound(rest + 1)) &&
+	       fstatat(queue->dirs[dir], name, &stat, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISREG(stat.st_mode);
+	if (!ours) {
 		leave(queue, dir, name, "it is no message");
 		return;
 	}
-	queue->last_id = MAX(queue->last_id, id);
 	/* Those are removed at the end, when what replaces them is in place. */
 	if (rest[1] && !g_hash_table_add(scan->known, GUINT_TO_POINTER(id))) {
 		leave(queue, dir, name, "there is another one with its number");

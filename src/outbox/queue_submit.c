@@ -21,7 +21,7 @@ static bool is_due(const struct queue *queue, const struct queue_entry *entry, i
 {
 	const struct queue_info *info = &entry->file.info;
 
-	return (hurry && info->tries == 0) || info->not_before_ms <= now_ms ||
+	return (hurry && info->tries == 0 && info->error == 0) || info->not_before_ms <= now_ms ||
 	       info->not_before_ms - now_ms > WAIT_MAX_MS + queue->send_delay_ms;
 }
 
@@ -81,6 +81,17 @@ bool queue_take(struct queue *queue, int64_t now_ms, bool hurry, struct queue_fi
 	}
 	pthread_mutex_unlock(&queue->lock);
 	return entry;
+}
+
+void queue_hurry(struct queue *queue, uint32_t id)
+{
+	pthread_mutex_lock(&queue->lock);
+	struct queue_entry *entry = queue_entry_find(queue, id);
+
+	if (entry && entry->file.step == QUEUE_WAITING && entry->file.info.tries == 0 &&
+	    entry->file.info.error == 0)
+		entry->file.info.not_before_ms = 0;
+	pthread_mutex_unlock(&queue->lock);
 }
 
 /* --- verdicts --- */

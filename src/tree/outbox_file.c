@@ -314,15 +314,30 @@ static int wait_for_writer(const struct visit *visit, const struct queue_file *f
 	return need_verdict(visit, file->id, (uint64_t)clock_mono_ms() + TREE_CLOSING_MS);
 }
 
+/* It is none, or was handed over since it was looked at. */
+static bool is_draft(const struct visit *visit, const struct queue_file *file)
+{
+	struct queue_file again;
+	bool draft;
+
+	if (file->step != QUEUE_DRAFT || !queue_get(queue_of(visit), file->id, &again))
+		return file->step == QUEUE_DRAFT;
+	draft = again.step == QUEUE_DRAFT;
+	queue_file_clear(&again);
+	return draft;
+}
+
 /* A waiting one is asked for once in any case: that may bring the next try forward. */
 static int wait_for_verdict(const struct visit *visit, const struct queue_file *file)
 {
-	int error;
+	int error, result = 0;
 
 	if (visit->call->give_up != 0)
 		return visit->call->give_up;
 	if (file->step == QUEUE_DRAFT)
-		return wait_for_writer(visit, file);
+		result = wait_for_writer(visit, file);
+	if (result == TREE_AGAIN || (result != 0 && is_draft(visit, file)))
+		return result;
 	if ((file->step != QUEUE_WAITING || visit->call->ticket != 0) &&
 	    outbox_is_settled(visit->tree->config.outbox, file->id, &error))
 		return error;

@@ -5,9 +5,12 @@ import errno
 import os
 import re
 import shutil
+import signal
+import subprocess
+import time
 
 from changing import fails, in_background
-from harness import Mount, Skip, case, equal, main, run, scratch, wait_until
+from harness import Mount, Skip, case, equal, main, run, scratch, wait_until, within
 from posting import crlf, parts, posting, world
 
 DATE = rb"Date: [MTWFS]\w\w, \d\d? \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}$"
@@ -326,16 +329,16 @@ def a_rename_to_a_scratch_name_takes_it_back(me):
 
 @posting(options=["send_delay=3600"])
 def sync_of_a_file_waits_for_the_verdict(me):
-    me.write("1.eml", me.note())
-    me.write("2.eml", me.note())
-    me.sync("1.eml")
-    equal((me.texts(), me.waiting()), (1, ["2.eml"]))
+    for n in range(1, 4):
+        me.write(f"{n}.eml", me.note())
+    me.sync("2.eml")
+    equal((me.texts(), me.waiting()), (1, ["1.eml", "3.eml"]))
     for _ in range(2):
-        me.sync("1.eml")
+        me.sync("2.eml")
     me.sync()
     equal(me.waiting(), [])
     me.sync()
-    return 2
+    return 3
 
 
 @posting()
@@ -372,18 +375,40 @@ def what_is_on_its_way_cannot_be_taken_back(me):
     try:
         me.write("note.eml", me.note())
         me.postfix.wait_held()
-        syncing = in_background(me.sync, "note.eml")
         fails(errno.EBUSY, os.unlink, me.outbox / "note.eml")
         fails(errno.EBUSY, os.open, me.outbox / "note.eml", os.O_WRONLY | os.O_APPEND)
         fails(errno.EBUSY, os.rename, me.outbox / "note.eml", me.outbox / "note")
         fails(errno.EBUSY, os.truncate, me.outbox / "note.eml", 0)
         equal((me.outbox / "note.eml").read_bytes(), me.note())
-        assert "note.eml" in me.queue(), me.queue()
+        assert re.search(r"^note\.eml\tsending\t", me.queue()), me.queue()
+        syncing = in_background(me.sync, "note.eml")
+        syncing.join(1)
         equal(syncing.is_alive(), True, "sync waits")
     finally:
         me.postfix.release()
     syncing.join(20)
     equal(syncing.outcome.returncode, 0)
+    me.is_whole()
+
+
+@posting(options=["send_delay=0"])
+def a_sync_that_waits_can_be_interrupted(me):
+    """The kernel keeps others from the file meanwhile."""
+    me.postfix.hold()
+    try:
+        me.write("note.eml", me.note())
+        me.postfix.wait_held()
+        for name in ("note.eml", ""):
+            syncing = subprocess.Popen(["sync", me.outbox / name], stderr=subprocess.DEVNULL)
+            time.sleep(0.5)
+            equal(syncing.poll(), None, "sync waits")
+            syncing.send_signal(signal.SIGINT)
+            within(5, syncing.wait)
+            fails(errno.EBUSY, within, 5, os.unlink, me.outbox / "note.eml")
+            equal(me.waiting(), ["note.eml"])
+    finally:
+        me.postfix.release()
+    me.sync("note.eml")
     me.is_whole()
 
 

@@ -40,8 +40,9 @@ class _Cutter:
 
 
 class _Stop:
-    def __init__(self, number, mode):
+    def __init__(self, number, mode, pattern):
         self.left = number
+        self.pattern = pattern
         self.mode = mode
         self.tag = None
         self.pair = None
@@ -94,12 +95,12 @@ class Wire:
         with self.change:
             return len(self.commands)
 
-    def stop_at(self, number, mode):
-        """The number-th command from now on is the last: "before" the server gets it; "after" it
+    def stop_at(self, number, mode, pattern=""):
+        """The number-th command from now on (of those that match) is the last: "before" the server gets it; "after" it
         answered, which nobody hears; "half": in the middle of its literal, or before it if it has
         none. Then `stopped` is set."""
         with self.change:
-            self._stop = _Stop(number, mode)
+            self._stop = _Stop(number, mode, pattern)
 
     def hold(self):
         """Nothing passes any more; connections stay."""
@@ -181,7 +182,7 @@ class Wire:
         if verb == b"EXPUNGE" or verb == b"CLOSE" and self._writable.get(pair):
             self.blind.append(self.commands[-1])
         stop = self._stop
-        if not stop:
+        if not stop or not re.search(stop.pattern, self.commands[-1], re.I):
             return
         stop.left -= 1
         if stop.left == 0:

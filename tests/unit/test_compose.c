@@ -103,6 +103,20 @@ static void test_blind(void)
 	check("Bcc: a@b\n" HEAD "\n", HEAD "\n", "Bcc: a@b\n" HEAD "\n");
 }
 
+/* What is taken out must not make one line end of two: the body would join the header. */
+static void test_mixed_line_ends(void)
+{
+	check_rest("X: y\rBcc: a@b\n\nZ: body", "X: y\n\nZ: body");
+	check_rest("X: y\rBcc: a@b\r\n\nZ: body", "X: y\n\nZ: body");
+	check_rest("X: y\rBcc: a@b\r\rZ: body", "X: y\r\rZ: body");
+	check_rest("X: y\rBcc: a@b\nZ: z\n\n", "X: y\nZ: z\n\n");
+	check_rest("X: y\rBcc: a@b\rBcc: c@d\n\nx", "X: y\n\nx");
+	check_rest("X: y\nBcc: a@b\rBcc: c@d\n\nx", "X: y\n\nx");
+	check_rest("X: y\r\nBcc: a@b\n\nx", "X: y\r\n\nx");
+	check_rest("X: y\rBcc: a@b", "X: y\r");
+	check("From x\rBcc: a@b\n" HEAD "\n", HEAD "\n", "Bcc: a@b\n" HEAD "\n");
+}
+
 static void test_not_blind(void)
 {
 	check_rest("X: y\n\nBcc: a@b\n\nBcc: c@d\n", "X: y\n\nBcc: a@b\n\nBcc: c@d\n");
@@ -194,6 +208,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/compose/as-it-is", test_as_it_is);
 	g_test_add_func("/compose/blind", test_blind);
+	g_test_add_func("/compose/mixed-line-ends", test_mixed_line_ends);
 	g_test_add_func("/compose/not-blind", test_not_blind);
 	g_test_add_func("/compose/mbox", test_mbox);
 	g_test_add_func("/compose/additions", test_additions);

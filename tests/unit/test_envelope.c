@@ -494,7 +494,7 @@ static void test_blind(void)
 	check_blind("Bcc: a@b\n\nx", "Bcc: a@b\n|");
 	check_blind("To: a@b\nbcC : c@d,\n e@f\n\t(x@y)\nX: y\nBCC:\n\nBcc: x\n",
 		    "bcC : c@d,\n e@f\n\t(x@y)\n|BCC:\n|");
-	check_blind("From x\r\nBcc: a@b\r\nbcc: c@d\r\nBcc-x: y", "Bcc: a@b\r\n|bcc: c@d\r\n|");
+	check_blind("From x\r\nBcc: a@b\r\nbcc: c@d\r\nBcc-x: y", "Bcc: a@b\r\nbcc: c@d\r\n|");
 	check_blind("Subject: x\rBcc: a@b\rTo: c@d\r\r", "Bcc: a@b\r|");
 	check_blind("Resent-bcc: a@b\nResent-Cc: c@d\nX: y\nRESENT-BCC\t:z@y",
 		    "Resent-bcc: a@b\n|RESENT-BCC\t:z@y|");

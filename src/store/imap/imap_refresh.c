@@ -15,6 +15,7 @@
 #include "store/imap/imap_store.h"
 
 #include "base/error.h"
+#include "base/header.h"
 #include "base/limits.h"
 
 #include <string.h>
@@ -165,34 +166,18 @@ void imap_refresh_search(struct imap_job *job, const struct imap_response *respo
 
 /* --- what is new --- */
 
-static const char *line_end(const char *at, const char *end)
-{
-	const char *newline = memchr(at, '\n', (size_t)(end - at));
-
-	return newline ? newline + 1 : end;
-}
-
-/* The value of the first Subject field with its folds, or NULL (RFC 5322 section 2.2). */
-static char *subject_of(GBytes *header)
+/* The value of the first Subject field with its folds, or NULL. */
+static char *subject_of(GBytes *bytes)
 {
 	gsize len;
-	const char *at = g_bytes_get_data(header, &len);
-	const char *end = at + len;
-	const size_t name_len = strlen("Subject");
+	const char *start = g_bytes_get_data(bytes, &len);
+	struct header header;
+	struct header_field field;
 
-	for (; at && at < end; at = line_end(at, end)) {
-		const char *value = at + name_len;
-
-		if ((size_t)(end - at) <= name_len || g_ascii_strncasecmp(at, "Subject", name_len))
-			continue;
-		while (value < end && (*value == ' ' || *value == '\t'))
-			value++;
-		if (value == end || *value++ != ':')
-			continue;
-		at = line_end(value, end);
-		while (at < end && (*at == ' ' || *at == '\t'))
-			at = line_end(at, end);
-		return g_strstrip(g_strndup(value, (gsize)(at - value)));
+	header_init(&header, start, len);
+	while (header_next(&header, &field)) {
+		if (header_field_is(&field, "Subject"))
+			return g_strstrip(g_strndup(field.value, field.value_len));
 	}
 	return NULL;
 }
