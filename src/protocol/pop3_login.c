@@ -53,7 +53,7 @@ bool pop3_login_is_echo(const struct pop3_session *session, const struct pop3_re
 	char *password, *shown;
 	bool echo;
 
-	if (session->state != POP3_SESSION_AUTH)
+	if (session->state < POP3_SESSION_AUTH || !session->password)
 		return false;
 	/* As they would be shown. */
 	password = text_clean(session->password, -1, LIMIT_SECRET);
@@ -69,13 +69,15 @@ bool pop3_login_is_echo(const struct pop3_session *session, const struct pop3_re
 
 static void ready(struct pop3_session *session)
 {
+	pop3_login_forget(session);
 	pop3_session_set_state(session, POP3_SESSION_READY);
 	pop3_send_pump(session);
 }
 
 static void logged_in(struct pop3_session *session)
 {
-	pop3_login_forget(session);
+	if (!session->initial)
+		pop3_login_forget(session);
 	if (!session->capa.known) {
 		ready(session);
 		return;
@@ -94,11 +96,12 @@ static void auth_respond(struct pop3_session *session)
 
 static void auth_continue(struct pop3_session *session, const struct pop3_reply *reply)
 {
-	if (!session->response || session->was_asked_again) {
+	if (!session->response || session->was_asked) {
 		pop3_session_fail_nonsense(session, reply);
 		return;
 	}
-	session->was_asked_again = true;
+	session->was_asked = true;
+	session->initial = false;
 	auth_respond(session);
 }
 
@@ -116,9 +119,23 @@ void pop3_login_auth(struct pop3_session *session, const struct pop3_reply *repl
 		auth_continue(session, reply);
 		break;
 	case POP3_ERR:
-		refused(session, reply, ERROR_AUTH, "login refused");
+		/* Or it is logged in, and refuses AUTH as it refused CAPA. */
+		if (session->again && !session->response_sent && reply->code == POP3_CODE_NONE)
+			ready(session);
+		else
+			refused(session, reply, ERROR_AUTH, "login refused");
 		break;
 	}
+}
+
+/* CAPA, which was known before the login, is refused behind it: a server that says +OK instead of
+ * "+ " may have ignored the initial response, and have taken CAPA for the response. */
+static void auth_plain_again(struct pop3_session *session)
+{
+	session->initial = session->response_sent = false;
+	session->again = true;
+	pop3_session_set_state(session, POP3_SESSION_AUTH);
+	pop3_session_command(session, "AUTH PLAIN", NULL);
 }
 
 static void auth_plain(struct pop3_session *session)
@@ -134,8 +151,9 @@ static void auth_plain(struct pop3_session *session)
 		return;
 	}
 	pop3_session_set_state(session, POP3_SESSION_AUTH);
-	session->response_sent = strlen(command) + len + 2 <= POP3_COMMAND_MAX;
-	if (session->response_sent)
+	session->initial = strlen(command) + len + 2 <= POP3_COMMAND_MAX;
+	session->response_sent = session->initial;
+	if (session->initial)
 		pop3_session_command(session, command, session->response);
 	else
 		pop3_session_command(session, "AUTH PLAIN", NULL);
@@ -314,7 +332,10 @@ void pop3_login_capa(struct pop3_session *session, struct pop3_reply *reply)
 		pop3_session_fail_nonsense(session, reply);
 		break;
 	case POP3_ERR:
-		pop3_login_capa_end(session);
+		if (session->state == POP3_SESSION_AFTER_LOGIN && session->initial)
+			auth_plain_again(session);
+		else
+			pop3_login_capa_end(session);
 		break;
 	}
 }

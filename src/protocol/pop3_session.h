@@ -30,7 +30,7 @@ enum pop3_session_state {
 	POP3_SESSION_UTF8,
 	POP3_SESSION_USER,
 	POP3_SESSION_AUTH,	  /* PASS, AUTH or APOP */
-	POP3_SESSION_AFTER_LOGIN, /* CAPA again */
+	POP3_SESSION_AFTER_LOGIN, /* CAPA again; may go back to AUTH once */
 	POP3_SESSION_READY,
 	POP3_SESSION_QUIT, /* takes no more commands; sends QUIT behind the last */
 	POP3_SESSION_CLOSED,

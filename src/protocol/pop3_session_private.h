@@ -54,7 +54,9 @@ struct pop3_session {
 	char *timestamp; /* of the greeting; only with apop */
 	char *response;	 /* SASL, or NULL: holds the password */
 	bool response_sent;
-	bool was_asked_again; /* although it was in the command */
+	bool initial;	/* it went inside the command, and nothing shows that it was read there */
+	bool was_asked; /* for it, with "+ " */
+	bool again;	/* the second AUTH */
 	enum pop3_code code;
 
 	struct pop3_answer answer;

@@ -20,11 +20,12 @@ enum settings {
 };
 
 static const char *const lines[] = {
-	"CAPA\r\n",	  "STLS\r\n",	     "UTF8\r\n",
-	"USER alice\r\n", "PASS s3same\r\n", "AUTH PLAIN " PLAIN "\r\n",
-	PLAIN "\r\n",	  "STAT\r\n",	     "UIDL\r\n",
-	"LIST\r\n",	  "TOP 3 0\r\n",     "RETR 2000000\r\n",
-	"DELE 5\r\n",	  "NOOP\r\n",	     "QUIT\r\n",
+	"CAPA\r\n",	    "STLS\r\n",	       "UTF8\r\n",
+	"USER alice\r\n",   "PASS s3same\r\n", "AUTH PLAIN " PLAIN "\r\n",
+	"AUTH PLAIN\r\n",   PLAIN "\r\n",      "STAT\r\n",
+	"UIDL\r\n",	    "LIST\r\n",	       "TOP 3 0\r\n",
+	"RETR 2000000\r\n", "DELE 5\r\n",      "NOOP\r\n",
+	"QUIT\r\n",
 };
 
 static const struct {

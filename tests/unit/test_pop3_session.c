@@ -143,6 +143,56 @@ static void test_plain_ok_for_continuation(void)
 	run_end(&run);
 }
 
+/* The same, where the response was in the command, and nobody read it. */
+static void test_plain_ok_for_continuation_initial(void)
+{
+	struct run run;
+
+	to_plain(&run, "s3same");
+	play(&run, "C: AUTH PLAIN " PLAIN "\nS: +OK\nC: CAPA\nS: -ERR Logon failure\n"
+		   "C: AUTH PLAIN\nS: +OK\nC: " PLAIN "\nS: +OK\nC: CAPA\nS: +OK\nS: TOP\nS: .\n");
+	check_state(&run, POP3_SESSION_READY);
+	g_assert_cmphex(pop3_session_capa(run.session)->caps, ==, POP3_CAP_TOP);
+	g_assert_null(strstr(run.trace->str, PLAIN));
+	run_end(&run);
+	/* no third time */
+	to_plain(&run, "s3same");
+	play(&run, "C: AUTH PLAIN " PLAIN "\nS: +OK\nC: CAPA\nS: -ERR\nC: AUTH PLAIN\nS: + \n"
+		   "C: " PLAIN "\nS: +OK\nC: CAPA\nS: -ERR\n");
+	check_state(&run, POP3_SESSION_READY);
+	run_end(&run);
+	to_plain(&run, "s3same");
+	play(&run, "C: AUTH PLAIN " PLAIN "\nS: +OK\nC: CAPA\nS: -ERR\nC: AUTH PLAIN\nS: +OK\n"
+		   "C: " PLAIN "\n");
+	server_fails(&run, "-ERR [AUTH] no\r\n", ERROR_AUTH);
+	run_end(&run);
+}
+
+/* One that was right at first, and has no CAPA behind the login. */
+static void test_plain_no_capa_behind_login(void)
+{
+	struct run run;
+
+	to_plain(&run, "s3same");
+	play(&run, "C: AUTH PLAIN " PLAIN "\nS: +OK\nC: CAPA\nS: -ERR " PLAIN "\nC: AUTH PLAIN\n"
+		   "S: -ERR not in this state\n");
+	check_state(&run, POP3_SESSION_READY);
+	g_assert_null(strstr(run.trace->str, PLAIN));
+	g_assert_cmphex(pop3_session_capa(run.session)->caps, ==, POP3_CAP_SASL_PLAIN);
+	ask(&run, POP3_NOOP, 0);
+	check_sent(&run, "NOOP\r\n");
+	run_end(&run);
+	to_plain(&run, "s3same");
+	play(&run, "C: AUTH PLAIN " PLAIN "\nS: +OK\nC: CAPA\nS: -ERR\nC: AUTH PLAIN\n");
+	server_fails(&run, "-ERR [IN-USE] wait\r\n", ERROR_BUSY);
+	run_end(&run);
+	/* it asked for the response, and so has read it */
+	to_plain(&run, "s3same");
+	play(&run, "C: AUTH PLAIN " PLAIN "\nS: + \nC: " PLAIN "\nS: +OK\nC: CAPA\nS: -ERR\n");
+	check_state(&run, POP3_SESSION_READY);
+	run_end(&run);
+}
+
 static void test_plain_asked(void)
 {
 	struct run run;
@@ -643,6 +693,10 @@ int main(int argc, char **argv)
 	g_test_add_func("/pop3_session/no_login_known", test_no_login_known);
 	g_test_add_func("/pop3_session/plain_long", test_plain_long);
 	g_test_add_func("/pop3_session/plain_ok_for_continuation", test_plain_ok_for_continuation);
+	g_test_add_func("/pop3_session/plain_ok_for_continuation_initial",
+			test_plain_ok_for_continuation_initial);
+	g_test_add_func("/pop3_session/plain_no_capa_behind_login",
+			test_plain_no_capa_behind_login);
 	g_test_add_func("/pop3_session/plain_asked", test_plain_asked);
 	g_test_add_func("/pop3_session/plain_too_long", test_plain_too_long);
 	g_test_add_func("/pop3_session/unfit_for_lines", test_unfit_for_lines);
