@@ -130,6 +130,9 @@ void brief_end(struct engine *engine, bool calm)
 	brief->calm = calm;
 	brief->rest_ms = engine->now_ms + engine->ops->rest_ms(lane->store);
 	brief->next_ms = MAX(brief->seen_ms + poll_ms(engine), brief->rest_ms);
+	/* What is promised from now on has its own time to wait. */
+	if (state_pending(engine->state) == 0)
+		engine->change_ms = INT64_MAX;
 	/* It was refused: trying does not help. */
 	if (lane->state == LANE_CONNECTING)
 		engine->retry_ms = MAX(engine->retry_ms, brief->rest_ms);

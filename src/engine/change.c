@@ -284,21 +284,23 @@ static void drop_all(struct engine *engine, GPtrArray *batch, const GError *erro
 		change_drop(engine, g_ptr_array_index(batch, i), error);
 }
 
-/* Of those that were to be removed the ones that are gone were; the others were refused. */
-static void drop_those_left(struct engine *engine, GPtrArray *batch, const GError *error)
+/* Some may have been removed all the same: what is gone is done. Gives the others. */
+static GPtrArray *settle_gone(struct engine *engine, const struct store_job *job)
 {
+	bool removes = (engine->shared.abilities & STORE_CAN_REMOVE) && job->kind == STORE_FLAGS;
 	g_autoptr(GPtrArray) gone = g_ptr_array_new();
-	g_autoptr(GPtrArray) left = g_ptr_array_new();
+	GPtrArray *left = g_ptr_array_new();
 
-	for (unsigned i = 0; i < batch->len; i++) {
-		struct change *change = g_ptr_array_index(batch, i);
-		bool known = index_message_write_has(engine->index, change->epoch, change->uid);
+	for (unsigned i = 0; i < job->changes->len; i++) {
+		struct change *change = g_ptr_array_index(job->changes, i);
+		bool known = !removes ||
+			     index_message_write_has(engine->index, change->epoch, change->uid);
 
 		g_ptr_array_add(known ? left : gone, change);
 	}
-	drop_all(engine, left, error);
 	if (gone->len > 0)
 		change_settle(engine, gone);
+	return left;
 }
 
 /* One of many may be gone, or not to the server's liking: each is tried by itself. */
@@ -320,10 +322,13 @@ static void tell_waiting(struct engine *engine, const struct change *change, con
 
 void change_failed(struct engine *engine, const struct store_job *job, const GError *error)
 {
-	GPtrArray *batch = job->changes;
-	const struct change *change = first_of(batch);
+	g_autoptr(GPtrArray) batch = settle_gone(engine, job);
 	bool doubtful = job->kind == STORE_COPY && job->sent;
+	const struct change *change;
 
+	if (batch->len == 0)
+		return;
+	change = first_of(batch);
 	if (g_error_matches(error, MAILFS_ERROR, ERROR_GONE) ||
 	    g_error_matches(error, MAILFS_ERROR, ERROR_STALE))
 		folder_changed(engine, change->folder);
@@ -332,9 +337,6 @@ void change_failed(struct engine *engine, const struct store_job *job, const GEr
 		if (doubtful)
 			changes_set_unknown(engine->state, batch);
 		defer(engine, batch, change->tries > 0, doubtful ? ENGINE_DOUBT_MS : 0);
-	} else if (g_error_matches(error, MAILFS_ERROR, ERROR_DENIED) &&
-		   (engine->shared.abilities & STORE_CAN_REMOVE)) {
-		drop_those_left(engine, batch, error);
 	} else if (may_be_one_of_many(batch, error)) {
 		defer(engine, batch, true, 0);
 	} else {
@@ -571,6 +573,6 @@ void change_done(struct engine *engine, struct store_job *job, const GError *err
 		succeeded(engine, job);
 	end_moving(engine, job);
 	if (!engine->changing)
-		change_soon(engine, pending_is_urgent(engine) ? 0 : brief_company_ms(engine));
+		change_soon(engine, pending_is_urgent(engine) ? 0 : ENGINE_COMPANY_MS);
 	pending_settle_needs(engine);
 }

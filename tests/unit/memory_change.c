@@ -123,7 +123,10 @@ static GError *run_remove(struct store *store, const struct store_job *job,
 	remove_all(store, job, folder, &uids);
 	seqset_clear(&uids);
 	store->ending = true;
-	return doubtful ? g_error_new(MAILFS_ERROR, ERROR_DENIED, "it may be another") : NULL;
+	return doubtful ? g_error_new(MAILFS_ERROR,
+				      memory.doubt_error ? memory.doubt_error : ERROR_DENIED,
+				      "it may be another")
+			: NULL;
 }
 
 static GError *run_flags(const struct store_job *job, const struct memory_folder *folder)

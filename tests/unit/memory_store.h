@@ -62,6 +62,7 @@ struct memory_account {
 	enum memory_second second; /* what becomes of a second connection */
 	unsigned die_after;	   /* the connection ends at the n-th job from now; 0: never */
 	uint32_t doubtful; /* this message is not removed, as it cannot be told from others */
+	int doubt_error;   /* why; 0: ERROR_DENIED */
 	int64_t rest_ms;   /* the server wants to be left alone so long after a session */
 	struct memory_fault faults[STORE_LEAVE + 1];
 	bool hold[STORE_LEAVE + 1]; /* jobs of a kind, and those behind them, wait */

@@ -397,6 +397,29 @@ static void test_remove_waits(void)
 	brief_close(&world);
 }
 
+/* However long ago the last session was: there is time to think again. */
+static void test_remove_later(void)
+{
+	struct world world;
+
+	brief_open(&world, 2, 2);
+	fixture_start(&world.fix);
+	await_end();
+	world.inbox = folder(&world.fix, "INBOX");
+	rm(&world, 1);
+	g_assert_cmpint(sync_inbox(&world), ==, 0);
+	assert_journal("flags INBOX 1 +8-0\n");
+	await_end();
+	g_usleep(2500 * 1000); /* nobody looks at it, so nothing happens */
+	g_assert_cmpuint(sessions(), ==, 2);
+	rm(&world, 2);
+	g_usleep(1000 * 1000);
+	g_assert_cmpuint(sessions(), ==, 2);
+	settle(&world);
+	assert_journal("flags INBOX 2 +8-0\n");
+	brief_close(&world);
+}
+
 /* A session for something else takes it along, when that is done. */
 static void test_remove_along(void)
 {
@@ -519,6 +542,28 @@ static void test_remove_doubtful(void)
 	brief_close(&world);
 }
 
+/* The server did not remove one of them: only that is asked for again. */
+static void test_remove_partly(void)
+{
+	struct world world;
+
+	brief_open(&world, 3, NEVER_S);
+	brief_start(&world);
+	set_u32(&memory.doubtful, 2);
+	pthread_mutex_lock(&memory.lock);
+	memory.doubt_error = ERROR_TEMPORARY;
+	pthread_mutex_unlock(&memory.lock);
+	rm(&world, 1);
+	rm(&world, 2);
+	rm(&world, 3);
+	engine_need(world.fix.engine, &(struct need){.kind = NEED_CHANGES, .id = world.inbox.id});
+	await(&memory.jobs[STORE_FLAGS], 1);
+	set_u32(&memory.doubtful, 0);
+	settle(&world);
+	assert_messages("INBOX", "");
+	brief_close(&world);
+}
+
 /* The server said that it was not done: it is done again. */
 static void test_remove_refused(void)
 {
@@ -553,6 +598,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine-brief/unlocked-at-start", test_unlocked_at_start);
 	g_test_add_func("/engine-brief/remove-sync", test_remove_sync);
 	g_test_add_func("/engine-brief/remove-waits", test_remove_waits);
+	g_test_add_func("/engine-brief/remove-later", test_remove_later);
 	g_test_add_func("/engine-brief/remove-along", test_remove_along);
 	g_test_add_func("/engine-brief/remove-undone", test_remove_undone);
 	g_test_add_func("/engine-brief/remove-many", test_remove_many);
@@ -560,6 +606,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine-brief/remove-lost", test_remove_lost);
 	g_test_add_func("/engine-brief/remove-after-restart", test_remove_after_restart);
 	g_test_add_func("/engine-brief/remove-doubtful", test_remove_doubtful);
+	g_test_add_func("/engine-brief/remove-partly", test_remove_partly);
 	g_test_add_func("/engine-brief/remove-refused", test_remove_refused);
 	return g_test_run();
 }
