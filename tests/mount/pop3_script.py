@@ -33,11 +33,15 @@ class Mail:
         return f"Mail({self.uidl!r}, {self.size}, {self.data[:40]!r}...)"
 
 
+def delivered(data):
+    """What POP3 makes of a message."""
+    return data if data.endswith(b"\r\n") else data + b"\r\n"
+
+
 def lines_of(data):
-    """The bytes of a message as they go over the wire."""
-    if not data.endswith(b"\r\n"):
-        data += b"\r\n"
-    return re.sub(rb"(?m)^\.", b"..", data) + b".\r\n"
+    """The bytes of a message as they go over the wire; a bare LF ends no line."""
+    data = delivered(data)
+    return re.sub(rb"(\A|\r\n)\.", rb"\1..", data) + b".\r\n"
 
 
 class Pop3Server(Script):
@@ -262,7 +266,7 @@ class Session(Talk):
         """As the wire has it, without the last dot and those that are doubled."""
         if mail.size is not None:
             return str(mail.size)
-        return str(len(mail.data) + (0 if mail.data.endswith(b"\r\n") else 2))
+        return str(len(delivered(mail.data)))
 
     def _do_stat(self, argument):
         if self._in():

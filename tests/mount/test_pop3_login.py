@@ -291,11 +291,12 @@ def a_lock_is_not_waited_for_for_ever(_):
 @case
 def temporary_troubles_pass(_):
     for words in ("[SYS/TEMP] db", "[LOGIN-DELAY] too soon"):
-        with Pop3Server(notes(*NAMES)) as pop, Maildrop(pop) as drop:
+        caps = [*BEFORE, "LOGIN-DELAY 2"]
+        with Pop3Server(notes(*NAMES), before=caps) as pop, Maildrop(pop) as drop:
             drop.calms_down()
             pop.on("AUTH", f"-ERR {words}")
             path = drop / drop.name("a")
-            wait_until(lambda: run("cat", path, check=False).stdout == note("a"), 60, words)
+            wait_until(lambda: run("cat", path, check=False).stdout == note("a"), 20, words)
             equal("state: refused" in drop.status(), False, drop.status())
             works(drop)
 
