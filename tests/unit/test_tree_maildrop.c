@@ -117,6 +117,19 @@ static void test_too_late(struct fixture *f, gconstpointer data)
 	find(f, inbox, "2.m.eml");
 }
 
+/* Nothing is listed yet: INBOX is waited for, and there is no other folder. */
+static void test_unlisted(struct fixture *f, gconstpointer data)
+{
+	struct tree_entry entry;
+
+	f->account.protocol = ACCOUNT_POP3;
+	f->engine.abilities = 0;
+	f->engine.folders_fresh = false;
+	assert_missing(f, ROOT, "New");
+	g_assert_cmpint(tree_mkdir(f->tree, &f->call, ROOT, "New", &entry), ==, EROFS);
+	assert_hard(f, tree_lookup(f->tree, &f->call, ROOT, "inbox", &entry), NEED_FOLDERS, 0, 0);
+}
+
 static void test_modes(struct fixture *f, gconstpointer data)
 {
 	struct mail mail = fill_maildrop(f, true);
@@ -148,6 +161,7 @@ int main(int argc, char **argv)
 	add("/tree-maildrop/take-back", test_take_back, true);
 	add("/tree-maildrop/take-back-unconnected", test_take_back, false);
 	add("/tree-maildrop/too-late", test_too_late, true);
+	add("/tree-maildrop/unlisted", test_unlisted, false);
 	add("/tree-maildrop/modes", test_modes, true);
 	return g_test_run();
 }
