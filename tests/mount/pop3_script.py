@@ -346,7 +346,7 @@ class Session(Talk):
 
     def _do_quit(self, argument):
         step = self.script.step("QUIT")
-        if self.drop is not None and not callable(step):
+        if self.drop is not None:
             step = _committing(step)
         self._perform(step, argument, "+OK bye")
 
@@ -354,6 +354,7 @@ class Session(Talk):
 def _committing(step):
     if isinstance(step, Hold):
         step.then = _committing(step.then)
+    if isinstance(step, Hold) or callable(step):
         return step
 
     def commit(session, _):
