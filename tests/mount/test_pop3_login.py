@@ -86,6 +86,12 @@ def what_it_can_is_asked_before_and_after(_):
 
 
 @case
+def a_server_that_does_not_read_what_came_with_auth(_):
+    with Pop3Server(notes(*NAMES), deaf=True) as pop, Maildrop(pop) as drop:
+        works(drop)
+
+
+@case
 def utf8_may_be_refused(_):
     with Pop3Server(notes(*NAMES)) as pop:
         pop.always("UTF8", "-ERR no")

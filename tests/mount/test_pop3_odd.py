@@ -414,12 +414,15 @@ def lost_at_each_command():
 
 @case
 def lost_at_each_command_with_something_to_remove():
-    for step in (*STEPS[:-1], "DELE", "QUIT"):
-        for cut in (Cut(), Cut(reset=True)):
-            with Pop3Server(notes(*NAMES)) as pop, Maildrop(pop) as drop:
-                drop.calms_down()
-                pop.on(step, cut)
-                gone_in_the_end(drop, pop, "a", "c")
+    ways = [(step, reset) for step in (*STEPS[:-2], "DELE", "QUIT") for reset in (False, True)]
+    doomed = [(f"x{n}", f"y{n}") for n in range(len(ways))]
+    with Pop3Server(notes("kept", *sum(doomed, ()))) as pop, Maildrop(pop) as drop:
+        for (step, reset), labels in zip(ways, doomed):
+            drop.calms_down()
+            pop.on(step, Cut(reset=reset))
+            gone_in_the_end(drop, pop, *labels)
+            pop.clear()
+        equal(pop.uidls(), ["kept"])
 
 
 @odd(lambda: [Mail(note("big", "0123456789abcdef\r\n" * 50000), "big")])
