@@ -154,7 +154,7 @@ def taken_back_and_killed():
 
 @case
 def killed_without_its_cache():
-    """What was promised names messages of a record that is lost: whatever goes, nothing else does."""
+    """What was promised names messages of a record that is lost: nothing else goes."""
     with Pop3Server(notes(*NAMES)) as pop, Maildrop(pop) as drop:
         drop.calms_down()
         drop.rm(*REMOVED)

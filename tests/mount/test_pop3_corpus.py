@@ -1,5 +1,5 @@
-"""Thousands of real mails in a maildrop, through the tools that people use; another client says what
-POP3 delivers of each."""
+"""Thousands of real mails in a maildrop, through the tools that people use; another client says
+what POP3 delivers of each."""
 
 import contextlib
 import email.utils

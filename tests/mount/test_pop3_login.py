@@ -1,5 +1,5 @@
-"""How a maildrop is opened, byte for byte: with and without TLS, by each login, pipelined or not; and
-what is made of a server that wants to be left alone."""
+"""How a maildrop is opened, byte for byte: with and without TLS, by each login, pipelined or not;
+and what is made of a server that wants to be left alone."""
 
 import base64
 import contextlib

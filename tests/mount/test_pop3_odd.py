@@ -1,5 +1,5 @@
-"""Maildrops as servers have them that are odd, broken, or lost at the wrong moment: nothing is shown
-twice or wrongly, and nothing is deleted but what was removed."""
+"""Maildrops as servers have them that are odd, broken, or lost at the wrong moment: nothing is
+shown twice or wrongly, and nothing is deleted but what was removed."""
 
 import os
 import re
@@ -13,7 +13,7 @@ NAMES = ("a", "b", "c")
 
 
 def odd(mails=None, options=(), **server):
-    """A case that gets a Maildrop, for each of which there is a server; its own is `drop.server`."""
+    """A case that gets a Maildrop and its server, which has `mails()`; see Pop3Server."""
     def wrap(function):
         def run_one():
             held = notes(*NAMES) if mails is None else mails()
