@@ -101,3 +101,14 @@ char *text_clean(const char *text, gssize len, size_t max)
 	}
 	return g_string_free(out, FALSE);
 }
+
+bool text_is_visible(const char *text)
+{
+	if (!g_utf8_validate(text, -1, NULL))
+		return false;
+	for (; *text; text = g_utf8_next_char(text)) {
+		if (text_char_is_hostile(g_utf8_get_char(text)))
+			return false;
+	}
+	return true;
+}

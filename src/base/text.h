@@ -12,3 +12,6 @@ char *text_clean(const char *text, gssize len, size_t max);
 /* True for characters that may harm a terminal or fool a reader: controls, bidi marks and
  * overrides, line and paragraph separators, zero-width and tag characters, non-characters. */
 bool text_char_is_hostile(gunichar c);
+
+/* Valid UTF-8 without such characters. */
+bool text_is_visible(const char *text);

@@ -219,28 +219,16 @@ static bool is_address(const char *value)
 {
 	const char *at = strchr(value, '@');
 
-	if (!at || at == value || at[1] == '\0' || strchr(at + 1, '@') ||
-	    !g_utf8_validate(value, -1, NULL))
-		return false;
-	for (const char *next = value; *next; next = g_utf8_next_char(next)) {
-		if (strchr(" <>", *next) || text_char_is_hostile(g_utf8_get_char(next)))
-			return false;
-	}
-	return true;
+	return at && at != value && at[1] != '\0' && !strchr(at + 1, '@') &&
+	       !strpbrk(value, " <>") && text_is_visible(value);
 }
 
 static bool set_from(struct parse *parse, const char *value, GError **error)
 {
-	g_autofree char *shown = NULL;
-
-	if (is_address(value)) {
-		replace(&parse->options->account.smtp.from, g_strdup(value));
-		return true;
-	}
-	shown = text_clean(value, -1, 64);
-	g_set_error(error, MAILFS_ERROR, ERROR_USAGE,
-		    "from: '%s' is not an address like alice@example.org", shown);
-	return false;
+	if (!is_address(value))
+		return bad_value(error, "from", value, "an address like alice@example.org");
+	replace(&parse->options->account.smtp.from, g_strdup(value));
+	return true;
 }
 
 static bool set_save_sent(struct parse *parse, const char *value, GError **error)

@@ -129,7 +129,8 @@ static bool url_split(const struct url_kind *kind, const char *url, struct url_p
 			     kind->what);
 	at = strrchr(authority, '@');
 	if (at == authority || (!at && kind->user_required))
-		return usage(error, "%s has no user, write it like %s", kind->what, kind->example);
+		return usage(error, "%s has no user%s, write it like %s", kind->what,
+			     kind->user_required ? "" : " before its '@'", kind->example);
 	if (at)
 		parts->user = g_strndup(authority, (gsize)(at - authority));
 	return host_port_split(kind, at ? at + 1 : authority, parts, error);
@@ -140,12 +141,8 @@ static char *url_decode(const char *text)
 {
 	g_autofree char *decoded = g_uri_unescape_string(text, NULL);
 
-	if (!decoded || *decoded == '\0' || !g_utf8_validate(decoded, -1, NULL))
+	if (!decoded || *decoded == '\0' || !text_is_visible(decoded))
 		return NULL;
-	for (const char *next = decoded; *next; next = g_utf8_next_char(next)) {
-		if (text_char_is_hostile(g_utf8_get_char(next)))
-			return NULL;
-	}
 	return g_steal_pointer(&decoded);
 }
 

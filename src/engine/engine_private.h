@@ -296,6 +296,8 @@ void folder_compare(struct engine *engine, uint32_t id, uint64_t server, uint64_
 /* Folders that were given up are healed again. */
 void folders_heal(struct engine *engine);
 void folders_list(struct engine *engine);
+/* They were listed over the present connection, or the last. Any thread. */
+bool folders_are_known(struct engine *engine);
 /* All that was kept of its messages. */
 void folder_forget(struct engine *engine, const struct folder_row *row);
 void folders_listed(struct engine *engine, const GError *error);

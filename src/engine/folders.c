@@ -74,6 +74,19 @@ bool engine_folders_are_fresh(struct engine *engine)
 	return engine_folder_is_fresh(engine, INDEX_ROOT);
 }
 
+bool folders_are_known(struct engine *engine)
+{
+	bool known;
+
+	/* Which asks for them, if need be. */
+	if (engine_folders_are_fresh(engine))
+		return true;
+	pthread_mutex_lock(&engine->lock);
+	known = age_locked(engine, INDEX_ROOT)->fresh_ms > 0;
+	pthread_mutex_unlock(&engine->lock);
+	return known;
+}
+
 /* --- one folder --- */
 
 static void fill_known(struct store_job *job, const struct folder_row *row,

@@ -13,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NAME_TRIES 10000
+#define NAMES_COUNTED 9
+#define NAME_TRIES 100
 
 /* --- the provider --- */
 
@@ -52,16 +53,6 @@ bool engine_provider_files_sent(struct engine *engine)
 
 /* --- the folder --- */
 
-static bool has_listed(struct engine *engine)
-{
-	bool listed;
-
-	pthread_mutex_lock(&engine->lock);
-	listed = engine->shared.state == ACCOUNT_ONLINE;
-	pthread_mutex_unlock(&engine->lock);
-	return listed;
-}
-
 static bool find_sent(struct engine *engine, struct folder_row *ret, GError **error)
 {
 	struct index_view *view = index_view_new(engine->index, error);
@@ -76,7 +67,7 @@ static bool find_sent(struct engine *engine, struct folder_row *ret, GError **er
 	index_view_free(&view);
 	if (found)
 		return true;
-	if (has_listed(engine))
+	if (folders_are_known(engine))
 		g_set_error(error, MAILFS_ERROR, ERROR_GONE, "no folder is marked as \\Sent");
 	else
 		g_set_error(error, MAILFS_ERROR, ERROR_TEMPORARY, "the folders are not known yet");
@@ -123,16 +114,24 @@ static bool stands_there(struct engine *engine, const struct folder_row *folder,
 	       (folder->epoch && names_find(engine->state, folder->epoch, name) != 0);
 }
 
+/* Many send all under one name: they are not to be counted each time. */
+static char *name_tail(unsigned attempt)
+{
+	if (attempt <= 1)
+		return g_strdup("");
+	return attempt <= NAMES_COUNTED ? g_strdup_printf("~%u", attempt)
+					: g_strdup_printf("~%06x", g_random_int() & 0xffffff);
+}
+
 /* One that no message has, nor may come to have: those begin with their numbers. */
 static char *free_name(struct engine *engine, const struct folder_row *folder, const char *wanted)
 {
 	const char *front = g_ascii_isdigit(wanted[0]) ? "sent-" : "";
 	int stem = (int)(strlen(wanted) - strlen(".eml"));
 
-	for (unsigned i = 1; i < NAME_TRIES; i++) {
-		g_autofree char *number = i > 1 ? g_strdup_printf("~%u", i) : g_strdup("");
-		g_autofree char *name =
-			g_strdup_printf("%s%.*s%s.eml", front, stem, wanted, number);
+	for (unsigned i = 1; i <= NAME_TRIES; i++) {
+		g_autofree char *tail = name_tail(i);
+		g_autofree char *name = g_strdup_printf("%s%.*s%s.eml", front, stem, wanted, tail);
 
 		if (!stands_there(engine, folder, name) && !has_guest(engine, folder, name))
 			return g_steal_pointer(&name);

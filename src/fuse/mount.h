@@ -23,7 +23,8 @@ bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine,
 /* Serves until unmounted or SIGTERM, SIGINT (SIGHUP reconnects). All parked requests are answered
  * when it returns, all files closed, and it is unmounted. ERROR_MOUNT. */
 bool mount_serve(struct mount *mount, GError **error);
-/* Before the tree and after engine_stop() and outbox_stop(). Detaches what was mounted but not served. */
+/* Before the tree and after engine_stop() and outbox_stop(). Detaches what was mounted but not
+ * served. */
 void mount_free(struct mount **mount);
 
 /* libfuse's, for --version. */

@@ -28,6 +28,7 @@ struct list {
 	bool odd;      /* there is more than words and dots: no name */
 	bool group;    /* between ":" and ";" */
 	bool ended;    /* a group was: a comma has to follow */
+	bool local;    /* they may lack a domain */
 };
 
 static bool refuse(const char *what, const char *why, GError **error)
@@ -84,18 +85,6 @@ static bool is_literal(const char *text, size_t len)
 	return true;
 }
 
-/* Nobody would see who gets the mail. */
-static bool is_visible(const char *text)
-{
-	if (!g_utf8_validate(text, -1, NULL))
-		return false;
-	for (; *text; text = g_utf8_next_char(text)) {
-		if (text_char_is_hostile(g_utf8_get_char(text)))
-			return false;
-	}
-	return true;
-}
-
 /* RFC 2047 section 5 forbids them here; decoded they could be anything. */
 static bool has_encoded_word(const char *text)
 {
@@ -125,7 +114,8 @@ bool address_check(const char *address, GError **error)
 	const char *at = strrchr(address, '@');
 	size_t local;
 
-	if (!is_visible(address))
+	/* Else nobody would see who gets the mail. */
+	if (!text_is_visible(address))
 		return refuse(address, "holds characters that no address may have", error);
 	if (!at)
 		return refuse(address, "is no address: it has no domain", error);
@@ -137,6 +127,14 @@ bool address_check(const char *address, GError **error)
 	if (local > LOCAL_MAX)
 		return refuse(address, "has over 64 bytes before the '@'", error);
 	return check_domain(address, at + 1, error);
+}
+
+bool address_is_local(const char *address)
+{
+	size_t len = strlen(address);
+
+	return len <= LOCAL_MAX && text_is_visible(address) && !has_encoded_word(address) &&
+	       (is_dotted(address, len, is_atom) || is_quoted(address, len));
 }
 
 static const char *domain_of(const char *address)
@@ -340,7 +338,8 @@ static bool part_end(struct list *list, const char *end, GPtrArray *addresses, G
 		return refuse(part, "follows a group without a comma", error);
 	if (list->adjacent)
 		return refuse(part, "is no address", error);
-	if (!address_check(list->run->str, error))
+	if (!(list->local && address_is_local(list->run->str)) &&
+	    !address_check(list->run->str, error))
 		return false;
 	g_ptr_array_add(addresses, g_strdup(list->run->str));
 	return true;
@@ -402,10 +401,10 @@ static bool read_list(struct list *list, const char *text, GPtrArray *addresses,
 	}
 }
 
-bool address_list_parse(const char *value, GPtrArray *addresses, GError **error)
+static bool parse(const char *value, bool local, GPtrArray *addresses, GError **error)
 {
 	g_autofree char *text = unfold(value);
-	struct list list = {0};
+	struct list list = {.local = local};
 	guint before = addresses->len;
 	bool fine;
 
@@ -417,4 +416,14 @@ bool address_list_parse(const char *value, GPtrArray *addresses, GError **error)
 		g_ptr_array_set_size(addresses, (gint)before);
 	g_string_free(list.run, TRUE);
 	return fine;
+}
+
+bool address_list_parse(const char *value, GPtrArray *addresses, GError **error)
+{
+	return parse(value, false, addresses, error);
+}
+
+bool address_senders_parse(const char *value, GPtrArray *addresses, GError **error)
+{
+	return parse(value, true, addresses, error);
 }

@@ -12,6 +12,11 @@
  * names and routes left out, local parts as they are written. An empty group has none. Each has a
  * domain; controls and encoded words are refused. Nothing is appended on failure. */
 bool address_list_parse(const char *value, GPtrArray *addresses, GError **error);
+/* The same of who sends: an address without a domain, as local programs write it, is given as it is
+ * (address_is_local()). */
+bool address_senders_parse(const char *value, GPtrArray *addresses, GError **error);
+/* What is left of the "@" alone: somebody of this machine. */
+bool address_is_local(const char *address);
 /* A bare address, as of an option or a command line: "local@domain", valid as above. */
 bool address_check(const char *address, GError **error);
 /* The same mailbox: domains in any case of letters. For GHashTable too. */

@@ -1,6 +1,7 @@
 #include "outbox/delivery.h"
 
 #include "base/error.h"
+#include "outbox/address.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -30,15 +31,17 @@ static void judge_one(struct queue_recipient *recipient, enum queue_verdict verd
 
 /* --- whom it goes to --- */
 
-static struct queue_recipient *known_recipient(const GPtrArray *known, const char *address)
+/* By address; borrowed. */
+static GHashTable *known_recipients(const struct queue_info *info)
 {
-	for (guint i = 0; i < known->len; i++) {
-		struct queue_recipient *recipient = g_ptr_array_index(known, i);
+	GHashTable *known = g_hash_table_new(address_hash, address_equal);
 
-		if (g_strcmp0(recipient->address, address) == 0)
-			return recipient;
+	for (guint i = 0; info->recipients && i < info->recipients->len; i++) {
+		struct queue_recipient *recipient = g_ptr_array_index(info->recipients, i);
+
+		g_hash_table_insert(known, recipient->address, recipient);
 	}
-	return NULL;
+	return known;
 }
 
 /* Those that the message names, with what is known of them from earlier tries. */
@@ -47,14 +50,14 @@ static void merge_recipients(struct delivery *delivery)
 	struct queue_info *info = &delivery->file.info;
 	const GPtrArray *wanted = delivery->envelope.recipients;
 	GPtrArray *merged = g_ptr_array_new_with_free_func(queue_recipient_free);
+	g_autoptr(GHashTable) known = known_recipients(info);
 
 	for (guint i = 0; i < wanted->len; i++) {
 		struct queue_recipient *recipient = g_new0(struct queue_recipient, 1);
 		const struct queue_recipient *old;
 
 		recipient->address = g_strdup(g_ptr_array_index(wanted, i));
-		old = info->recipients ? known_recipient(info->recipients, recipient->address)
-				       : NULL;
+		old = g_hash_table_lookup(known, recipient->address);
 		if (old)
 			judge_one(recipient, old->verdict, old->reply);
 		g_ptr_array_add(merged, recipient);
@@ -342,6 +345,7 @@ static void explain_failure(struct delivery *delivery)
 	const struct queue_recipient *worst = unknown ? unknown : refused;
 	struct queue_info *info = &delivery->file.info;
 
+	info->tries++;
 	if (info->error == 0 || info->error == EAGAIN)
 		info->error = EIO;
 	if (worst && worst->reply)

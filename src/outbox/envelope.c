@@ -311,9 +311,11 @@ static bool read_from(struct reader *reader, GError **error)
 	return reader->from != NULL;
 }
 
+typedef bool (*parse_fn)(const char *value, GPtrArray *addresses, GError **error);
+
 /* All of that name; appended. */
-static bool block_addresses(const struct block *block, const char *name, GPtrArray *addresses,
-			    GError **error)
+static bool block_addresses(const struct block *block, const char *name, parse_fn parse,
+			    GPtrArray *addresses, GError **error)
 {
 	struct header header;
 	struct header_field field;
@@ -325,7 +327,7 @@ static bool block_addresses(const struct block *block, const char *name, GPtrArr
 		if (!header_field_is(&field, name))
 			continue;
 		value = g_strndup(field.value, field.value_len);
-		if (!address_list_parse(value, addresses, error)) {
+		if (!parse(value, addresses, error)) {
 			g_prefix_error(error, "%s: ", name);
 			return false;
 		}
@@ -333,8 +335,13 @@ static bool block_addresses(const struct block *block, const char *name, GPtrArr
 	return true;
 }
 
+/* Cron writes as "root": nobody could answer that, and few servers take it. */
 static bool set_sender(struct reader *reader, const char *address, GError **error)
 {
+	if (reader->from && address_is_local(address)) {
+		reader->envelope.sender = g_strdup(reader->from);
+		return true;
+	}
 	reader->envelope.sender = wire_form(address, error);
 	return reader->envelope.sender != NULL;
 }
@@ -345,7 +352,7 @@ static bool sender_from(struct reader *reader, const struct block *block, const 
 {
 	g_autoptr(GPtrArray) addresses = g_ptr_array_new_with_free_func(g_free);
 
-	if (!block_addresses(block, name, addresses, error))
+	if (!block_addresses(block, name, address_senders_parse, addresses, error))
 		return false;
 	if (addresses->len > 1)
 		return refuse(error, "%s names several addresses: one %s has to say who sends it",
@@ -395,7 +402,7 @@ static bool recipients_from(struct reader *reader, const struct block *block, co
 {
 	g_autoptr(GPtrArray) addresses = g_ptr_array_new_with_free_func(g_free);
 
-	if (!block_addresses(block, name, addresses, error))
+	if (!block_addresses(block, name, address_list_parse, addresses, error))
 		return false;
 	for (guint i = 0; i < addresses->len; i++) {
 		if (!add_recipient(reader, addresses->pdata[i], error)) {

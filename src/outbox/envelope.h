@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 struct envelope_config {
-	const char *from; /* the address of who sends what does not say so */
+	/* Who sends what does not say so, or names somebody without a domain; may be NULL. */
+	const char *from;
 	/* One address a line: the sender ("" or "<>": none; "header": as the header says), then
 	 * recipients, instead of those of the header unless a line "header" is among them. NULL:
 	 * all as the header says. */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "outbox/address.h"
 
 #include <errno.h>
 #include <string.h>
@@ -91,10 +92,20 @@ static int pause_errno(struct outbox *outbox)
 	return down;
 }
 
-static bool file_is_settled(struct outbox *outbox, const struct queue_file *file, int *ret_error)
-{
-	int down;
+/* What `file_is_settled` goes by. */
+struct moment {
+	int down; /* errno of a pause, 0: there is none */
+	int64_t wall_ms;
+};
 
+static struct moment get_moment(struct outbox *outbox)
+{
+	return (struct moment){pause_errno(outbox), clock_wall_ns() / 1000000};
+}
+
+static bool file_is_settled(const struct moment *moment, const struct queue_file *file,
+			    int *ret_error)
+{
 	*ret_error = 0;
 	switch (file->step) {
 	case QUEUE_FAILED:
@@ -107,28 +118,35 @@ static bool file_is_settled(struct outbox *outbox, const struct queue_file *file
 	default:
 		return true;
 	}
-	down = pause_errno(outbox);
-	if (file->running && down == 0)
+	*ret_error = moment->down != 0 ? moment->down : file->info.error;
+	return moment->down != 0 || (!file->running && file->info.error != 0 &&
+				     file->info.not_before_ms > moment->wall_ms);
+}
+
+struct survey {
+	struct moment moment;
+	int error; /* the last one's */
+};
+
+static bool survey_one(void *data, const struct queue_file *file)
+{
+	struct survey *survey = data;
+	int error;
+
+	if (!file_is_settled(&survey->moment, file, &error))
 		return false;
-	*ret_error = down != 0 ? down : file->info.error;
-	return down != 0 ||
-	       (file->info.error != 0 && file->info.not_before_ms > clock_wall_ns() / 1000000);
+	if (error != 0)
+		survey->error = error;
+	return true;
 }
 
 static bool all_are_settled(struct outbox *outbox, int *ret_error)
 {
-	g_autoptr(GPtrArray) files = queue_list(outbox->queue, false);
+	struct survey survey = {.moment = get_moment(outbox)};
+	bool settled = queue_pending_all(outbox->queue, survey_one, &survey);
 
-	*ret_error = 0;
-	for (guint i = 0; i < files->len; i++) {
-		int error;
-
-		if (!file_is_settled(outbox, g_ptr_array_index(files, i), &error))
-			return false;
-		if (error != 0)
-			*ret_error = error;
-	}
-	return true;
+	*ret_error = survey.error;
+	return settled;
 }
 
 /* Who asked for this one knows. */
@@ -144,6 +162,7 @@ static void forget_untold(struct outbox *outbox, uint32_t id)
 
 bool outbox_is_settled(struct outbox *outbox, uint32_t id, int *ret_error)
 {
+	struct moment moment = get_moment(outbox);
 	struct queue_file file;
 	bool settled;
 
@@ -153,7 +172,7 @@ bool outbox_is_settled(struct outbox *outbox, uint32_t id, int *ret_error)
 		*ret_error = 0;
 		return true;
 	}
-	settled = file_is_settled(outbox, &file, ret_error);
+	settled = file_is_settled(&moment, &file, ret_error);
 	if (settled)
 		forget_untold(outbox, id);
 	queue_file_clear(&file);
@@ -216,6 +235,7 @@ static GArray *take_untold(struct outbox *outbox)
 static int take_failure(struct outbox *outbox)
 {
 	g_autoptr(GArray) untold = take_untold(outbox);
+	struct moment moment = get_moment(outbox);
 	int error = 0;
 
 	for (guint i = 0; i < untold->len; i++) {
@@ -224,7 +244,7 @@ static int take_failure(struct outbox *outbox)
 		if (!queue_get(outbox->queue, g_array_index(untold, uint32_t, i), &file))
 			continue;
 		if (file.step == QUEUE_FAILED)
-			file_is_settled(outbox, &file, &error);
+			file_is_settled(&moment, &file, &error);
 		queue_file_clear(&file);
 	}
 	return error;
@@ -271,6 +291,8 @@ static bool wanted_is_settled(struct outbox *outbox, const struct wanted *wanted
 		return false;
 	if (wanted->id == 0 && *ret_error == 0)
 		*ret_error = take_failure(outbox);
+	if (wanted->id == 0 && *ret_error == 0 && outbox->unhanded > 0)
+		*ret_error = EIO;
 	return true;
 }
 
@@ -388,18 +410,25 @@ static void *run(void *data)
 
 /* --- life --- */
 
-/* "alice@example.org" as a login, or what comes nearest. */
+/* "alice@example.org" as a login, or what comes nearest; NULL: a login may be anything. */
 static char *default_from(const struct account *account)
 {
-	const char *user = submission_user(account);
+	g_autofree char *here = g_strdup_printf("%s@%s", account->user, account->host);
+	const char *const nearest[] = {submission_user(account), account->user, here};
 
-	if (account->smtp.from)
-		return g_strdup(account->smtp.from);
-	if (strchr(user, '@'))
-		return g_strdup(user);
-	if (strchr(account->user, '@'))
-		return g_strdup(account->user);
-	return g_strdup_printf("%s@%s", account->user, account->host);
+	for (size_t i = 0; i < G_N_ELEMENTS(nearest); i++) {
+		if (address_check(nearest[i], NULL))
+			return g_strdup(nearest[i]);
+	}
+	return NULL;
+}
+
+static bool check_from(const char *from, GError **error)
+{
+	if (!from || address_check(from, error))
+		return true;
+	g_prefix_error(error, "option from: ");
+	return false;
 }
 
 static void init_flushed(struct outbox *outbox)
@@ -415,10 +444,13 @@ static void init_flushed(struct outbox *outbox)
 struct outbox *outbox_new(const struct outbox_config *config, const struct outbox_events *events,
 			  void *data, GError **error)
 {
-	struct queue *queue =
-		queue_open(config->dir, config->account->smtp.send_delay_s * INT64_C(1000), error);
+	const struct account *account = config->account;
 	struct outbox *outbox;
+	struct queue *queue;
 
+	if (!check_from(account->smtp.from, error))
+		return NULL;
+	queue = queue_open(config->dir, account->smtp.send_delay_s * INT64_C(1000), error);
 	if (!queue)
 		return NULL;
 	outbox = g_new0(struct outbox, 1);
@@ -426,7 +458,7 @@ struct outbox *outbox_new(const struct outbox_config *config, const struct outbo
 	outbox->events = events;
 	outbox->data = data;
 	outbox->queue = queue;
-	outbox->from = default_from(config->account);
+	outbox->from = account->smtp.from ? g_strdup(account->smtp.from) : default_from(account);
 	outbox->delivery.fd = -1;
 	outbox->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	outbox->shared.wanted = g_array_new(FALSE, FALSE, sizeof(struct wanted));

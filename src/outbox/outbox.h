@@ -1,7 +1,8 @@
 /* The outbox of an account: its queue (queue.h) and the thread that hands in what waits there, one
  * message after the other over one connection. A message that has to wait holds up no other; a
- * server that cannot be reached, or refuses the login, pauses the whole queue. Both come again
- * after 1, 5, 15, 30, 60 minutes, then every hour, for five days.
+ * server that cannot be reached, refuses the login, or closes the connection on its first message
+ * (421) pauses the whole queue. Both come again after 1, 5, 15, 30, 60 minutes, then every hour,
+ * for five days.
  *
  * Any thread, where nothing else is said.
  */
@@ -36,7 +37,7 @@ struct outbox_config {
 	const char *dir;	       /* made if need be */
 };
 
-/* ERROR_IO. */
+/* ERROR_IO; ERROR_REFUSED: account->smtp.from is no address. */
 struct outbox *outbox_new(const struct outbox_config *config, const struct outbox_events *events,
 			  void *data, GError **error);
 void outbox_start(struct outbox *outbox);

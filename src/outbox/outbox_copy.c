@@ -8,14 +8,18 @@
 
 #include <unistd.h>
 
-#define AGAIN_MS 60000
+#define AGAIN_MS 10000
 
-static void set_filed(struct outbox *outbox, const struct queue_file *file)
+/* False: not now. */
+static bool set_filed(struct outbox *outbox, const struct queue_file *file)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (!queue_set_copy(outbox->queue, file->id, QUEUE_COPY_FILED, NULL, &error))
-		log_error("%s: %s", outbox->config.account->name, error->message);
+	if (queue_set_copy(outbox->queue, file->id, QUEUE_COPY_FILED, NULL, &error) ||
+	    g_error_matches(error, MAILFS_ERROR, ERROR_GONE))
+		return true;
+	log_error("%s: %s", outbox->config.account->name, error->message);
+	return false;
 }
 
 static bool compose_copy(struct outbox *outbox, const struct queue_file *file, int fd,
@@ -48,41 +52,41 @@ static bool file_one(struct outbox *outbox, const struct queue_file *file)
 
 	if (fd >= 0)
 		close(fd);
-	if (filed || fd < 0) {
-		set_filed(outbox, file);
-		return true;
-	}
+	outbox->copy_waits &= !filed;
+	if (filed || fd < 0)
+		return set_filed(outbox, file);
 	if (g_error_matches(error, MAILFS_ERROR, ERROR_TEMPORARY) ||
 	    g_error_matches(error, MAILFS_ERROR, ERROR_NO_SPACE)) {
-		log_info("%s: the copy of %s waits: %s", outbox->config.account->name, name,
-			 error->message);
+		if (!outbox->copy_waits)
+			log_info("%s: the copy of %s waits: %s", outbox->config.account->name, name,
+				 error->message);
+		outbox->copy_waits = true;
 		return false;
 	}
 	log_warning("%s: no copy of %s is kept: %s", outbox->config.account->name, name,
 		    error->message);
-	set_filed(outbox, file);
-	return true;
+	return set_filed(outbox, file);
 }
 
 bool outbox_has_copies(struct outbox *outbox)
 {
-	g_autoptr(GPtrArray) files = queue_copies(outbox->queue);
-
-	return files && outbox->now_ms >= outbox->copy_ms;
+	return outbox->now_ms >= outbox->copy_ms && queue_next_copy(outbox->queue) != 0;
 }
 
 int64_t outbox_file_copies(struct outbox *outbox)
 {
-	g_autoptr(GPtrArray) files = queue_copies(outbox->queue);
 	int64_t expire_ms = queue_expire(outbox->queue, outbox->wall_ms);
 	int64_t next_ms =
 		expire_ms == INT64_MAX ? INT64_MAX : outbox->now_ms + (expire_ms - outbox->wall_ms);
+	struct queue_file file;
 
-	if (!files)
+	if (outbox->now_ms < outbox->copy_ms)
+		return MIN(next_ms, outbox->copy_ms);
+	/* One a turn: nothing else waits for all of them. */
+	if (!queue_get(outbox->queue, queue_next_copy(outbox->queue), &file))
 		return next_ms;
-	for (guint i = 0; i < files->len && outbox->now_ms >= outbox->copy_ms; i++) {
-		if (!file_one(outbox, g_ptr_array_index(files, i)))
-			outbox->copy_ms = outbox->now_ms + AGAIN_MS;
-	}
+	if (!file_one(outbox, &file))
+		outbox->copy_ms = outbox->now_ms + AGAIN_MS;
+	queue_file_clear(&file);
 	return MIN(next_ms, MAX(outbox->copy_ms, outbox->now_ms));
 }

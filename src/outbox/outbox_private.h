@@ -17,7 +17,7 @@ struct outbox {
 	struct outbox_config config;
 	const struct outbox_events *events;
 	void *data;
-	char *from; /* who sends what does not say so */
+	char *from; /* who sends what does not say so; may be NULL */
 	struct queue *queue;
 
 	pthread_t thread;
@@ -48,15 +48,17 @@ struct outbox {
 	bool handed; /* to the session */
 	bool over;   /* the session is done with it: */
 	enum smtp_outcome outcome;
-	bool cut;	    /* the connection was lost, or about to be closed (421) */
+	bool closing;	    /* the server said that it closes the connection (421) */
+	bool cut;	    /* so it did, or the connection was lost */
 	bool unrecorded;    /* it could not be put on record */
 	unsigned served;    /* transactions that this connection brought to an end */
-	bool logged_in;	    /* this connection has been ready */
 	unsigned failures;  /* connections in a row */
 	int64_t attempt_ms; /* the last connection begun */
 	int64_t used_ms;    /* the last transaction's end */
 	int64_t copy_ms;    /* copies are not tried before */
-	bool told_no_copy;
+	int64_t hand_ms;    /* what could not be handed over is not tried before */
+	unsigned unhanded;  /* how many could not */
+	bool copy_waits;    /* and that was told */
 };
 
 /* --- outbox.c --- */

@@ -9,6 +9,9 @@
 
 #define IDLE_MS 5000	 /* a connection without work is closed */
 #define PUT_OFF_MS 60000 /* the disk is full: not before */
+/* RFC 5321 section 4.5.3.1.7: so much anybody takes. Were less believed for good, nothing would be
+ * handed over any more, and no server asked again. */
+#define SIZE_MIN (UINT64_C(64) * 1024)
 
 static const char *name_of(const struct outbox *outbox)
 {
@@ -61,12 +64,19 @@ static void pause_queue(struct outbox *outbox, int down, const char *why)
 		log_warning("%s: mail waits in the outbox: %s", name_of(outbox), why);
 }
 
+/* The server takes mail, whatever it said of this one. */
 static void end_trouble(struct outbox *outbox)
 {
 	outbox->failures = 0;
 	pthread_mutex_lock(&outbox->lock);
 	g_clear_pointer(&outbox->shared.why, g_free);
-	outbox->shared.size_max = submitter_size_max(outbox->submitter);
+	pthread_mutex_unlock(&outbox->lock);
+}
+
+static void note_size_max(struct outbox *outbox)
+{
+	pthread_mutex_lock(&outbox->lock);
+	outbox->shared.size_max = MAX(submitter_size_max(outbox->submitter), SIZE_MIN);
 	pthread_mutex_unlock(&outbox->lock);
 }
 
@@ -100,12 +110,24 @@ static void finish(struct outbox *outbox, enum queue_step step)
 	outbox->events->changed(outbox->data);
 }
 
-/* It stays as it is. */
+/* It was not tried, and waits on; but not for ever. */
+static void hold(struct outbox *outbox, int number, const char *why)
+{
+	struct delivery *delivery = &outbox->delivery;
+
+	delivery_held(delivery, number, why);
+	if (!delivery_is_expired(delivery, outbox->wall_ms)) {
+		finish(outbox, QUEUE_WAITING);
+		return;
+	}
+	delivery_expire(delivery);
+	finish(outbox, QUEUE_FAILED);
+}
+
 static void put_off(struct outbox *outbox, const char *why)
 {
-	delivery_held(&outbox->delivery, EIO, why);
 	outbox->delivery.file.info.not_before_ms = outbox->wall_ms + PUT_OFF_MS;
-	finish(outbox, QUEUE_WAITING);
+	hold(outbox, EIO, why);
 }
 
 static bool wants_copy(struct outbox *outbox)
@@ -132,16 +154,19 @@ static void accepted(struct outbox *outbox)
 	outbox->copy_ms = 0;
 }
 
+/* It would say the same of every message. */
 static void held(struct outbox *outbox)
 {
-	const struct queue_info *info = &outbox->delivery.file.info;
+	g_autofree char *why = g_strdup(outbox->delivery.file.info.reply);
 
-	pause_queue(outbox, EACCES, info->reply ? info->reply : "the server wants a login");
-	finish(outbox, QUEUE_WAITING);
+	submitter_free(&outbox->submitter);
+	pause_queue(outbox, EACCES, why);
+	hold(outbox, EACCES, why);
 }
 
 static void aborted(struct outbox *outbox)
 {
+	outbox->served++;
 	if (outbox->unrecorded)
 		put_off(outbox, "it cannot be put on record that it is being sent");
 	else
@@ -152,6 +177,18 @@ static void aborted(struct outbox *outbox)
 static bool may_come_again(const struct outbox *outbox)
 {
 	return outbox->outcome == SMTP_DEFERRED && outbox->cut && outbox->served > 0;
+}
+
+static void judge(struct outbox *outbox)
+{
+	enum queue_step step = delivery_judge(&outbox->delivery, outbox->wall_ms);
+	g_autofree char *why = g_strdup(outbox->delivery.file.info.reply);
+
+	finish(outbox, step);
+	/* It would close it on the others, too. */
+	if (outbox->closing && outbox->served == 0)
+		pause_queue(outbox, EAGAIN, why);
+	outbox->served++;
 }
 
 static void conclude(struct outbox *outbox)
@@ -165,6 +202,7 @@ static void conclude(struct outbox *outbox)
 		aborted(outbox);
 		return;
 	}
+	end_trouble(outbox);
 	if (outbox->outcome == SMTP_ACCEPTED)
 		accepted(outbox);
 	if (may_come_again(outbox)) {
@@ -172,8 +210,7 @@ static void conclude(struct outbox *outbox)
 		finish(outbox, QUEUE_WAITING);
 		return;
 	}
-	outbox->served++;
-	finish(outbox, delivery_judge(&outbox->delivery, outbox->wall_ms));
+	judge(outbox);
 }
 
 /* --- what the session tells --- */
@@ -213,12 +250,13 @@ static void on_done(void *data, enum smtp_outcome outcome, const struct smtp_rep
 
 	delivery_done(delivery, outcome, reply, text);
 	if (outcome == SMTP_REFUSED && outbox->submitter &&
-	    delivery->transaction.size > outbox_size_max(outbox))
+	    delivery->transaction.size > submitter_size_max(outbox->submitter))
 		delivery->file.info.error = EMSGSIZE;
 	if (outcome == SMTP_HELD)
 		delivery_held(delivery, EACCES, text);
 	outbox->outcome = outcome;
-	outbox->cut = !reply || reply->code == 421;
+	outbox->closing = reply && reply->code == 421;
+	outbox->cut = !reply || outbox->closing;
 	outbox->over = true;
 }
 
@@ -252,20 +290,35 @@ static bool prepare(struct outbox *outbox, struct queue_file *file, int fd)
 	return false;
 }
 
-/* When the next is due, if there is none now. */
+static int64_t end_left(struct outbox *outbox)
+{
+	int64_t next_ms;
+
+	if (queue_end_left(outbox->queue, outbox->wall_ms, &next_ms))
+		outbox->events->changed(outbox->data);
+	return next_ms == INT64_MAX ? next_ms : outbox->now_ms + (next_ms - outbox->wall_ms);
+}
+
+static int64_t hand_left(struct outbox *outbox)
+{
+	if (outbox->now_ms >= outbox->hand_ms || outbox_hurries(outbox)) {
+		outbox->unhanded = queue_hand_left(outbox->queue);
+		outbox->hand_ms = outbox->unhanded ? outbox->now_ms + PUT_OFF_MS : 0;
+	}
+	return outbox->unhanded ? outbox->hand_ms : INT64_MAX;
+}
+
+/* When to come again, if there is none in hand now. */
 static int64_t take(struct outbox *outbox)
 {
-	bool hurry = outbox_hurries(outbox);
-	int64_t next_ms = INT64_MAX;
+	int64_t next_ms = hand_left(outbox), due_ms = INT64_MAX;
 	struct queue_file file;
 	int fd;
 
-	while (!outbox->delivering &&
-	       queue_take(outbox->queue, outbox->wall_ms, hurry, &file, &fd, &next_ms)) {
-		if (prepare(outbox, &file, fd))
-			return INT64_MAX;
-	}
-	return next_ms == INT64_MAX ? next_ms : outbox->now_ms + (next_ms - outbox->wall_ms);
+	if (queue_take(outbox->queue, outbox->wall_ms, outbox_hurries(outbox), &file, &fd, &due_ms))
+		return prepare(outbox, &file, fd) ? INT64_MAX : outbox->now_ms;
+	return due_ms == INT64_MAX ? next_ms
+				   : MIN(next_ms, outbox->now_ms + (due_ms - outbox->wall_ms));
 }
 
 /* --- the connection --- */
@@ -274,7 +327,6 @@ static void connect_server(struct outbox *outbox)
 {
 	outbox->attempt_ms = outbox->now_ms;
 	outbox->served = 0;
-	outbox->logged_in = false;
 	outbox->submitter =
 		submitter_new(&(struct submitter_config){.account = outbox->config.account,
 							 .secret = outbox->config.secret,
@@ -283,29 +335,27 @@ static void connect_server(struct outbox *outbox)
 			      outbox->now_ms);
 }
 
-/* Those that have waited too long already; the one in hand is the oldest. */
+/* With it those that have waited too long, too: it is the oldest. */
 static void release(struct outbox *outbox, const GError *error)
 {
 	while (outbox->delivering) {
-		delivery_held(&outbox->delivery, trouble_errno(error), error->message);
-		if (!delivery_is_expired(&outbox->delivery, outbox->wall_ms)) {
-			finish(outbox, QUEUE_WAITING);
-			return;
-		}
-		delivery_expire(&outbox->delivery);
-		finish(outbox, QUEUE_FAILED);
-		take(outbox);
+		bool expired = delivery_is_expired(&outbox->delivery, outbox->wall_ms);
+
+		hold(outbox, trouble_errno(error), error->message);
+		if (expired)
+			take(outbox);
 	}
 }
 
 void outbox_lost(struct outbox *outbox, const GError *error)
 {
 	bool was_handed = outbox->handed;
+	bool served = outbox->served > 0;
 
 	submitter_free(&outbox->submitter);
 	if (outbox->over) {
 		conclude(outbox);
-	} else if (error && !was_handed && (outbox->delivering || !outbox->logged_in)) {
+	} else if (error && !was_handed && !served) {
 		pause_queue(outbox, trouble_errno(error), error->message);
 		release(outbox, error);
 	}
@@ -313,9 +363,7 @@ void outbox_lost(struct outbox *outbox, const GError *error)
 
 static void hand_in(struct outbox *outbox)
 {
-	if (!outbox->logged_in)
-		end_trouble(outbox);
-	outbox->logged_in = true;
+	note_size_max(outbox);
 	if (!outbox->delivering || outbox->handed)
 		return;
 	outbox->handed = true;
@@ -334,12 +382,11 @@ static int64_t rest(struct outbox *outbox)
 	return outbox->now_ms;
 }
 
-int64_t outbox_send(struct outbox *outbox)
+/* The one in hand, or else the next. */
+static int64_t carry_on(struct outbox *outbox)
 {
 	int64_t next_ms = INT64_MAX;
 
-	if (outbox->over)
-		conclude(outbox);
 	if (!outbox->submitter && outbox->now_ms < pause_ends_ms(outbox))
 		return pause_ends_ms(outbox);
 	if (!outbox->delivering)
@@ -354,10 +401,21 @@ int64_t outbox_send(struct outbox *outbox)
 	return outbox->over ? outbox->now_ms : INT64_MAX;
 }
 
+int64_t outbox_send(struct outbox *outbox)
+{
+	int64_t next_ms = end_left(outbox);
+
+	if (outbox->over)
+		conclude(outbox);
+	return MIN(next_ms, carry_on(outbox));
+}
+
 void outbox_hang_up(struct outbox *outbox)
 {
 	g_autoptr(GError) error = NULL;
+	int64_t next_ms;
 
+	queue_end_left(outbox->queue, INT64_MAX, &next_ms);
 	if (outbox->submitter && submitter_is_ready(outbox->submitter)) {
 		submitter_quit(outbox->submitter, outbox->now_ms);
 		submitter_step(outbox->submitter, outbox->now_ms, &error);

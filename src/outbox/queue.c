@@ -149,6 +149,29 @@ unsigned queue_pending(struct queue *queue)
 	return (unsigned)pending;
 }
 
+static bool step_all(struct queue *queue, enum queue_step step, queue_check_fn check, void *data)
+{
+	GTreeNode *node = g_tree_node_first(queue->steps[step]);
+
+	for (; node; node = g_tree_node_next(node)) {
+		const struct queue_entry *entry = g_tree_node_value(node);
+
+		if (!check(data, &entry->file))
+			return false;
+	}
+	return true;
+}
+
+bool queue_pending_all(struct queue *queue, queue_check_fn check, void *data)
+{
+	pthread_mutex_lock(&queue->lock);
+	bool all = step_all(queue, QUEUE_SENDING, check, data) &&
+		   step_all(queue, QUEUE_WAITING, check, data);
+
+	pthread_mutex_unlock(&queue->lock);
+	return all;
+}
+
 static bool is_closing(const struct queue_entry *entry)
 {
 	return entry->file.writers > 0 && entry->whole && entry->file.size > 0 &&

@@ -51,7 +51,7 @@ struct queue_recipient {
 /* What has to be filed in the \Sent folder. */
 enum queue_copy { QUEUE_COPY_NONE, QUEUE_COPY_WANTED, QUEUE_COPY_FILED };
 
-/* What stands in info/; the submitter alters it with queue_save(). */
+/* What stands in info/; the submitter alters it. */
 struct queue_info {
 	int64_t handed_ms;     /* when it was handed over; 0: not yet */
 	int64_t not_before_ms; /* the next try */
@@ -155,17 +155,21 @@ bool queue_take(struct queue *queue, int64_t now_ms, bool hurry, struct queue_fi
 		int *ret_fd, int64_t *ret_next_ms);
 /* This one is due now, if it was never tried. */
 void queue_hurry(struct queue *queue, uint32_t id);
-/* Puts `file->info` on record, synced. ERROR_GONE: it was removed or taken back meanwhile. */
-bool queue_save(struct queue *queue, const struct queue_file *file, GError **error);
-/* With its info: WAITING -> SENDING, synced, before DATA. ERROR_GONE as above. */
+/* Hands over what the disk did not let queue_close_file() hand over. How many are left so. */
+unsigned queue_hand_left(struct queue *queue);
+/* With its info: WAITING -> SENDING, synced, before DATA. ERROR_GONE: it was removed or taken back
+ * meanwhile. */
 bool queue_commit(struct queue *queue, const struct queue_file *file, GError **error);
 /* With its info, synced; not running any more. A failure to write leaves what the next start will
  * find: SENDING, if it was. To WAITING, SENT or FAILED. Nothing to do if it is gone. FAILED: where
  * the name is taken in failed/, it gets another ("NAME~2.eml"). */
 bool queue_finish(struct queue *queue, const struct queue_file *file, enum queue_step step,
 		  GError **error);
-/* Those whose copy is to be filed: QUEUE_COPY_WANTED; of struct queue_file *. NULL: none. */
-GPtrArray *queue_copies(struct queue *queue);
+/* Tries again to put on record what queue_finish() could not and left SENDING. True: something was.
+ * `*ret_next_ms`: when to come again; INT64_MAX: nothing is left. */
+bool queue_end_left(struct queue *queue, int64_t now_ms, int64_t *ret_next_ms);
+/* One whose copy can be filed now: QUEUE_COPY_WANTED. 0: none. */
+uint32_t queue_next_copy(struct queue *queue);
 /* A descriptor to read from, whatever the state; -1: it is gone. */
 int queue_read(struct queue *queue, uint32_t id);
 /* Alters copy and copy_name alone, synced. */
@@ -177,3 +181,6 @@ void queue_retry(struct queue *queue);
 int64_t queue_expire(struct queue *queue, int64_t now_ms);
 /* Waiting, sending. */
 unsigned queue_pending(struct queue *queue);
+/* Whether `check` is true of each of them; under the lock: it must not call the queue. */
+typedef bool (*queue_check_fn)(void *data, const struct queue_file *file);
+bool queue_pending_all(struct queue *queue, queue_check_fn check, void *data);

@@ -12,15 +12,6 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
-static bool entry_fail(struct queue *queue, const char *verb, const struct queue_entry *entry,
-		       GError **error)
-{
-	char path[QUEUE_PATH_MAX];
-
-	queue_path(entry->file.id, entry->file.name, path);
-	return queue_fail(queue, verb, entry->dir, path, error);
-}
-
 static bool refuse_busy(GError **error)
 {
 	g_set_error(error, MAILFS_ERROR, ERROR_BUSY, "the message is just being sent");
@@ -129,7 +120,7 @@ static int open_plain(struct queue *queue, const struct queue_entry *entry, int 
 	int fd = queue_entry_open(queue, entry, flags);
 
 	if (fd < 0)
-		entry_fail(queue, "open", entry, error);
+		queue_entry_fail(queue, "open", entry, error);
 	return fd;
 }
 
@@ -262,9 +253,9 @@ static bool reset(struct queue *queue, struct queue_entry *entry, GError **error
 	if (!entry->has_info)
 		return true;
 	if (!queue_info_unlink(queue, entry->file.id))
-		return entry_fail(queue, "forget what is on record of", entry, error);
+		return queue_entry_fail(queue, "forget what is on record of", entry, error);
 	if (fsync(queue->dirs[QUEUE_DIR_INFO]) != 0) {
-		entry_fail(queue, "forget what is on record of", entry, error);
+		queue_entry_fail(queue, "forget what is on record of", entry, error);
 		queue_info_restore(queue, entry, true);
 		return false;
 	}
@@ -302,7 +293,7 @@ static bool flush(struct queue *queue, struct queue_entry *entry, GError **error
 		if (!queue_shift(queue, entry, QUEUE_DIR_WHOLE, error))
 			return false;
 	} else if (fsync(queue->dirs[entry->dir]) != 0) {
-		return entry_fail(queue, "sync", entry, error);
+		return queue_entry_fail(queue, "sync", entry, error);
 	}
 	entry->whole = true;
 	return true;
@@ -339,10 +330,62 @@ static bool hand_closed(struct queue *queue, struct queue_entry *entry, bool *re
 	return true;
 }
 
+/* The disk is full, or broken: later perhaps. What is wrong with the mail itself stays so. */
+static void note_unhanded(struct queue *queue, uint32_t id, const GError *error)
+{
+	struct queue_entry *entry = queue_entry_find(queue, id);
+
+	if (!is_left_to_hand(entry) || (!g_error_matches(error, MAILFS_ERROR, ERROR_IO) &&
+					!g_error_matches(error, MAILFS_ERROR, ERROR_NO_SPACE)))
+		return;
+	entry->unhanded = queue->unhanded = true;
+}
+
+static bool try_again(struct queue *queue, struct queue_entry *entry)
+{
+	bool handed = false;
+
+	entry->unhanded = false;
+	if (!is_left_to_hand(entry))
+		return true;
+	entry->unhanded = !hand_closed(queue, entry, &handed, NULL);
+	return !entry->unhanded;
+}
+
+static struct queue_entry *first_unhanded(struct queue *queue, uint32_t after)
+{
+	GTreeNode *node = g_tree_node_first(queue->steps[QUEUE_DRAFT]);
+
+	for (; node; node = g_tree_node_next(node)) {
+		struct queue_entry *entry = g_tree_node_value(node);
+
+		if (entry->unhanded && entry->file.id > after)
+			return entry;
+	}
+	return NULL;
+}
+
+unsigned queue_hand_left(struct queue *queue)
+{
+	struct queue_entry *entry;
+	unsigned left = 0;
+	uint32_t id = 0;
+
+	pthread_mutex_lock(&queue->lock);
+	while (queue->unhanded && (entry = first_unhanded(queue, id))) {
+		id = entry->file.id;
+		left += !try_again(queue, entry);
+	}
+	queue->unhanded = left > 0;
+	pthread_mutex_unlock(&queue->lock);
+	return left;
+}
+
 static bool close_writer(struct queue *queue, uint32_t id, bool abandoned, bool *ret_handed,
 			 GError **error)
 {
-	bool handed = false, ok = true;
+	GError *why = NULL;
+	bool handed = false;
 
 	pthread_mutex_lock(&queue->lock);
 	struct queue_entry *entry = queue_entry_find(queue, id);
@@ -351,13 +394,16 @@ static bool close_writer(struct queue *queue, uint32_t id, bool abandoned, bool 
 		queue_entry_measure(queue, entry);
 		entry->file.writers--;
 		entry->unclaimed = false;
-		if (is_left_to_hand(entry) && (entry->whole || !abandoned))
-			ok = hand_closed(queue, entry, &handed, error);
+		if (is_left_to_hand(entry) && (entry->whole || !abandoned) &&
+		    !hand_closed(queue, entry, &handed, &why))
+			note_unhanded(queue, id, why);
 	}
 	pthread_mutex_unlock(&queue->lock);
-	if (ok)
+	if (!why)
 		*ret_handed = handed;
-	return ok;
+	else
+		g_propagate_error(error, why);
+	return !why;
 }
 
 bool queue_close_file(struct queue *queue, uint32_t id, bool writer, bool *ret_handed,
@@ -455,7 +501,7 @@ static bool set_mtime(struct queue *queue, struct queue_entry *entry, int64_t mt
 
 	queue_path(entry->file.id, entry->file.name, path);
 	if (utimensat(queue->dirs[entry->dir], path, times, AT_SYMLINK_NOFOLLOW) != 0)
-		return entry_fail(queue, "set the time of", entry, error);
+		return queue_entry_fail(queue, "set the time of", entry, error);
 	queue_entry_measure(queue, entry);
 	return true;
 }

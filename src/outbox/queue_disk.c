@@ -32,8 +32,8 @@ bool queue_fail(struct queue *queue, const char *verb, enum queue_dir dir, const
 	return file_fail(verb, path, error);
 }
 
-static bool entry_fail(struct queue *queue, const char *verb, const struct queue_entry *entry,
-		       GError **error)
+bool queue_entry_fail(struct queue *queue, const char *verb, const struct queue_entry *entry,
+		      GError **error)
 {
 	char path[QUEUE_PATH_MAX];
 
@@ -128,8 +128,9 @@ bool queue_drop(struct queue *queue, struct queue_entry *entry, GError **error)
 {
 	bool failed = entry->file.step == QUEUE_FAILED;
 
-	if (!hide(queue, entry, entry->file.step != QUEUE_DRAFT) && errno != ENOENT)
-		return entry_fail(queue, "remove", entry, error);
+	/* What stands in draft/ is not sent, should it come back. */
+	if (!hide(queue, entry, entry->dir != QUEUE_DIR_DRAFT) && errno != ENOENT)
+		return queue_entry_fail(queue, "remove", entry, error);
 	if (failed)
 		queue_note_leaver(queue, entry->file.name);
 	forget(queue, entry);
@@ -187,7 +188,7 @@ bool queue_move(struct queue *queue, struct queue_entry *entry, const struct que
 	if (recorded && !put_record(queue, entry, move, error))
 		return false;
 	if (is_elsewhere(entry, move) && !move_files(queue, entry, move, recorded)) {
-		entry_fail(queue, "rename", entry, error);
+		queue_entry_fail(queue, "rename", entry, error);
 		if (recorded)
 			queue_info_restore(queue, entry, had_info);
 		return false;
@@ -204,7 +205,7 @@ bool queue_move(struct queue *queue, struct queue_entry *entry, const struct que
 bool queue_shift(struct queue *queue, struct queue_entry *entry, enum queue_dir dir, GError **error)
 {
 	if (!rename_synced(queue, entry, dir, entry->file.name, true))
-		return entry_fail(queue, "rename", entry, error);
+		return queue_entry_fail(queue, "rename", entry, error);
 	entry->dir = dir;
 	return true;
 }
@@ -237,9 +238,9 @@ bool queue_renumber(struct queue *queue, struct queue_entry *entry, uint32_t id,
 	uint32_t old = entry->file.id;
 
 	if (entry->has_info && !link_info(queue, old, id))
-		return entry_fail(queue, "keep the record of", entry, error);
+		return queue_entry_fail(queue, "keep the record of", entry, error);
 	if (!renumber_file(queue, entry, old, id)) {
-		entry_fail(queue, "rename", entry, error);
+		queue_entry_fail(queue, "rename", entry, error);
 		queue_info_unlink(queue, id);
 		return false;
 	}
@@ -248,7 +249,7 @@ bool queue_renumber(struct queue *queue, struct queue_entry *entry, uint32_t id,
 		queue_entry_renumber(queue, entry, id);
 		return true;
 	}
-	entry_fail(queue, "rename", entry, error);
+	queue_entry_fail(queue, "rename", entry, error);
 	if (entry->has_info && !link_info(queue, id, old) && errno != EEXIST)
 		log_error("'%s/info/%u' is lost: %s", queue->path, old, g_strerror(errno));
 	if (renumber_file(queue, entry, id, old))

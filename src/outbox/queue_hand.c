@@ -10,14 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool content_fail(struct queue *queue, const struct queue_entry *entry, GError **error)
-{
-	char path[QUEUE_PATH_MAX];
-
-	queue_path(entry->file.id, entry->file.name, path);
-	return queue_fail(queue, "sync", entry->dir, path, error);
-}
-
 bool queue_sync_content(struct queue *queue, struct queue_entry **entry, GError **error)
 {
 	uint32_t id = (*entry)->file.id;
@@ -26,7 +18,7 @@ bool queue_sync_content(struct queue *queue, struct queue_entry **entry, GError 
 	bool ok;
 
 	if (fd < 0)
-		return content_fail(queue, *entry, error);
+		return queue_entry_fail(queue, "sync", *entry, error);
 	pthread_mutex_unlock(&queue->lock);
 	ok = fsync(fd) == 0;
 	pthread_mutex_lock(&queue->lock);
@@ -35,7 +27,7 @@ bool queue_sync_content(struct queue *queue, struct queue_entry **entry, GError 
 	if (ok && *entry && (*entry)->touches != touches)
 		ok = fsync(fd) == 0;
 	if (!ok && *entry)
-		content_fail(queue, *entry, error);
+		queue_entry_fail(queue, "sync", *entry, error);
 	close(fd);
 	return ok || !*entry;
 }

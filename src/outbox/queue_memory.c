@@ -155,6 +155,22 @@ static void entry_unlink(struct queue *queue, struct queue_entry *entry)
 	touched(queue, file->step);
 }
 
+static unsigned wants_copy(const struct queue_entry *entry)
+{
+	return entry->file.info.copy == QUEUE_COPY_WANTED;
+}
+
+void queue_entry_set_info(struct queue *queue, struct queue_entry *entry,
+			  const struct queue_info *info)
+{
+	struct queue_info old = entry->file.info;
+
+	queue->copies -= wants_copy(entry);
+	queue_info_copy(info, &entry->file.info);
+	queue->copies += wants_copy(entry);
+	queue_info_clear(&old);
+}
+
 struct queue_entry *queue_entry_add(struct queue *queue, enum queue_dir dir,
 				    const struct queue_file *file)
 {
@@ -165,6 +181,7 @@ struct queue_entry *queue_entry_add(struct queue *queue, enum queue_dir dir,
 	entry->dir = dir;
 	if (!entry->file.info.recipients)
 		queue_info_copy(&file->info, &entry->file.info);
+	queue->copies += wants_copy(entry);
 	g_hash_table_insert(queue->entries, GUINT_TO_POINTER(file->id), entry);
 	entry_link(queue, entry);
 	return entry;
@@ -173,27 +190,28 @@ struct queue_entry *queue_entry_add(struct queue *queue, enum queue_dir dir,
 void queue_entry_become(struct queue *queue, struct queue_entry *entry, enum queue_dir dir,
 			const char *name, const struct queue_info *info)
 {
-	struct queue_file old = entry->file;
 	enum queue_step step = queue_step_of(dir);
-	bool moved = old.step != step || strcmp(old.name, name) != 0;
+	char *old = entry->file.name;
+	bool moved = entry->file.step != step || strcmp(old, name) != 0;
 
 	if (moved)
 		entry_unlink(queue, entry);
 	entry->dir = dir;
 	entry->whole |= dir != QUEUE_DIR_DRAFT;
 	entry->file.running = false;
+	entry->unended = false;
 	entry->file.step = step;
-	entry->file.name = moved ? g_strdup(name) : old.name;
-	queue_info_copy(info, &entry->file.info);
+	queue_entry_set_info(queue, entry, info);
 	if (moved) {
+		entry->file.name = g_strdup(name);
 		entry_link(queue, entry);
-		g_free(old.name);
+		g_free(old);
 	}
-	queue_info_clear(&old.info);
 }
 
 void queue_entry_free(struct queue *queue, struct queue_entry *entry)
 {
+	queue->copies -= wants_copy(entry);
 	entry_unlink(queue, entry);
 	g_hash_table_remove(queue->entries, GUINT_TO_POINTER(entry->file.id));
 }

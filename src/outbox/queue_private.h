@@ -28,6 +28,9 @@ struct queue_entry {
 	bool unclaimed; /* made, and not opened by its maker yet */
 	bool whole;	/* nothing was written since the last flush */
 	bool has_info;	/* there is a file in info/ */
+	bool unhanded;	/* its last writer closed it, and the disk did not play along */
+	bool unended;	/* SENDING: as `ends`, but that could not be put on record */
+	enum queue_step ends;
 	unsigned touches;
 	int64_t sent_ms;
 };
@@ -41,6 +44,8 @@ struct queue {
 	GHashTable *entries;	   /* id -> struct queue_entry *, which it owns */
 	GTree *steps[QUEUE_STEPS]; /* the same by step, by rising id */
 	GHashTable *names[QUEUE_SPACES];
+	bool unhanded;	       /* some entry may be */
+	unsigned copies;       /* entries that want one, whatever their step */
 	int64_t touched_ns[2]; /* outbox/, failed/ */
 	GQueue leavers;	       /* of struct leaver *: names that were in failed/, oldest first */
 	GHashTable *left;      /* name -> the latest of them */
@@ -62,6 +67,9 @@ struct queue_entry *queue_entry_add(struct queue *queue, enum queue_dir dir,
 /* `name` and `info` are copied, and may be its own. Nobody has it in hand any more. */
 void queue_entry_become(struct queue *queue, struct queue_entry *entry, enum queue_dir dir,
 			const char *name, const struct queue_info *info);
+/* `info` is copied, and may be its own. */
+void queue_entry_set_info(struct queue *queue, struct queue_entry *entry,
+			  const struct queue_info *info);
 void queue_entry_renumber(struct queue *queue, struct queue_entry *entry, uint32_t id);
 /* From memory; the files stay. */
 void queue_entry_free(struct queue *queue, struct queue_entry *entry);
@@ -111,6 +119,9 @@ void queue_path(uint32_t id, const char *name, char ret[QUEUE_PATH_MAX]);
 /* "cannot VERB 'PATH': " and errno. */
 bool queue_fail(struct queue *queue, const char *verb, enum queue_dir dir, const char *name,
 		GError **error);
+/* The same of where it stands. */
+bool queue_entry_fail(struct queue *queue, const char *verb, const struct queue_entry *entry,
+		      GError **error);
 /* A descriptor; -1 with errno. */
 int queue_entry_open(struct queue *queue, const struct queue_entry *entry, int flags);
 

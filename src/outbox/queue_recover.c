@@ -301,8 +301,7 @@ static bool load(struct queue *queue, struct queue_entry *entry, GError **error)
 		default_info(entry);
 		return settle(queue, entry, NULL, error);
 	}
-	queue_info_clear(&entry->file.info);
-	queue_info_copy(&record.info, &entry->file.info);
+	queue_entry_set_info(queue, entry, &record.info);
 	entry->sent_ms = record.sent_ms;
 	ok = settle(queue, entry, &record, error);
 	queue_record_clear(&record);

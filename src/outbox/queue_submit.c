@@ -122,7 +122,7 @@ static void adopt(const struct queue_entry *entry, const struct queue_file *file
 }
 
 /* It stays in hand. */
-static bool put(struct queue *queue, const struct queue_file *file, bool commit, GError **error)
+static bool commit(struct queue *queue, const struct queue_file *file, GError **error)
 {
 	struct queue_entry *entry = find_running(queue, file->id);
 	struct queue_info info;
@@ -132,9 +132,8 @@ static bool put(struct queue *queue, const struct queue_file *file, bool commit,
 		return refuse_gone(error);
 	adopt(entry, file, &info);
 
-	const struct queue_move move = {.dir = commit ? QUEUE_DIR_SENDING : entry->dir,
-					.name = entry->file.name,
-					.info = &info};
+	const struct queue_move move = {
+		.dir = QUEUE_DIR_SENDING, .name = entry->file.name, .info = &info};
 
 	ok = queue_move(queue, entry, &move, error);
 	entry->file.running = true;
@@ -142,19 +141,10 @@ static bool put(struct queue *queue, const struct queue_file *file, bool commit,
 	return ok;
 }
 
-bool queue_save(struct queue *queue, const struct queue_file *file, GError **error)
-{
-	pthread_mutex_lock(&queue->lock);
-	bool ok = put(queue, file, false, error);
-
-	pthread_mutex_unlock(&queue->lock);
-	return ok;
-}
-
 bool queue_commit(struct queue *queue, const struct queue_file *file, GError **error)
 {
 	pthread_mutex_lock(&queue->lock);
-	bool ok = put(queue, file, true, error);
+	bool ok = commit(queue, file, error);
 
 	pthread_mutex_unlock(&queue->lock);
 	return ok;
@@ -169,32 +159,43 @@ static enum queue_dir dir_of(enum queue_step step)
 
 /* The disk does not take it: the memory knows at least what happened to whom, and what was not sent
  * yet is not tried again at once. */
-static void keep_in_memory(struct queue *queue, struct queue_entry *entry, struct queue_info *info)
+static void keep_in_memory(struct queue *queue, struct queue_entry *entry, struct queue_info *info,
+			   enum queue_step step)
 {
 	int64_t later_ms = queue_now_ms() + TROUBLE_MS;
 
 	info->not_before_ms = MAX(info->not_before_ms, later_ms);
 	info->tries = MAX(info->tries, 1);
 	queue_entry_become(queue, entry, entry->dir, entry->file.name, info);
+	entry->unended = entry->file.step == QUEUE_SENDING;
+	entry->ends = step;
+}
+
+static bool end(struct queue *queue, struct queue_entry *entry, struct queue_info *info,
+		enum queue_step step, GError **error)
+{
+	g_autofree char *name =
+		step == QUEUE_FAILED ? queue_name_free(queue, QUEUE_SPACE_FAILED, entry->file.name)
+				     : g_strdup(entry->file.name);
+	const struct queue_move move = {.dir = dir_of(step),
+					.name = name,
+					.info = info,
+					.sent_ms = step == QUEUE_SENT ? queue_now_ms() : 0};
+	bool ok = queue_move(queue, entry, &move, error);
+
+	if (!ok)
+		keep_in_memory(queue, entry, info, step);
+	return ok;
 }
 
 static bool finish(struct queue *queue, struct queue_entry *entry, const struct queue_file *file,
 		   enum queue_step step, GError **error)
 {
-	g_autofree char *name =
-		step == QUEUE_FAILED ? queue_name_free(queue, QUEUE_SPACE_FAILED, entry->file.name)
-				     : g_strdup(entry->file.name);
 	struct queue_info info;
-	const struct queue_move move = {.dir = dir_of(step),
-					.name = name,
-					.info = &info,
-					.sent_ms = step == QUEUE_SENT ? queue_now_ms() : 0};
 	bool ok;
 
 	adopt(entry, file, &info);
-	ok = queue_move(queue, entry, &move, error);
-	if (!ok)
-		keep_in_memory(queue, entry, &info);
+	ok = end(queue, entry, &info, step, error);
 	queue_info_clear(&info);
 	return ok;
 }
@@ -210,34 +211,73 @@ bool queue_finish(struct queue *queue, const struct queue_file *file, enum queue
 	return ok;
 }
 
+static bool end_again(struct queue *queue, struct queue_entry *entry)
+{
+	struct queue_info info;
+	bool ok;
+
+	queue_info_copy(&entry->file.info, &info);
+	ok = end(queue, entry, &info, entry->ends, NULL);
+	queue_info_clear(&info);
+	return ok;
+}
+
+/* Also after the clock was set back. */
+static bool is_to_end(const struct queue_entry *entry, int64_t now_ms)
+{
+	int64_t left_ms = entry->file.info.not_before_ms - now_ms;
+
+	return left_ms <= 0 || left_ms > WAIT_MAX_MS;
+}
+
+bool queue_end_left(struct queue *queue, int64_t now_ms, int64_t *ret_next_ms)
+{
+	int64_t next_ms = INT64_MAX;
+	GTreeNode *node, *next;
+	bool ended = false;
+
+	pthread_mutex_lock(&queue->lock);
+	for (node = g_tree_node_first(queue->steps[QUEUE_SENDING]); node; node = next) {
+		struct queue_entry *entry = g_tree_node_value(node);
+
+		next = g_tree_node_next(node);
+		if (!entry->unended)
+			continue;
+		if (is_to_end(entry, now_ms) && end_again(queue, entry))
+			ended = true;
+		else
+			next_ms = MIN(next_ms, entry->file.info.not_before_ms);
+	}
+	pthread_mutex_unlock(&queue->lock);
+	*ret_next_ms = next_ms;
+	return ended;
+}
+
 /* --- what is left to do behind it --- */
 
-static void add_copies(struct queue *queue, enum queue_step step, GPtrArray *files)
+static uint32_t find_copy(struct queue *queue, enum queue_step step)
 {
 	GTreeNode *node = g_tree_node_first(queue->steps[step]);
 
 	for (; node; node = g_tree_node_next(node)) {
 		const struct queue_entry *entry = g_tree_node_value(node);
 
-		if (entry->file.info.copy != QUEUE_COPY_WANTED || entry->file.running)
-			continue;
-		struct queue_file *file = g_new(struct queue_file, 1);
-
-		queue_file_copy(&entry->file, file);
-		g_ptr_array_add(files, file);
+		if (entry->file.info.copy == QUEUE_COPY_WANTED && !entry->file.running)
+			return entry->file.id;
 	}
+	return 0;
 }
 
-GPtrArray *queue_copies(struct queue *queue)
+uint32_t queue_next_copy(struct queue *queue)
 {
-	g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(queue_file_free);
+	static const enum queue_step steps[] = {QUEUE_SENT, QUEUE_FAILED, QUEUE_WAITING};
+	uint32_t id = 0;
 
 	pthread_mutex_lock(&queue->lock);
-	add_copies(queue, QUEUE_SENT, files);
-	add_copies(queue, QUEUE_FAILED, files);
-	add_copies(queue, QUEUE_WAITING, files);
+	for (size_t i = 0; queue->copies > 0 && id == 0 && i < G_N_ELEMENTS(steps); i++)
+		id = find_copy(queue, steps[i]);
 	pthread_mutex_unlock(&queue->lock);
-	return files->len > 0 ? g_steal_pointer(&files) : NULL;
+	return id;
 }
 
 int queue_read(struct queue *queue, uint32_t id)

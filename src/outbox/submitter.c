@@ -7,8 +7,8 @@
 
 #define READ_SIZE (16 * 1024)
 #define QUIT_MS 2000
-#define HELO_NAME "[127.0.0.1]" /* what any client behind a NAT may say, and it tells nobody more  \
-				 */
+/* What any client behind a NAT may say, and it tells nobody more. */
+#define HELO_NAME "[127.0.0.1]"
 
 struct submitter {
 	const struct submitter_config config;
@@ -17,6 +17,7 @@ struct submitter {
 	int64_t now_ms;
 	int64_t progress_ms; /* when a byte was last read or written */
 	int64_t ends_ms;     /* of what is being done: login, or a transaction */
+	bool dotted;	     /* the dot of this transaction was given out */
 	bool quitting;
 };
 
@@ -63,13 +64,6 @@ static enum smtp_session_state state_of(const struct submitter *submitter)
 bool submitter_is_ready(const struct submitter *submitter)
 {
 	return state_of(submitter) == SMTP_SESSION_READY;
-}
-
-bool submitter_is_busy(const struct submitter *submitter)
-{
-	enum smtp_session_state state = state_of(submitter);
-
-	return state >= SMTP_SESSION_MAIL && state <= SMTP_SESSION_RSET;
 }
 
 uint64_t submitter_size_max(const struct submitter *submitter)
@@ -149,21 +143,32 @@ static void open_session(struct submitter *submitter)
 		smtp_session_set_trace(submitter->session, on_trace, submitter);
 }
 
+/* However long the text took: whoever hangs up now does not know whether it was sent. */
+static void wait_for_verdict(struct submitter *submitter)
+{
+	if (state_of(submitter) != SMTP_SESSION_DOT || submitter->dotted)
+		return;
+	submitter->dotted = true;
+	submitter->ends_ms = MAX(submitter->ends_ms, submitter->now_ms + patience_ms(submitter));
+}
+
+/* One piece a step: the server may say no in the middle of a text, and then hang up; that is read
+ * before more is written. */
 static bool flush(struct submitter *submitter, GError **error)
 {
 	const struct buf *out = smtp_session_output(submitter->session);
+	ssize_t sent = 0;
 
-	while (buf_len(out) > 0) {
-		ssize_t sent = link_write(submitter->link, buf_data(out), buf_len(out), error);
-
-		if (sent < 0)
-			return false;
-		if (sent == 0)
-			break;
+	if (buf_len(out) > 0)
+		sent = link_write(submitter->link, buf_data(out), buf_len(out), error);
+	if (sent < 0)
+		return false;
+	if (sent > 0) {
 		submitter->progress_ms = submitter->now_ms;
 		if (!smtp_session_wrote(submitter->session, (size_t)sent, error))
 			return false;
 	}
+	wait_for_verdict(submitter);
 	return true;
 }
 
@@ -210,6 +215,7 @@ void submitter_send(struct submitter *submitter, const struct smtp_transaction *
 		    int64_t now_ms)
 {
 	submitter->now_ms = submitter->progress_ms = now_ms;
+	submitter->dotted = false;
 	submitter->ends_ms =
 		now_ms + LIMIT_JOB_MS + (int64_t)(transaction->size / LIMIT_UPLOAD_BYTES_MS);
 	smtp_session_send(submitter->session, transaction);

@@ -23,8 +23,6 @@ struct submitter *submitter_new(const struct submitter_config *config, int64_t n
 void submitter_free(struct submitter **submitter);
 
 bool submitter_is_ready(const struct submitter *submitter);
-/* A transaction is under way. */
-bool submitter_is_busy(const struct submitter *submitter);
 /* fd may be -1. `*ret_deadline_ms` INT64_MAX: none; 0: step at once. */
 void submitter_poll(const struct submitter *submitter, struct pollfd *ret_poll,
 		    int64_t *ret_deadline_ms);

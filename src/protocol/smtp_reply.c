@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define CODE_MIN 200
-#define CODE_MAX 559
+/* RFC 5321 stops at 559; servers do not. */
+#define CODE_MAX 599
 #define TEXT_MAX 500
 /* Of a line that is none, in an error message. */
 #define SHOWN_MAX 60

@@ -1,13 +1,13 @@
 /* SMTP replies (RFC 5321 section 4.2, enhanced codes RFC 2034). Fed bytes as they come; nothing
  * here opens a socket. What is wrong with a reply ends the connection: ERROR_PROTOCOL (no code, a
- * code outside of 200 to 559, lines of one reply that differ in their code), ERROR_LIMIT (a line
+ * code outside of 200 to 599, lines of one reply that differ in their code), ERROR_LIMIT (a line
  * over LIMIT_SMTP_LINE, more than LIMIT_SMTP_LINES). */
 #pragma once
 
 #include "base/buf.h"
 
 struct smtp_reply {
-	unsigned code; /* 200 to 559 */
+	unsigned code; /* 200 to 599 */
 	/* Its first digit is that of the code, else all are 0: none. */
 	unsigned enhanced[3];
 	char *text;	  /* one clean line: code and all, as for a log; capped at 500 bytes */

@@ -20,17 +20,6 @@ static const struct option long_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static bool has_hostile(const char *text)
-{
-	if (!g_utf8_validate(text, -1, NULL))
-		return true;
-	for (; *text; text = g_utf8_next_char(text)) {
-		if (text_char_is_hostile(g_utf8_get_char(text)))
-			return true;
-	}
-	return false;
-}
-
 static bool bad_address(const char *text, const char *why, int status, GError **error)
 {
 	g_autofree char *shown = text_clean(text, -1, SHOWN_MAX);
@@ -93,7 +82,7 @@ bool arguments_addresses(const char *text, GPtrArray *addresses, GError **error)
 {
 	unsigned count = 0;
 
-	if (has_hostile(text))
+	if (!text_is_visible(text))
 		return bad_address(text, "it has control characters", EX_USAGE, error);
 	while (*text) {
 		const char *angle;
@@ -131,7 +120,7 @@ static bool set_sender(struct arguments *arguments, const char *text, GError **e
 
 static bool set_name(struct arguments *arguments, const char *name, GError **error)
 {
-	if (strlen(name) > NAME_MAX_BYTES || has_hostile(name))
+	if (strlen(name) > NAME_MAX_BYTES || !text_is_visible(name))
 		return failure_set(error, EX_USAGE, "the name of -F is too long, or not text");
 	g_free(arguments->full_name);
 	arguments->full_name = *name ? g_strdup(name) : NULL;

@@ -1,12 +1,15 @@
 #include "sendmail/handover.h"
 
 #include "base/file.h"
+#include "base/text.h"
 #include "sendmail/failure.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char *name_new(void)
@@ -49,6 +52,20 @@ static bool create(const struct handover *handover, const char *name, int *ret_f
 	return true;
 }
 
+/* Written to any other directory, a mail would lie there, and seem to be sent. */
+static bool check_outbox(const struct handover *handover, GError **error)
+{
+	g_autofree char *shown = NULL;
+	struct stat attr;
+
+	if (fstatat(handover->dir, "failed", &attr, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISDIR(attr.st_mode))
+		return true;
+	shown = text_clean(handover->path, -1, PATH_MAX);
+	return failure_set(error, EX_CANTCREAT, "'%s' is not the outbox of a mounted account",
+			   shown);
+}
+
 bool handover_begin(struct handover *ret, const char *outbox, GError **error)
 {
 	g_autofree char *draft = NULL;
@@ -58,6 +75,8 @@ bool handover_begin(struct handover *ret, const char *outbox, GError **error)
 	if (ret->dir < 0)
 		return failure_errno(error, errno == EACCES ? EX_NOPERM : EX_CANTCREAT, "open",
 				     outbox);
+	if (!check_outbox(ret, error))
+		return false;
 	draft = draft_name(ret);
 	ret->has_draft = create(ret, draft, &ret->fd, error);
 	return ret->has_draft;

@@ -15,12 +15,15 @@
 #define BUSY_MS 5000
 #define BUSY_PAUSE_US 20000
 
-/* Our own close may still be on its way to the mount: for so long it takes us for a writer. */
+/* Our own close may still be on its way to the mount: for so long it takes us for a writer. Who was
+ * stopped and goes on (Ctrl-Z, fg) waits on. */
 static int sync_patiently(int fd)
 {
 	int64_t until_ms = clock_mono_ms() + BUSY_MS;
 
 	while (fsync(fd) < 0) {
+		if (errno == EINTR)
+			continue;
 		if (errno != EBUSY || clock_mono_ms() >= until_ms)
 			return errno;
 		g_usleep(BUSY_PAUSE_US);

@@ -302,22 +302,32 @@ int draft_read(struct tree *tree, struct tree_call *call, struct tree_file *file
 }
 
 /* It is about to be altered, and to have `size` bytes at least. One that was removed while it is
- * open has no name, and nobody is told. */
+ * open has no name, and nobody is told. What was flushed is not whole any more, also if there is
+ * no room for the rest. */
 static int prepare(const struct visit *visit, uint32_t id, uint64_t size)
 {
 	g_autoptr(GError) error = NULL;
 	struct spool_file spool;
-	int result;
+	int result, room;
 
 	if (!spool_get(state_of(visit), id, &spool))
 		return check_size(visit, NULL, size);
-	result = check_size(visit, spool.name, size);
-	if (result == 0)
-		result = fill(visit, &spool);
+	room = check_size(visit, spool.name, size);
+	result = room != 0 && spool.clone_epoch != 0 ? room : fill(visit, &spool);
 	spool_file_clear(&spool);
-	if (result != 0 || spool_touch(state_of(visit), id, &error))
+	if (result != 0)
 		return result;
-	return writing_refused(visit, id, error);
+	return spool_touch(state_of(visit), id, &error) ? room : writing_refused(visit, id, error);
+}
+
+static int write_bytes(const struct visit *visit, const struct tree_file *file, uint64_t offset,
+		       size_t len, const void *buffer)
+{
+	int result = prepare(visit, id_of(file), offset + len);
+
+	if (result != 0 || file_pwrite_all(file->fd, buffer, len, (off_t)offset))
+		return result;
+	return errno != 0 ? errno : EIO;
 }
 
 int draft_write(const struct visit *visit, struct tree_file *file, uint64_t offset, size_t len,
@@ -327,12 +337,11 @@ int draft_write(const struct visit *visit, struct tree_file *file, uint64_t offs
 
 	if (!file->writer)
 		return EBADF;
-	result = prepare(visit, id_of(file), offset + len);
-	if (result != 0)
-		return result;
-	if (file_pwrite_all(file->fd, buffer, len, (off_t)offset))
-		return 0;
-	return errno != 0 ? errno : EIO;
+	result = write_bytes(visit, file, offset, len, buffer);
+	/* ESTALE, EBUSY and the like end the write, not the mail. */
+	if (result == EFBIG || result == EDQUOT || result == ENOSPC || result == EIO)
+		file_set_write_error(file, result);
+	return result;
 }
 
 static int resize(const struct visit *visit, uint32_t id, int fd, uint64_t size)
@@ -342,6 +351,16 @@ static int resize(const struct visit *visit, uint32_t id, int fd, uint64_t size)
 	if (result != 0)
 		return result;
 	return ftruncate(fd, (off_t)size) < 0 ? errno : 0;
+}
+
+/* Of one that is begun anew, nothing is missing. */
+static int resize_open(const struct visit *visit, struct tree_file *file, uint64_t size)
+{
+	int result = resize(visit, id_of(file), file->fd, size);
+
+	if (result == 0 && size == 0)
+		file_set_write_error(file, 0);
+	return result;
 }
 
 /* --- opening and closing --- */
@@ -408,24 +427,45 @@ static int draft_open(const struct visit *visit, uint64_t node, int flags, struc
 	return result;
 }
 
-void draft_close(struct tree *tree, struct tree_file *file)
-{
-	file_forget_draft(tree, file);
-	close_id(tree, id_of(file), file->writer);
-}
-
-void draft_abandon(struct tree *tree, struct tree_file *file)
+static void abandon_id(struct tree *tree, uint32_t id)
 {
 	g_autoptr(GError) error = NULL;
 	bool queued;
 
-	file_forget_draft(tree, file);
-	if (!file->writer)
-		return;
-	if (!spool_abandon(tree->config.state, id_of(file), &queued, &error))
-		log_unsent(tree, id_of(file), error);
+	if (!spool_abandon(tree->config.state, id, &queued, &error))
+		log_unsent(tree, id, error);
 	else if (queued)
 		engine_changed(tree->config.engine);
+}
+
+/* Who is told that there is no room closes it like anybody else, but half a mail is not sent. */
+static void abandon_torn(struct tree *tree, uint32_t id)
+{
+	struct spool_file spool;
+
+	abandon_id(tree, id);
+	if (!spool_get(tree->config.state, id, &spool))
+		return;
+	if (spool.step == SPOOL_LOCAL && spool_name_is_mail(spool.name))
+		log_warning("%s was not written to its end: it is not sent, but stays local",
+			    spool.name);
+	spool_file_clear(&spool);
+}
+
+void draft_close(struct tree *tree, struct tree_file *file)
+{
+	file_forget_draft(tree, file);
+	if (file_get_write_error(file) != 0)
+		abandon_torn(tree, id_of(file));
+	else
+		close_id(tree, id_of(file), file->writer);
+}
+
+void draft_abandon(struct tree *tree, struct tree_file *file)
+{
+	file_forget_draft(tree, file);
+	if (file->writer)
+		abandon_id(tree, id_of(file));
 }
 
 /* --- attributes that are set --- */
@@ -467,7 +507,7 @@ int draft_setattr(const struct visit *visit, uint64_t node, struct tree_file *fi
 	else if (file == NULL && setattr->set_size)
 		return ESTALE;
 	if (setattr->set_size)
-		result = file != NULL && file->writer ? resize(visit, id, file->fd, setattr->size)
+		result = file != NULL && file->writer ? resize_open(visit, file, setattr->size)
 						      : truncate_by_id(visit, id, setattr->size);
 	if (result == 0 && setattr->set_mtime && exists)
 		result = set_mtime(visit, id, setattr->mtime_ns);
@@ -478,7 +518,9 @@ int draft_setattr(const struct visit *visit, uint64_t node, struct tree_file *fi
 
 int draft_flush(struct tree *tree, struct tree_file *file)
 {
-	return flush_id(tree->config.state, id_of(file));
+	int error = file_get_write_error(file);
+
+	return error != 0 ? error : flush_id(tree->config.state, id_of(file));
 }
 
 static int seal_and_wait(const struct visit *visit, uint32_t id)
@@ -533,9 +575,11 @@ static int wait_for_copy(const struct visit *visit, const struct tree_file *file
 
 int draft_fsync(const struct visit *visit, struct tree_file *file)
 {
+	int result = file_get_write_error(file);
 	struct spool_file spool;
-	int result;
 
+	if (result != 0)
+		return result;
 	if (!spool_get(state_of(visit), id_of(file), &spool)) {
 		result = fsync(file->fd) < 0 ? EIO : 0;
 		return visit->call->give_up != 0 ? visit->call->give_up : result;

@@ -115,6 +115,23 @@ void file_forget_draft(struct tree *tree, struct tree_file *file)
 	pthread_mutex_unlock(&tree->lock);
 }
 
+void file_set_write_error(struct tree_file *file, int error)
+{
+	pthread_mutex_lock(&file->lock);
+	file->write_error = error;
+	pthread_mutex_unlock(&file->lock);
+}
+
+int file_get_write_error(struct tree_file *file)
+{
+	int error;
+
+	pthread_mutex_lock(&file->lock);
+	error = file->write_error;
+	pthread_mutex_unlock(&file->lock);
+	return error;
+}
+
 bool file_stat_draft(struct tree *tree, uint64_t node, struct stat *ret)
 {
 	bool found = false;

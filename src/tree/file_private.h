@@ -14,8 +14,11 @@ struct file_range {
 struct tree_file {
 	uint64_t node;
 	bool writer;	      /* of a draft: a file of the spool or the outbox */
+	bool append;	      /* of flags, and of a draft of the outbox: behind the rest */
 	pthread_mutex_t lock; /* guards what follows; but `fd` of a draft never changes */
 	int fd;
+
+	int write_error; /* of a draft: errno of a write that failed; 0: none */
 
 	/* of a message */
 	bool complete;		 /* `fd` holds all of it, for good; else only the start */
@@ -33,7 +36,6 @@ struct tree_file {
 
 	/* of flags */
 	GString *written;
-	bool append;	 /* whatever the offset, it is written behind the rest */
 	bool unfinished; /* the last word of it is not applied yet, or there is none */
 	bool changed;	 /* not taken yet */
 };
@@ -47,6 +49,10 @@ int file_read_fd(int fd, const struct file_range *range);
 /* Takes over `fd`. */
 struct tree_file *file_new_draft(struct tree *tree, uint64_t node, int fd, bool writer);
 void file_forget_draft(struct tree *tree, struct tree_file *file);
+/* A write that failed: what is in the file is not sent, until it is made anew (0). Told again when
+ * it is closed: not everybody looks at each write. */
+void file_set_write_error(struct tree_file *file, int error);
+int file_get_write_error(struct tree_file *file);
 /* Whoever has it open; false: nobody. */
 bool file_stat_draft(struct tree *tree, uint64_t node, struct stat *ret);
 /* Of one that has no name any more: who has it open may look at it still, and the kernel does not

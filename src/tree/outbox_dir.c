@@ -51,11 +51,10 @@ void outbox_dir_entry(const struct visit *visit, bool failed, struct tree_entry 
 	ret->volatile_name = true;
 }
 
+/* rm(1) asks before it removes what is not writable: so what failed seems to be, as messages do. */
 static void file_entry(const struct queue_file *file, struct tree_entry *ret)
 {
 	attr_draft(ret, node_outbox(NODE_OUTBOX_MESSAGE, file->id), file->size, file->mtime_ns);
-	if (file->step == QUEUE_FAILED)
-		ret->attr.st_mode &= ~(mode_t)S_IWUSR;
 }
 
 static void error_entry(const struct queue_file *file, struct tree_entry *ret)
@@ -63,14 +62,12 @@ static void error_entry(const struct queue_file *file, struct tree_entry *ret)
 	g_autofree char *text = outbox_error_text(file);
 
 	attr_draft(ret, node_outbox(NODE_OUTBOX_ERROR, file->id), strlen(text), file->mtime_ns);
-	ret->attr.st_mode &= ~(mode_t)S_IWUSR;
 }
 
 /* Its message went a moment ago: it says nothing any more, but whoever removes both finds it. */
 static void lost_error_entry(const struct visit *visit, uint32_t id, struct tree_entry *ret)
 {
 	attr_draft(ret, node_outbox(NODE_OUTBOX_ERROR, id), 0, visit->tree->born_ns);
-	ret->attr.st_mode &= ~(mode_t)S_IWUSR;
 }
 
 static int get_dir(const struct visit *visit, uint64_t node, struct tree_entry *ret)

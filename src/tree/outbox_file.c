@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct queue *queue_of(const struct visit *visit)
@@ -59,20 +60,41 @@ static int writing_refused(struct queue *queue, uint32_t id, const GError *error
 /* --- writing --- */
 
 /* It is about to be altered, and to have `size` bytes at least. One that was removed while it is
- * open has no name, and nobody is told. */
+ * open has no name, and nobody is told. What was flushed is not whole any more, also if there is
+ * no room for the rest. */
 static int prepare(const struct visit *visit, uint32_t id, uint64_t size)
 {
 	g_autoptr(GError) error = NULL;
 	struct queue_file file;
 	int result;
 
+	if (!queue_touch(queue_of(visit), id, &error) && !is_gone(error))
+		return writing_refused(queue_of(visit), id, error);
 	if (!queue_get(queue_of(visit), id, &file))
 		return outbox_dir_check_size(visit, NULL, size);
 	result = outbox_dir_check_size(visit, file.name, size);
 	queue_file_clear(&file);
-	if (result != 0 || queue_touch(queue_of(visit), id, &error) || is_gone(error))
+	return result;
+}
+
+static int write_bytes(const struct visit *visit, const struct tree_file *file, uint64_t offset,
+		       size_t len, const void *buffer)
+{
+	int result = prepare(visit, id_of(file), offset + len);
+
+	if (result != 0 || file_pwrite_all(file->fd, buffer, len, (off_t)offset))
 		return result;
-	return writing_refused(queue_of(visit), id, error);
+	return errno != 0 ? errno : EIO;
+}
+
+/* Who appends to what was sent begins a new one, and the kernel goes by the size of the old one. */
+static uint64_t true_offset(const struct tree_file *file, uint64_t offset)
+{
+	struct stat stat;
+
+	if (!file->append || fstat(file->fd, &stat) < 0)
+		return offset;
+	return MIN(offset, (uint64_t)stat.st_size);
 }
 
 int outbox_file_write(const struct visit *visit, struct tree_file *file, uint64_t offset,
@@ -82,12 +104,10 @@ int outbox_file_write(const struct visit *visit, struct tree_file *file, uint64_
 
 	if (!file->writer)
 		return EBADF;
-	result = prepare(visit, id_of(file), offset + len);
+	result = write_bytes(visit, file, true_offset(file, offset), len, buffer);
 	if (result != 0)
-		return result;
-	if (file_pwrite_all(file->fd, buffer, len, (off_t)offset))
-		return 0;
-	return errno != 0 ? errno : EIO;
+		file_set_write_error(file, result);
+	return result;
 }
 
 /* Made anew, it is another mail. */
@@ -109,6 +129,16 @@ static int resize(const struct visit *visit, uint32_t id, int fd, uint64_t size)
 	if (result != 0)
 		return result;
 	return ftruncate(fd, (off_t)size) < 0 ? errno : 0;
+}
+
+/* Of one that is begun anew, nothing is missing. */
+static int resize_open(const struct visit *visit, struct tree_file *file, uint64_t size)
+{
+	int result = resize(visit, id_of(file), file->fd, size);
+
+	if (result == 0 && size == 0)
+		file_set_write_error(file, 0);
+	return result;
 }
 
 /* --- opening and closing --- */
@@ -148,7 +178,8 @@ static void close_id(struct tree *tree, uint32_t id, bool writer)
 
 	if (!queue_close_file(queue, id, writer, &handed, &error))
 		log_failure(queue, "send", id, error);
-	if (handed)
+	/* What could not be handed over is its affair, too. */
+	if (handed || error)
 		outbox_changed(tree->config.outbox);
 }
 
@@ -173,6 +204,7 @@ static int open_message(const struct visit *visit, uint64_t node, int flags, str
 	if (result != 0)
 		return result;
 	file = file_new_draft(visit->tree, node, fd, writer);
+	file->append = (flags & O_APPEND) != 0;
 	if (truncate)
 		result = resize(visit, node_low(node), fd, 0);
 	if (result == 0)
@@ -211,29 +243,52 @@ int outbox_file_open(const struct visit *visit, uint64_t node, int flags, struct
 	}
 }
 
-void outbox_file_close(struct tree *tree, struct tree_file *file)
-{
-	if (is_text(file))
-		return;
-	file_forget_draft(tree, file);
-	close_id(tree, id_of(file), file->writer);
-}
-
-void outbox_file_abandon(struct tree *tree, struct tree_file *file)
+static void abandon_id(struct tree *tree, uint32_t id)
 {
 	struct queue *queue = outbox_dir_queue(tree);
 	g_autoptr(GError) error = NULL;
 	bool handed = false;
 
+	if (!queue_abandon(queue, id, &handed, &error))
+		log_failure(queue, "send", id, error);
+	if (handed)
+		outbox_changed(tree->config.outbox);
+}
+
+/* Who is told that the disk is full closes it like anybody else, but half a mail is not sent. */
+static void abandon_torn(struct tree *tree, uint32_t id)
+{
+	struct queue *queue = outbox_dir_queue(tree);
+	struct queue_file file;
+
+	abandon_id(tree, id);
+	if (!queue_get(queue, id, &file))
+		return;
+	if (file.step == QUEUE_DRAFT && queue_name_is_mail(file.name))
+		log_warning("%s was not written to its end: it is not sent, but stays a draft",
+			    file.name);
+	queue_file_clear(&file);
+}
+
+void outbox_file_close(struct tree *tree, struct tree_file *file)
+{
+	if (is_text(file))
+		return;
+	file_forget_draft(tree, file);
+	if (file_get_write_error(file) != 0)
+		abandon_torn(tree, id_of(file));
+	else
+		close_id(tree, id_of(file), file->writer);
+}
+
+void outbox_file_abandon(struct tree *tree, struct tree_file *file)
+{
 	if (!file->writer) {
 		outbox_file_close(tree, file);
 		return;
 	}
 	file_forget_draft(tree, file);
-	if (!queue_abandon(queue, id_of(file), &handed, &error))
-		log_failure(queue, "send", id_of(file), error);
-	if (handed)
-		outbox_changed(tree->config.outbox);
+	abandon_id(tree, id_of(file));
 }
 
 /* --- attributes that are set --- */
@@ -273,7 +328,7 @@ int outbox_file_setattr(const struct visit *visit, uint64_t node, struct tree_fi
 	if (node_outbox_what(node) != NODE_OUTBOX_MESSAGE)
 		return setattr->set_size ? EPERM : 0;
 	if (setattr->set_size)
-		result = file != NULL && file->writer ? resize(visit, id, file->fd, setattr->size)
+		result = file != NULL && file->writer ? resize_open(visit, file, setattr->size)
 						      : truncate_by_id(visit, id, setattr->size);
 	if (result == 0 && setattr->set_mtime)
 		result = set_mtime(visit, id, setattr->mtime_ns);
@@ -292,9 +347,12 @@ static int flush_id(struct queue *queue, uint32_t id)
 	return error_errno(error);
 }
 
+/* What could not be written is told again: not everybody looks at each write. */
 int outbox_file_flush(struct tree *tree, struct tree_file *file)
 {
-	return flush_id(outbox_dir_queue(tree), id_of(file));
+	int error = file_get_write_error(file);
+
+	return error != 0 ? error : flush_id(outbox_dir_queue(tree), id_of(file));
 }
 
 static int need_verdict(const struct visit *visit, uint32_t id, uint64_t upto)
@@ -361,6 +419,8 @@ int outbox_file_fsync(const struct visit *visit, struct tree_file *file)
 
 	if (is_text(file))
 		return 0;
+	if (file->writer && file_get_write_error(file) != 0)
+		return file_get_write_error(file);
 	if (!queue_get(queue_of(visit), id_of(file), &queued))
 		return sync_lost(visit, file);
 	if (file->writer || !queue_name_is_mail(queued.name) ||

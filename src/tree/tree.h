@@ -176,6 +176,5 @@ uint64_t tree_folder_node(uint32_t folder); /* INDEX_ROOT: the root */
 uint64_t tree_message_node(uint32_t epoch, uint32_t uid);
 uint64_t tree_deleted_node(uint32_t folder); /* its view ".deleted" */
 uint64_t tree_outbox_node(bool failed);	     /* outbox/, or outbox/failed/ */
-uint64_t tree_outbox_node(bool failed);	     /* outbox/, or outbox/failed/ */
 enum node_kind tree_node_kind(uint64_t node);
 uint32_t tree_node_epoch(uint64_t node); /* of a message; of a folder its id */

@@ -27,7 +27,7 @@ static void check_enhanced(const struct smtp_reply *reply)
 
 static void log_reply(GString *log, const struct smtp_reply *reply)
 {
-	FUZZ_CHECK(reply->code >= 200 && reply->code <= 559);
+	FUZZ_CHECK(reply->code >= 200 && reply->code <= 599);
 	FUZZ_CHECK(reply->lines->len > 0 && reply->lines->len <= LIMIT_SMTP_LINES);
 	check_clean(reply->text, TEXT_MAX);
 	check_enhanced(reply);

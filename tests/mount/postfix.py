@@ -20,6 +20,7 @@ import time
 from dovecot import die_with_parent, free_ports
 
 DOMAIN = "example.org"
+SIZE = 40_000_000
 PROGRAMS = "/usr/lib/postfix/sbin"
 
 # Nothing is added to a message but trace fields, nothing taken out: what a client does is seen.
@@ -135,7 +136,7 @@ class Postfix:
     refused     recipients, with repetitions
     """
 
-    def __init__(self, dovecot, size=40_000_000):
+    def __init__(self, dovecot, size=SIZE):
         self.dovecot = dovecot
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="mailfs-postfix-"))
         self.dir.chmod(0o755)

@@ -12,6 +12,7 @@ import time
 from changing import fails, in_background
 from harness import Mount, Skip, case, equal, main, run, scratch, wait_until, within
 from posting import crlf, parts, posting, world
+from postfix import SIZE
 
 DATE = rb"Date: [MTWFS]\w\w, \d\d? \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}$"
 MESSAGE_ID = rb"Message-ID: <[^<>@\s]+@[^<>@\s]+>$"
@@ -559,6 +560,32 @@ def a_text_that_cannot_be_sent(me):
     note = me.note(body="x" * 998 + "\n")
     me.send("full.eml", note)
     me.is_whole(note)
+
+
+@posting()
+def half_a_mail_is_never_sent(me):
+    """Once the server has said what it takes, what is larger does not get in, and cp says so."""
+    me.send("note.eml", me.note())
+    big = me.home.dir / "big"
+    big.write_bytes(me.note(body=("x" * 69 + "\n") * (SIZE // 60)))
+    done = run("cp", big, me.outbox / "big.eml", check=False)
+    equal(done.returncode, 1)
+    assert b"File too large" in done.stderr, done.stderr
+    me.sync()
+    equal(me.waiting(), ["big.eml"])
+    assert "big.eml was not written to its end" in (me / ".mailfs/log").read_text()
+    me.shell("rm big.eml")
+
+
+@posting()
+def what_failed_is_removed_without_a_question(me):
+    """rm asks before it removes what nobody may write to."""
+    me.write("x.eml", b"Subject: x\n\nx\n")
+    me.sync_fails(".", "x.eml")
+    for name in me.listed("failed"):
+        equal(oct(os.stat(me.outbox / "failed" / name).st_mode & 0o777), oct(0o600), name)
+    me.shell("rm failed/*")
+    return 0
 
 
 @posting()

@@ -3,6 +3,8 @@ became of it."""
 
 import os
 import re
+import signal
+import subprocess
 
 from harness import Mount, Skip, case, equal, main, run, scratch, wait_until
 from posting import SHELL, Poster, crlf, parts, pipe_of, posting, world
@@ -124,6 +126,38 @@ def it_need_not_wait(me):
     finally:
         me.postfix.release()
     me.is_whole()
+
+
+@posting(options=HOUR)
+def it_is_stopped_and_goes_on(me):
+    """The kernel ends its fsync() then."""
+    me.postfix.hold()
+    try:
+        sending = subprocess.Popen([SENDMAIL, "-t"], stdin=pipe_of(me.note()),
+                                   env={**SHELL, "MAILFS_OUTBOX": str(me.outbox)})
+        me.postfix.wait_held()
+        for _ in range(3):
+            sending.send_signal(signal.SIGSTOP)
+            wait_until(lambda: state_of(sending) == "T", 5, "it to stop")
+            sending.send_signal(signal.SIGCONT)
+            wait_until(lambda: state_of(sending) != "T", 5, "it to go on")
+        equal(sending.poll(), None)
+    finally:
+        me.postfix.release()
+    equal(sending.wait(20), 0)
+    me.is_whole()
+
+
+def state_of(process):
+    with open(f"/proc/{process.pid}/stat", encoding="utf-8") as file:
+        return file.read().rpartition(") ")[2][0]
+
+
+@posting(options=HOUR)
+def another_directory_is_no_outbox(me):
+    sendmail(me, "--outbox", me / "INBOX", "-t", status=73, words="not the outbox")
+    equal(me.mount.messages("INBOX"), [])
+    return 0
 
 
 @posting(options=HOUR)

@@ -9,7 +9,7 @@ import re
 
 from changing import fails, in_background
 from dovecot import PASSWORD, Authority
-from harness import Dovecot, case, equal, main, out, scratch
+from harness import SANITIZED, Dovecot, case, equal, main, out, scratch
 from sending import Desk, message_id, note
 from smtp_script import CAPS, Drip, Endless, Hold, SmtpServer
 
@@ -138,11 +138,11 @@ def no_login_where_none_is_offered_or_wanted(imap):
 
 @case
 def what_the_server_cannot_take_is_not_begun(imap):
-    big = note("big", body=b"0123456789\r\n" * 1000)
+    big = note("big", body=b"0123456789\r\n" * 6000)
     eight = note("eight", body="Grüße\r\n".encode())
     named = note("named", extra="X-Name: Jürgen\r\n")
     local = note("local", to="jürgen@example.org")
-    with SmtpServer(["PIPELINING", "SIZE 10000"]) as smtp, Desk(imap, smtp) as desk:
+    with SmtpServer(["PIPELINING", "SIZE 70000"]) as smtp, Desk(imap, smtp) as desk:
         equal(desk.post("big.eml", big), errno.EMSGSIZE)
         # Now it is known.
         fails(errno.EFBIG, desk.write, "bigger.eml", big)
@@ -153,7 +153,7 @@ def what_the_server_cannot_take_is_not_begun(imap):
         equal(len(smtp.seen("MAIL|RCPT")), 2)
         equal(desk.failed(), sorted(n + e for n in ("big", "eight", "named", "local")
                                     for e in (".eml", ".eml.err")))
-        assert "10000" in desk.reason("big.eml"), desk.reason("big.eml")
+        assert "70000" in desk.reason("big.eml"), desk.reason("big.eml")
         for name in ("eight", "named", "local"):
             assert "8BITMIME" in desk.reason(f"{name}.eml"), desk.reason(f"{name}.eml")
     with SmtpServer(["8BITMIME"]) as smtp, Desk(imap, smtp) as desk:
@@ -163,6 +163,16 @@ def what_the_server_cannot_take_is_not_begun(imap):
         equal(desk.post("named.eml", named), 0)
         equal(conversation(smtp)[1:3], envelope(b" BODY=8BITMIME"))
         equal(smtp.letters[0].data, named)
+
+
+@case
+def no_server_can_close_the_outbox_for_good(imap):
+    with SmtpServer() as smtp, Desk(imap, smtp) as desk:
+        smtp.on("EHLO", "250-scripted.example\r\n250 SIZE 1")
+        equal(desk.post("a.eml", note("a")), errno.EMSGSIZE)
+        smtp.hang_up()
+        equal(desk.post("b.eml", note("b")), 0)
+        equal([a.data for a in smtp.letters], [note("b")])
 
 
 @case
@@ -394,7 +404,7 @@ def endless_replies_are_cut_off(imap):
                     assert "unknown" in desk.reason(f"{name}.eml"), name
                     os.unlink(desk / f"failed/{name}.eml")
         equal(len({message_id(a.data) for a in smtp.accepted()}), len(smtp.letters))
-        assert desk.mount.memory_kib() < before + 40000
+        assert SANITIZED or desk.mount.memory_kib() < before + 40000
 
 
 @case

@@ -149,14 +149,24 @@ def lost_at_each_command(imap):
 def lost_in_the_middle_of_the_text(imap):
     long = b"0123456789abcdef0123456789abcdef0123456789abcdef\r\n" * 300000
     with SmtpServer(middle=200000) as smtp, Desk(imap, smtp) as desk:
-        for number, cut in enumerate((Cut(), Cut(reset=True), Cut(b"421 4.3.2 bye\r\n"),
-                                      Cut(b"451 4.3.0 too slow\r\n"))):
+        for number, words in enumerate((b"", b"421 4.3.2 bye\r\n", b"451 4.3.0 too slow\r\n")):
             name = f"n{number}"
             smtp.hang_up()
-            smtp.on("MIDDLE", cut)
+            smtp.on("MIDDLE", Cut(words, reset=True))
             one_of(desk.post(f"{name}.eml", note(name, body=long)), LOST, name)
             equal(desk.waiting(), [f"{name}.eml"])
             goes_out(desk, smtp, name)
+
+
+@case
+def refused_in_the_middle_of_the_text(imap):
+    """The server says why, and then hangs up on what is still coming."""
+    long = b"0123456789abcdef0123456789abcdef0123456789abcdef\r\n" * 300000
+    with SmtpServer(middle=200000) as smtp, Desk(imap, smtp) as desk:
+        smtp.on("MIDDLE", Cut(b"552 5.3.4 too big\r\n", reset=True))
+        equal(desk.post("big.eml", note("big", body=long)), errno.EMSGSIZE)
+        equal(desk.failed(), ["big.eml", "big.eml.err"])
+        assert "552 5.3.4 too big" in desk.reason("big.eml"), desk.reason("big.eml")
 
 
 @case
@@ -355,7 +365,7 @@ def the_queue_tells_how_it_stands(imap):
         held.go.set()
         posting.join(20)
         equal(posting.outcome, errno.EIO)
-        equal(desk.row("spam.eml"), ["failed", "0", "-", "554 5.7.1 spam"])
+        equal(desk.row("spam.eml"), ["failed", "1", "-", "554 5.7.1 spam"])
         os.unlink(desk / "failed/spam.eml")
         equal(desk.row("spam.eml"), [])
         desk.write("later.eml", note("later"))
@@ -459,6 +469,21 @@ def written_to_again_while_it_waits(imap):
             held.go.set()
             equal(desk.verdict(), 0)
             equal([a.data for a in smtp.letters], [note("b")])
+
+
+@case
+def appended_to_what_was_sent_it_is_a_new_one(imap):
+    with SmtpServer() as smtp, Desk(imap, smtp) as desk:
+        equal(desk.post("a.eml", note("a", body=b"longer\r\n" * 100)), 0)
+        new = note("b", body=b"shorter\r\n" * 10)
+        more = os.open(desk / "a.eml", os.O_WRONLY | os.O_APPEND)
+        try:
+            for start in range(0, len(new), 50):
+                os.write(more, new[start:start + 50])
+        finally:
+            os.close(more)
+        equal(desk.verdict("a.eml"), 0)
+        equal([a.data for a in smtp.letters][1:], [new])
 
 
 # --- what sync says ---

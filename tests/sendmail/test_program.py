@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """test_program.py MAILFS-SENDMAIL: what it leaves in a plain directory that is its outbox. TAP.
 
-Such a directory sends nothing, but shows the order of what is done, and fsync() succeeds in it.
+Such a directory, with another one "failed" in it, sends nothing, but shows the order of what is
+done, and fsync() succeeds in it.
 """
 
 import contextlib
@@ -37,7 +38,12 @@ def equal(got, wanted, what=""):
 @contextlib.contextmanager
 def outbox():
     with tempfile.TemporaryDirectory(prefix="mailfs-test-") as path:
+        os.mkdir(os.path.join(path, "failed"))
         yield pathlib.Path(path)
+
+
+def listed(path):
+    return [name for name in os.listdir(path) if name != "failed"]
 
 
 def environment(path):
@@ -53,7 +59,7 @@ def send(path, *words, text=MAIL, **more):
 
 def handed_over(path):
     """The message and its envelope, of which there is one each, and nothing else."""
-    names = sorted(os.listdir(path))
+    names = sorted(listed(path))
     equal(len(names), 2, names)
     equal(bool(re.fullmatch(rf"\.{NAME}\.eml\.envelope", names[0])), True, names)
     equal(names[0], f".{names[1]}.envelope")
@@ -77,7 +83,7 @@ def refused(*words, status, text=MAIL, says=b"", **more):
         equal(bool(re.fullmatch(rb"mailfs-sendmail: [^\n]+\n", done.stderr)), True, done.stderr)
         equal(says in done.stderr, True, done.stderr)
         equal(b"lunch" in done.stderr, False)
-        equal(os.listdir(path), [])
+        equal(listed(path), [])
 
 
 def wait_for(function, what):
@@ -95,7 +101,7 @@ def begun(path, *words, **more):
                           env=environment(path), **more) as process:
         process.stdin.write(MAIL)
         process.stdin.flush()
-        wait_for(lambda: os.listdir(path), "a draft")
+        wait_for(lambda: listed(path), "a draft")
         yield process
 
 
@@ -152,7 +158,7 @@ def in_order():
 @case
 def nothing_before_the_end():
     with outbox() as path, begun(path, "-t") as process:
-        equal([name.endswith(".tmp") for name in os.listdir(path)], [True])
+        equal([name.endswith(".tmp") for name in listed(path)], [True])
         process.communicate(b"more\n", timeout=60)
         equal(process.returncode, 0)
         equal(handed_over(path)[0], MAIL + b"more\n")
@@ -165,7 +171,7 @@ def interrupted():
             process.send_signal(number)
             process.wait(timeout=60)
             equal(process.returncode, -number)
-            equal(os.listdir(path), [])
+            equal(listed(path), [])
 
 
 @case
@@ -208,18 +214,29 @@ def files_that_fail():
         done = subprocess.run([PROGRAM, "-t"], stdin=folder, stderr=subprocess.PIPE, check=False,
                               env=environment(path), timeout=60)
         os.close(folder)
-        equal((done.returncode, os.listdir(path)), (74, []), done.stderr)
+        equal((done.returncode, listed(path)), (74, []), done.stderr)
 
 
 @case
 def which_outbox():
     with outbox() as path, outbox() as other:
         equal(send(other, "--outbox", path, "-t").returncode, 0)
-        equal((len(os.listdir(path)), os.listdir(other)), (2, []))
+        equal((len(listed(path)), listed(other)), (2, []))
         equal(send(None, f"--outbox={other}", "-t").returncode, 0)
-        equal(len(os.listdir(other)), 2)
+        equal(len(listed(other)), 2)
         equal(send(None, "--outbox=.", "-t", cwd=path).returncode, 0)
-        equal(len(os.listdir(path)), 4)
+        equal(len(listed(path)), 4)
+
+
+@case
+def what_is_no_outbox():
+    """A mail would lie there, and seem to be sent."""
+    with tempfile.TemporaryDirectory(prefix="mailfs-test-") as path:
+        for _ in range(2):
+            done = send(path, "-t")
+            equal((done.returncode, b"is not the outbox" in done.stderr), (73, True), done.stderr)
+            equal(listed(path), [])
+            pathlib.Path(path, "failed").touch()
 
 
 @case

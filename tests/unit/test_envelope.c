@@ -110,6 +110,31 @@ static void test_sender(void)
 			 "nothing says who wrote it: add a From field");
 }
 
+/* As cron writes: its From stays as it is. */
+static void test_sender_without_domain(void)
+{
+	const struct envelope_config nobody = {.date_s = DATE_S};
+	struct envelope envelope;
+
+	check("From: root (Cron Daemon)\nTo: c@d\n\n", "conf@here.example: c@d");
+	check("From: \"(Cron Daemon)\" <root>\nTo: c@d\n\n", "conf@here.example: c@d");
+	check("From: a@b\nSender: root\nTo: c@d\n\n", "conf@here.example: c@d");
+	check("From: root\nSender: g@h\nTo: c@d\n\n", "g@h: c@d");
+	check("From: a@b\nTo: c@d\nResent-From: root\nResent-To: e@f\n\n",
+	      "conf@here.example: e@f");
+	check_given("From: a@b\nTo: c@d\n\n", "root\ne@f", "conf@here.example: e@f");
+	read_mail("From: root\nDate: x\nMessage-ID: <1@h>\nTo: c@d\n\n", &plain, &envelope);
+	g_assert_cmpstr(envelope.additions, ==, "");
+	envelope_clear(&envelope);
+	check_refused("From: root, daemon\nTo: c@d\n\n",
+		      "From names several addresses: one Sender has to say who sends it");
+	check_refused("From: =?utf-8?q?root?=\nTo: c@d\n\n",
+		      "From: '=?utf-8?q?root?=' is no address: it has no domain");
+	check_refused_as("From: root\nTo: c@d\n\n", &nobody,
+			 "'root' is no address: it has no domain");
+	check_refused("From: a@b\nTo: root\n\n", "To: 'root' is no address: it has no domain");
+}
+
 /* RFC 5322 appendix A.3, and section 3.6.6. */
 static void test_resent(void)
 {
@@ -182,7 +207,7 @@ static void test_given_refused(void)
 	check_given_refused("a@b\n\n", "it has no recipient: add To, Cc or Bcc");
 	check_given_refused("a@b\nc", "'c' is no address: it has no domain");
 	check_given_refused("a@b\nN <c@d>", "'N <c@d>' is no address");
-	check_given_refused("a\nc@d", "'a' is no address: it has no domain");
+	check_given_refused("a b\nc@d", "'a b' is no address: it has no domain");
 	check_given_refused("a@b\nc@d\rRCPT", "'c@d\\x0DRCPT' holds characters that no address "
 					      "may have");
 }
@@ -208,7 +233,7 @@ static void test_header_refused(void)
 	check_refused("X: y\n\nTo: a@b\n", "it has no recipient: add To, Cc or Bcc");
 	check_refused("To: undisclosed-recipients:;\n\n", "it has no recipient: add To, Cc or Bcc");
 	check_refused("To: a@b\nCc: c\n\n", "Cc: 'c' is no address: it has no domain");
-	check_refused("To: a@b\nFrom: c\n\n", "From: 'c' is no address: it has no domain");
+	check_refused("To: a@b\nFrom: c d\n\n", "From: 'c d' is no address");
 	check_refused("To: a@\xe2\x84\x80.example\n\n",
 		      "To: 'a@\xe2\x84\x80.example' has a domain to be written as \"xn--...\"");
 	check_refused("To: a@b\nDate:\n\n", "the field Date is empty: fill it in, or leave it out");
@@ -460,14 +485,14 @@ static void test_date(void)
 	setlocale(LC_ALL, "de_DE.UTF-8");
 	check_date("UTC0", 0, "Thu, 01 Jan 1970 00:00:00 +0000");
 	check_date("UTC0", 951782399, "Mon, 28 Feb 2000 23:59:59 +0000");
-	check_date("XXX+3:30", DATE_S, "Tue, 01 Jul 2003 05:22:37 -0330");
-	check_date("XXX-5:45", DATE_S, "Tue, 01 Jul 2003 14:37:37 +0545");
-	check_date("XXX+0:30", 0, "Wed, 31 Dec 1969 23:30:00 -0030");
+	check_date("EGT+3:30", DATE_S, "Tue, 01 Jul 2003 05:22:37 -0330");
+	check_date("EGT-5:45", DATE_S, "Tue, 01 Jul 2003 14:37:37 +0545");
+	check_date("EGT+0:30", 0, "Wed, 31 Dec 1969 23:30:00 -0030");
 	check_date("UTC0", 1072915199, "Wed, 31 Dec 2003 23:59:59 +0000");
 	/* a damaged record */
 	check_date("UTC0", -1, "Thu, 01 Jan 1970 00:00:00 +0000");
 	check_date("UTC0", INT64_MAX, "Fri, 01 Jan 9999 00:00:00 +0000");
-	check_date("XXX-2", DATE_S, "Tue, 01 Jul 2003 10:52:37 +0200");
+	check_date("EGT-2", DATE_S, "Tue, 01 Jul 2003 10:52:37 +0200");
 }
 
 static void check_blind(const char *text, const char *expected)
@@ -670,10 +695,11 @@ static void test_clear(void)
 
 int main(int argc, char **argv)
 {
-	setenv("TZ", "XXX-2", 1);
+	setenv("TZ", "EGT-2", 1);
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/envelope/recipients", test_recipients);
 	g_test_add_func("/envelope/sender", test_sender);
+	g_test_add_func("/envelope/sender-without-domain", test_sender_without_domain);
 	g_test_add_func("/envelope/resent", test_resent);
 	g_test_add_func("/envelope/resent-twice", test_resent_twice);
 	g_test_add_func("/envelope/given", test_given);

@@ -488,10 +488,11 @@ static void test_sending_wrong(void)
 		REFUSE(ERROR_USAGE, part, URL, "/mnt", "-o", lonely[i]);
 	}
 	for (size_t i = 0; i < G_N_ELEMENTS(from); i++)
-		REFUSE(ERROR_USAGE, "is not an address", URL, "/mnt", "--smtp=smtps://h", "--from",
+		REFUSE(ERROR_CONFIG, "is not an address", URL, "/mnt", "--smtp=smtps://h", "--from",
 		       from[i]);
 	REFUSE(ERROR_USAGE, "ro contradicts smtp", URL, "/mnt", "-oro,smtp=smtps://h");
 	REFUSE(ERROR_USAGE, "unknown scheme 'https'", URL, "/mnt", "--smtp=https://h");
+	REFUSE(ERROR_USAGE, "smtp has no user before its '@'", URL, "/mnt", "--smtp=smtps://@h");
 	REFUSE(ERROR_CONFIG, "send_delay", URL, "/mnt", "-osmtp=smtps://h,send_delay=3601");
 	REFUSE(ERROR_CONFIG, "send_delay", URL, "/mnt", "-osmtp=smtps://h,send_delay=-1");
 	REFUSE(ERROR_CONFIG, "save_sent", URL, "/mnt", "-osmtp=smtps://h,save_sent=maybe");

@@ -295,6 +295,19 @@ static bool do_remove_draft(struct fixture *fixture)
 	return queue_remove(fixture->queue, id, NULL);
 }
 
+/* Should it come back, it would be sent. */
+static bool do_remove_whole(struct fixture *fixture)
+{
+	int fd;
+	uint32_t id = create(fixture, "a.eml", &fd);
+
+	append(fixture, id, fd, "a\n");
+	flush(fixture, id);
+	close(fd);
+	arm(fixture);
+	return queue_remove(fixture->queue, id, NULL);
+}
+
 static bool do_remove_failed(struct fixture *fixture)
 {
 	uint32_t id = put_failed(fixture, "a.eml");
@@ -348,20 +361,13 @@ static bool done(struct queue_file *file, bool ok)
 	return ok;
 }
 
-static bool do_save(struct fixture *fixture)
-{
-	struct queue_file file = take_tried(fixture);
-
-	set_verdicts(&file, QUEUE_REFUSED);
-	arm(fixture);
-	return done(&file, queue_save(fixture->queue, &file, NULL));
-}
-
 static bool do_commit(struct fixture *fixture)
 {
 	struct queue_file file = take_tried(fixture);
+	uint32_t id = file.id;
 
-	g_assert_true(queue_save(fixture->queue, &file, NULL));
+	finish(fixture, &file, QUEUE_WAITING);
+	file = take(fixture, id);
 	/* Whoever finds these in waiting/ knows that DATA was not sent. */
 	set_verdicts(&file, QUEUE_TAKEN);
 	file.info.tries = 0;
@@ -473,10 +479,10 @@ static const struct scenario scenarios[] = {
 	{"reset", do_reset, .durable = true},
 	{"remove", do_remove, .durable = true},
 	{"remove-draft", do_remove_draft},
+	{"remove-whole", do_remove_whole, .durable = true},
 	{"remove-failed", do_remove_failed, .durable = true},
 	{"again", do_again, .durable = true},
 	{"again-later", do_again_later, .durable = true},
-	{"save", do_save, .durable = true},
 	{"commit", do_commit, .durable = true},
 	{"finish-sent", do_finish_sent, .durable = true, .patient = true},
 	{"finish-later", do_finish_later, .durable = true, .patient = true},

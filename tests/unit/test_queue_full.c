@@ -75,6 +75,36 @@ static void test_write(void)
 	small_clear(&fixture);
 }
 
+/* close(2) had answered: it is handed over when there is room. */
+static void test_hand_later(void)
+{
+	struct fixture fixture;
+	g_autoptr(GError) error = NULL;
+	bool handed;
+	int fd, big;
+
+	if (!small_init(&fixture))
+		return;
+	uint32_t id = create(&fixture, "m.eml", &fd);
+
+	g_assert_true(queue_touch(fixture.queue, id, NULL));
+	g_assert_true(file_pwrite_all(fd, "m\n", 2, 0));
+	close(fd);
+	flush(&fixture, id);
+	uint32_t filler = fill(&fixture, "big", &big);
+
+	close(big);
+	g_assert_false(queue_close_file(fixture.queue, id, true, &handed, &error));
+	assert_error(&error, ERROR_NO_SPACE);
+	g_assert_cmpuint(queue_hand_left(fixture.queue), ==, 1);
+	assert_step(&fixture, id, QUEUE_DRAFT);
+	g_assert_true(queue_remove(fixture.queue, filler, &error));
+	g_assert_cmpuint(queue_hand_left(fixture.queue), ==, 0);
+	assert_step(&fixture, id, QUEUE_WAITING);
+	g_assert_cmpuint(queue_hand_left(fixture.queue), ==, 0);
+	small_clear(&fixture);
+}
+
 static void test_change(void)
 {
 	struct fixture fixture;
@@ -122,8 +152,6 @@ static void test_submit(void)
 	file = take(&fixture, id);
 	uint32_t filler = fill(&fixture, "big", &big);
 
-	g_assert_false(queue_save(fixture.queue, &file, &error));
-	assert_error(&error, ERROR_NO_SPACE);
 	/* No DATA, as nobody would know after a crash. */
 	g_assert_false(queue_commit(fixture.queue, &file, &error));
 	assert_error(&error, ERROR_NO_SPACE);
@@ -169,13 +197,52 @@ static void test_verdict(void)
 	queue_file_clear(&file);
 	queue_retry(fixture.queue);
 	g_assert_false(queue_take(fixture.queue, FAR_MS, true, &file, &fd, &next_ms));
+	/* Tried again, but not before its time. */
+	g_assert_false(queue_end_left(fixture.queue, queue_now_ms(), &next_ms));
+	g_assert_cmpint(next_ms, >, queue_now_ms() + 50 * 1000);
+	g_assert_false(queue_end_left(fixture.queue, next_ms, &next_ms));
+	g_assert_cmpint(next_ms, <, INT64_MAX);
 	/* The next start has no room either: it is left alone, and not lost. */
 	fixture_reopen(&fixture);
+	g_assert_false(queue_end_left(fixture.queue, FAR_MS, &next_ms));
 	g_assert_false(queue_take(fixture.queue, FAR_MS, true, &file, &fd, &next_ms));
 	close(big);
 	g_assert_true(queue_remove(fixture.queue, filler, &error));
 	fixture_reopen(&fixture);
 	assert_step(&fixture, id, QUEUE_FAILED);
+	small_clear(&fixture);
+}
+
+/* There is room again: nobody need be told that nothing is known. */
+static void test_verdict_late(void)
+{
+	static const enum queue_step ends[] = {QUEUE_SENT, QUEUE_FAILED, QUEUE_WAITING};
+	struct fixture fixture;
+	struct queue_file file;
+	int64_t next_ms;
+	int big;
+
+	if (!small_init(&fixture))
+		return;
+	for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
+		uint32_t id = put(&fixture, "w.eml", "w\n");
+
+		file = take(&fixture, id);
+		add_recipient(&file, "a@example.org", QUEUE_TAKEN, NULL);
+		commit(&fixture, &file);
+		uint32_t filler = fill(&fixture, "big", &big);
+
+		g_assert_false(queue_finish(fixture.queue, &file, ends[i], NULL));
+		queue_file_clear(&file);
+		close(big);
+		g_assert_true(queue_remove(fixture.queue, filler, NULL));
+		g_assert_false(queue_end_left(fixture.queue, queue_now_ms(), &next_ms));
+		g_assert_true(queue_end_left(fixture.queue, next_ms, &next_ms));
+		g_assert_cmpint(next_ms, ==, INT64_MAX);
+		assert_step(&fixture, id, ends[i]);
+		fixture_reopen(&fixture);
+		assert_step(&fixture, id, ends[i]);
+	}
 	small_clear(&fixture);
 }
 
@@ -186,8 +253,10 @@ int main(int argc, char **argv)
 	if (unshare(CLONE_NEWNS) == 0)
 		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL);
 	g_test_add_func("/queue-full/write", test_write);
+	g_test_add_func("/queue-full/hand_later", test_hand_later);
 	g_test_add_func("/queue-full/change", test_change);
 	g_test_add_func("/queue-full/submit", test_submit);
 	g_test_add_func("/queue-full/verdict", test_verdict);
+	g_test_add_func("/queue-full/verdict-late", test_verdict_late);
 	return g_test_run();
 }

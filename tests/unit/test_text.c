@@ -100,6 +100,16 @@ static void test_hostile(void)
 		g_assert_false(text_char_is_hostile(good[i]));
 }
 
+static void test_visible(void)
+{
+	g_assert_true(text_is_visible(""));
+	g_assert_true(text_is_visible("Gr\303\274\303\237e \345\206\231"));
+	g_assert_false(text_is_visible("a\nb"));
+	g_assert_false(text_is_visible("a\342\200\256b"));
+	g_assert_false(text_is_visible("a\377b"));
+	g_assert_false(text_is_visible("cut \303"));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -109,5 +119,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/text/cut", test_cut);
 	g_test_add_func("/text/random", test_random);
 	g_test_add_func("/text/hostile", test_hostile);
+	g_test_add_func("/text/visible", test_visible);
 	return g_test_run();
 }

@@ -294,6 +294,48 @@ static void test_limits(struct fixture *f, gconstpointer data)
 	tree_close(f->tree, &mail_file);
 }
 
+/* One with a write that failed, after what came before was flushed. */
+static struct tree_file *make_torn(struct fixture *f, uint64_t inbox, const char *name,
+				   uint32_t *ret_id)
+{
+	struct tree_entry entry;
+	struct tree_file *file = create_in(f, inbox, name, &entry);
+
+	*ret_id = node_low(entry.node);
+	f->engine.append_max = 10;
+	g_assert_cmpint(try_write(f, file, 0, "text"), ==, 0);
+	g_assert_cmpint(tree_flush(f->tree, &f->call, file), ==, 0);
+	g_assert_cmpint(try_write(f, file, 4, "too much"), ==, EFBIG);
+	g_assert_cmpint(tree_flush(f->tree, &f->call, file), ==, EFBIG);
+	g_assert_cmpint(tree_fsync(f->tree, &f->call, file), ==, EFBIG);
+	return file;
+}
+
+/* Half a mail stays local, until it is written anew. */
+static void test_torn(struct fixture *f, gconstpointer data)
+{
+	struct mail mail = fill_mail(f, 0);
+	struct tree_setattr none = {.set_size = true};
+	struct tree_entry entry;
+	uint32_t id, other;
+	struct tree_file *file = make_torn(f, node_of(mail.inbox), "a.eml", &id);
+	struct tree_file *mended = make_torn(f, node_of(mail.inbox), "b.eml", &other);
+
+	tree_close(f->tree, &file);
+	g_assert_cmpint(step_of(f, id), ==, SPOOL_LOCAL);
+	file = must_open(f, id, O_WRONLY | O_TRUNC);
+	g_assert_cmpint(try_write(f, file, 0, "anew"), ==, 0);
+	tree_close(f->tree, &file);
+	g_assert_cmpint(step_of(f, id), ==, SPOOL_QUEUED);
+	g_assert_cmpint(tree_setattr(f->tree, &f->call, node_pack(NODE_SPOOL, 0, other), mended,
+				     &none, &entry),
+			==, 0);
+	g_assert_cmpint(try_write(f, mended, 0, "anew"), ==, 0);
+	g_assert_cmpint(tree_flush(f->tree, &f->call, mended), ==, 0);
+	tree_close(f->tree, &mended);
+	g_assert_cmpint(step_of(f, other), ==, SPOOL_QUEUED);
+}
+
 static void test_setattr(struct fixture *f, gconstpointer data)
 {
 	struct mail mail = fill_mail(f, 0);
@@ -718,6 +760,7 @@ int main(int argc, char **argv)
 	ADD("/tree-draft/open-sending", test_open_sending);
 	ADD("/tree-draft/removed", test_removed);
 	ADD("/tree-draft/limits", test_limits);
+	ADD("/tree-draft/torn", test_torn);
 	ADD("/tree-draft/setattr", test_setattr);
 	ADD("/tree-draft/rename", test_rename);
 	ADD("/tree-draft/rename-replaces", test_rename_replaces);

@@ -363,13 +363,58 @@ static void test_size_of_mail(struct fixture *f, gconstpointer data)
 	put_text(f, file, 0, "123");
 	put_text(f, file, 3, "4");
 	g_assert_cmpint(tree_write(f->tree, &f->call, file, 4, 1, "5"), ==, EFBIG);
-	shut(f, file);
+	tree_close(f->tree, &file);
 	make(f, "four", "1234");
 	make(f, "five", "12345");
 	g_assert_cmpint(rename_to(f, top(), "five", top(), "b.eml"), ==, EFBIG);
 	g_assert_cmpint(rename_to(f, top(), "five", top(), "b"), ==, 0);
 	g_assert_cmpint(rename_to(f, top(), "four", top(), "b.eml"), ==, 0);
 	g_assert_cmpint(step_of(f, id_by_name(f, top(), "b.eml")), ==, QUEUE_WAITING);
+}
+
+/* One with a write that failed, also after what came before was flushed. */
+static struct tree_file *make_torn(struct fixture *f, const char *name, uint32_t *ret_id)
+{
+	struct tree_file *file = must_create(f, name);
+	uint64_t end = LIMIT_MESSAGE_SIZE;
+
+	*ret_id = id_by_name(f, top(), name);
+	put_text(f, file, 0, "text");
+	g_assert_cmpint(tree_flush(f->tree, &f->call, file), ==, 0);
+	g_assert_cmpint(tree_write(f->tree, &f->call, file, end, 1, "x"), ==, EFBIG);
+	g_assert_cmpint(tree_flush(f->tree, &f->call, file), ==, EFBIG);
+	g_assert_cmpint(tree_fsync(f->tree, &f->call, file), ==, EFBIG);
+	return file;
+}
+
+static void test_torn(struct fixture *f, gconstpointer data)
+{
+	uint32_t id, other;
+	struct tree_file *file = make_torn(f, "a.eml", &id);
+	struct tree_file *kept = make_torn(f, "b.eml", &other);
+
+	tree_close(f->tree, &file);
+	g_assert_cmpint(step_of(f, id), ==, QUEUE_DRAFT);
+	tree_abandon(f->tree, &kept);
+	g_assert_cmpint(step_of(f, other), ==, QUEUE_DRAFT);
+	/* Written anew it is whole. */
+	file = must_open(f, message_node(id), O_WRONLY | O_TRUNC);
+	put_text(f, file, 0, "anew");
+	shut(f, file);
+	g_assert_cmpint(step_of(f, id), ==, QUEUE_WAITING);
+}
+
+static void test_torn_and_mended(struct fixture *f, gconstpointer data)
+{
+	uint32_t id;
+	struct tree_file *file = make_torn(f, "a.eml", &id);
+
+	g_assert_cmpint(set_size(f, message_node(id), file, 3), ==, 0);
+	g_assert_cmpint(tree_flush(f->tree, &f->call, file), ==, EFBIG);
+	g_assert_cmpint(set_size(f, message_node(id), file, 0), ==, 0);
+	put_text(f, file, 0, "anew");
+	shut(f, file);
+	g_assert_cmpint(step_of(f, id), ==, QUEUE_WAITING);
 }
 
 static void test_not_a_writer(struct fixture *f, gconstpointer data)
@@ -408,8 +453,8 @@ static void test_failed(struct fixture *f, gconstpointer data)
 
 	g_assert_cmpuint(must_find(f, bad(), "a.eml"), ==, message_node(id));
 	g_assert_cmpuint(text, ==, node_outbox(NODE_OUTBOX_ERROR, id));
-	assert_entry(f, message_node(id), S_IFREG | 0400, 4);
-	assert_entry(f, text, S_IFREG | 0400, 7);
+	assert_entry(f, message_node(id), S_IFREG | 0600, 4);
+	assert_entry(f, text, S_IFREG | 0600, 7);
 	assert_text(f, message_node(id), "text");
 	assert_text(f, text, "550 no\n");
 	g_assert_cmpint(try_open(f, message_node(id), O_WRONLY), ==, EPERM);
@@ -437,8 +482,8 @@ static void test_remove_failed(struct fixture *f, gconstpointer data)
 	assert_count(f, bad(), 2);
 	/* Both stood in somebody's `rm failed/...`. */
 	g_assert_cmpint(node_outbox_what(must_find(f, bad(), "a.eml.err")), ==, NODE_OUTBOX_ERROR);
-	assert_entry(f, must_find(f, bad(), "a.eml.err"), S_IFREG | 0400, 0);
-	assert_entry(f, text, S_IFREG | 0400, 0);
+	assert_entry(f, must_find(f, bad(), "a.eml.err"), S_IFREG | 0600, 0);
+	assert_entry(f, text, S_IFREG | 0600, 0);
 	assert_text(f, text, "");
 	g_assert_cmpint(unlink_in(f, bad(), "a.eml.err"), ==, 0);
 	g_assert_cmpint(unlink_in(f, bad(), "b.eml.err"), ==, ENOENT);
@@ -606,6 +651,8 @@ int main(int argc, char **argv)
 	WORLD_TEST("/tree_outbox/attributes", test_attributes);
 	WORLD_TEST("/tree_outbox/size/limit", test_size_limit);
 	WORLD_TEST("/tree_outbox/size/of_mail", test_size_of_mail);
+	WORLD_TEST("/tree_outbox/torn", test_torn);
+	WORLD_TEST("/tree_outbox/torn/mended", test_torn_and_mended);
 	WORLD_TEST("/tree_outbox/not_a_writer", test_not_a_writer);
 	WORLD_TEST("/tree_outbox/copy", test_copy);
 	WORLD_TEST("/tree_outbox/failed", test_failed);
