@@ -256,6 +256,7 @@ static void on_refreshed(void *data, uint32_t folder, uint32_t uidnext, uint64_t
 static void on_changed(void *data, uint32_t folder)
 {
 	folder_changed(data, folder);
+	brief_outdated(data);
 }
 
 static void on_rights(void *data, uint32_t folder, const struct store_rights *rights)

@@ -55,6 +55,15 @@ int64_t brief_seen_ms(const struct engine *engine)
 	return brief_is(engine) ? engine->brief.seen_ms : engine->now_ms;
 }
 
+/* As old as it may be. */
+void brief_outdated(struct engine *engine)
+{
+	struct brief *brief = &engine->brief;
+
+	if (brief_is(engine))
+		brief->seen_ms = MIN(brief->seen_ms, engine->now_ms - poll_ms(engine));
+}
+
 /* Of what it holds nothing is known. */
 static bool waits_for_first_listing(const struct engine *engine)
 {
@@ -96,7 +105,7 @@ bool brief_may_poll(const struct engine *engine)
 
 void brief_begin(struct engine *engine)
 {
-	engine->brief.seen_ms = engine->now_ms;
+	engine->brief.began_ms = engine->brief.seen_ms = engine->now_ms;
 	engine->brief.locked = 0;
 }
 
@@ -129,7 +138,9 @@ void brief_end(struct engine *engine, bool calm)
 		return;
 	brief->calm = calm;
 	brief->rest_ms = engine->now_ms + engine->ops->rest_ms(lane->store);
-	brief->next_ms = MAX(brief->seen_ms + poll_ms(engine), brief->rest_ms);
+	brief->next_ms = brief->began_ms + MIN(poll_ms(engine), ENGINE_OUTDATED_MS);
+	brief->next_ms = MAX(brief->next_ms, brief->seen_ms + poll_ms(engine));
+	brief->next_ms = MAX(brief->next_ms, brief->rest_ms);
 	/* What is promised from now on has its own time to wait. */
 	if (state_pending(engine->state) == 0)
 		engine->change_ms = INT64_MAX;

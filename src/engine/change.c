@@ -284,10 +284,17 @@ static void drop_all(struct engine *engine, GPtrArray *batch, const GError *erro
 		change_drop(engine, g_ptr_array_index(batch, i), error);
 }
 
+/* All that are left of it are those that the server refused, or the session was lost: nothing is
+ * learnt by trying one by one. */
+static bool is_removal(const struct engine *engine, const struct store_job *job)
+{
+	return (engine->shared.abilities & STORE_CAN_REMOVE) && job->kind == STORE_FLAGS;
+}
+
 /* Some may have been removed all the same: what is gone is done. Gives the others. */
 static GPtrArray *settle_gone(struct engine *engine, const struct store_job *job)
 {
-	bool removes = (engine->shared.abilities & STORE_CAN_REMOVE) && job->kind == STORE_FLAGS;
+	bool removes = is_removal(engine, job);
 	g_autoptr(GPtrArray) gone = g_ptr_array_new();
 	GPtrArray *left = g_ptr_array_new();
 
@@ -324,6 +331,7 @@ void change_failed(struct engine *engine, const struct store_job *job, const GEr
 {
 	g_autoptr(GPtrArray) batch = settle_gone(engine, job);
 	bool doubtful = job->kind == STORE_COPY && job->sent;
+	bool together = is_removal(engine, job);
 	const struct change *change;
 
 	if (batch->len == 0)
@@ -336,8 +344,9 @@ void change_failed(struct engine *engine, const struct store_job *job, const GEr
 		tell_waiting(engine, change, error);
 		if (doubtful)
 			changes_set_unknown(engine->state, batch);
-		defer(engine, batch, change->tries > 0, doubtful ? ENGINE_DOUBT_MS : 0);
-	} else if (may_be_one_of_many(batch, error)) {
+		defer(engine, batch, !together && change->tries > 0,
+		      doubtful ? ENGINE_DOUBT_MS : 0);
+	} else if (!together && may_be_one_of_many(batch, error)) {
 		defer(engine, batch, true, 0);
 	} else {
 		drop_all(engine, batch, error);

@@ -45,6 +45,7 @@
 #define ENGINE_DOUBT_MS 2000
 #define ENGINE_SESSION_IDLE_MS 3000 /* a brief session without a job is ended */
 #define ENGINE_SESSION_MS 5000	    /* in which changes let others go first */
+#define ENGINE_OUTDATED_MS 10000    /* and one that told what is wrong is not followed earlier */
 #define ENGINE_LOCKED_MS 5000	    /* back-off from a mailbox in use; doubles to */
 #define ENGINE_LOCKED_MAX_MS 60000
 #define ENGINE_IDLE_MS 60000 /* the connection for changes is closed when nothing is left to do */
@@ -71,7 +72,8 @@ struct lane {
 
 /* The sessions of a store that holds none for long (brief.c). */
 struct brief {
-	bool calm;	   /* the last one ended as it should; false: there was none */
+	bool calm; /* the last one ended as it should; false: there was none */
+	int64_t began_ms;
 	int64_t seen_ms;   /* what it told was true then */
 	int64_t next_ms;   /* none earlier, unless somebody waits */
 	int64_t rest_ms;   /* till then the server wants none */
@@ -258,6 +260,8 @@ bool brief_is_alone(const struct engine *engine);
 int64_t brief_company_ms(const struct engine *engine);
 /* What is told now was true then. */
 int64_t brief_seen_ms(const struct engine *engine);
+/* What it told is known to be wrong: the next listing is another session's. */
+void brief_outdated(struct engine *engine);
 /* When a session is wanted; 0: at once; INT64_MAX: there is nothing to do. */
 int64_t brief_due_ms(const struct engine *engine);
 /* What folders_poll() asks for will be done. */

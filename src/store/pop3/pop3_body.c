@@ -72,22 +72,6 @@ static void complete(struct pop3_ask *ask)
 
 /* --- is it the message? --- */
 
-/* False, and the store breaks, if the index does not know any more. */
-static bool is_on_record(struct pop3_ask *ask, bool *ret_same)
-{
-	struct store *store = ask->store;
-	struct pop3_header header;
-	struct uidl_row row;
-
-	if (!pop3_store_row(store, ask->message, &row))
-		return false;
-	pop3_header_read(&header, store->header->str, store->header->len);
-	*ret_same = *row.hash == '\0' || pop3_header_is_like(row.hash, header.hash);
-	pop3_header_clear(&header);
-	pop3_row_clear(&row);
-	return true;
-}
-
 /* What is there under its name is another message: the next session finds it as a new one. */
 static void is_another(struct pop3_ask *ask)
 {
@@ -99,6 +83,7 @@ static void is_another(struct pop3_ask *ask)
 	seqset_add(&gone, number, number);
 	pop3_store_forget(store, number);
 	store->sink->gone(store->data, job->job->folder, store->validity, &gone);
+	store->sink->changed(store->data, job->job->folder);
 	seqset_clear(&gone);
 	fail_one(ask, ERROR_GONE, "the server sends another message in its place");
 }
@@ -109,7 +94,7 @@ static void top_told(struct pop3_ask *ask, const struct pop3_reply *reply)
 
 	if (!reply)
 		return;
-	if (reply->status == POP3_OK && !is_on_record(ask, &same))
+	if (reply->status == POP3_OK && !pop3_store_is_on_record(ask, &same))
 		return;
 	if (same)
 		complete(ask);
@@ -136,7 +121,7 @@ static void retrieved(struct pop3_ask *ask)
 {
 	bool same;
 
-	if (!is_on_record(ask, &same))
+	if (!pop3_store_is_on_record(ask, &same))
 		return;
 	if (!same && pop3_walk_may_top(ask->store)) {
 		ask_top(ask, top_told, NULL);

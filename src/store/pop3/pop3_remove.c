@@ -1,6 +1,9 @@
 /* Messages that are removed for good: DELE, and QUIT at once, whose +OK makes it so. A connection
  * that is lost before has removed nothing; where the reply to QUIT is lost, the job comes again in
- * another session, and what is no longer listed there is gone. */
+ * another session, and what is no longer listed there is gone.
+ *
+ * A UIDL may have come again for another message: before DELE the header is compared with the one
+ * that is on record. Where the server has no TOP the UIDL must do. */
 #include "store/pop3/pop3_store.h"
 
 #include "base/error.h"
@@ -24,9 +27,22 @@ static void tell_gone(struct pop3_job *job, const struct seqset *numbers)
 
 /* --- QUIT --- */
 
-static void forget_removed(struct pop3_job *job)
+static bool is_put_off(const struct pop3_job *job)
 {
-	const GArray *ranges = job->removed.ranges;
+	return g_error_matches(job->error, MAILFS_ERROR, ERROR_TEMPORARY);
+}
+
+/* The job will come again: nothing of it is refused yet. */
+static void put_off(struct pop3_job *job, GError *error)
+{
+	if (!is_put_off(job))
+		g_clear_error(&job->error);
+	pop3_store_fail(job, error);
+}
+
+static void forget_all(struct pop3_job *job, const struct seqset *numbers)
+{
+	const GArray *ranges = numbers->ranges;
 
 	for (unsigned i = 0; ranges && i < ranges->len; i++) {
 		const struct seqrange *range = &g_array_index(ranges, struct seqrange, i);
@@ -34,7 +50,18 @@ static void forget_removed(struct pop3_job *job)
 		for (uint64_t number = range->first; number <= range->last; number++)
 			pop3_store_forget(job->store, (uint32_t)number);
 	}
-	tell_gone(job, &job->removed);
+}
+
+/* The next session finds them as new ones. */
+static void end(struct pop3_job *job)
+{
+	struct store *store = job->store;
+
+	if (job->asked == 0 && job->others.ranges && !is_put_off(job)) {
+		forget_all(job, &job->others);
+		store->sink->changed(store->data, job->job->folder);
+	}
+	pop3_store_end(job);
 }
 
 static void quit_told(void *data, enum pop3_quit result, const struct pop3_reply *reply)
@@ -44,12 +71,13 @@ static void quit_told(void *data, enum pop3_quit result, const struct pop3_reply
 
 	switch (result) {
 	case POP3_QUIT_COMMITTED:
-		forget_removed(job);
+		forget_all(job, &job->removed);
+		tell_gone(job, &job->removed);
 		break;
 	case POP3_QUIT_PARTLY:
-		pop3_store_fail(job, g_error_new(MAILFS_ERROR, ERROR_TEMPORARY,
-						 "the server did not remove all messages: %s",
-						 reply->text));
+		put_off(job,
+			g_error_new(MAILFS_ERROR, ERROR_TEMPORARY,
+				    "the server did not remove all messages: %s", reply->text));
 		break;
 	case POP3_QUIT_UNKNOWN:
 	case POP3_QUIT_NOT_SENT:
@@ -57,7 +85,7 @@ static void quit_told(void *data, enum pop3_quit result, const struct pop3_reply
 	}
 	store->stage = POP3_STAGE_LEFT;
 	job->asked--;
-	pop3_store_end(job);
+	end(job);
 }
 
 /* --- DELE --- */
@@ -72,6 +100,8 @@ static void removed(struct pop3_ask *ask, const struct pop3_reply *reply)
 		return;
 	if (reply->status == POP3_OK)
 		seqset_add(&job->removed, number, number);
+	else if (pop3_store_is_temporary(reply))
+		put_off(job, pop3_store_refused(reply, what));
 	else
 		pop3_store_fail(job, pop3_store_refused(reply, what));
 	job->asked--;
@@ -87,6 +117,82 @@ static void ask_dele(struct pop3_job *job, struct pop3_message *message)
 						      .done = removed});
 }
 
+/* QUIT behind the last DELE. */
+static void leave(struct pop3_job *job)
+{
+	if (job->unchecked > 0 || job->asked == 0 || job->store->fatal)
+		return;
+	job->asked++;
+	pop3_store_leave(job->store, quit_told, job);
+}
+
+/* --- is it the message? --- */
+
+static void compared(struct pop3_job *job, struct pop3_message *message, bool same)
+{
+	if (same) {
+		ask_dele(job, message);
+		return;
+	}
+	seqset_add(&job->others, message->number, message->number);
+	pop3_store_fail(job, g_error_new(MAILFS_ERROR, ERROR_DENIED,
+					 "message %u is not removed: the server has another one "
+					 "in its place",
+					 message->number));
+}
+
+static void refused(struct pop3_ask *ask, const struct pop3_reply *reply)
+{
+	struct pop3_job *job = ask->owner;
+
+	if (pop3_store_is_temporary(reply)) {
+		put_off(job, pop3_store_refused(reply, "cannot tell a message from others"));
+		return;
+	}
+	job->store->top_refused++;
+	ask_dele(job, ask->message);
+}
+
+static void top_told(struct pop3_ask *ask, const struct pop3_reply *reply)
+{
+	struct pop3_job *job = ask->owner;
+	bool same;
+
+	if (!reply)
+		return;
+	if (reply->status != POP3_OK)
+		refused(ask, reply);
+	else if (pop3_store_is_on_record(ask, &same))
+		compared(job, ask->message, same);
+	job->asked--;
+	job->unchecked--;
+	leave(job);
+	if (!job->store->fatal)
+		end(job);
+}
+
+static void ask_top(struct pop3_job *job, struct pop3_message *message)
+{
+	job->asked++;
+	job->unchecked++;
+	pop3_store_ask(job->store, &(struct pop3_ask){.verb = POP3_TOP,
+						      .message = message,
+						      .owner = job,
+						      .done = top_told});
+}
+
+static void check(struct pop3_job *job, struct pop3_message *message, const char *hash)
+{
+	if (*hash && message->header_known)
+		compared(job, message, pop3_header_is_like(hash, message->header.hash));
+	else if (*hash && pop3_walk_may_top(job->store))
+		ask_top(job, message);
+	else
+		ask_dele(job, message);
+}
+
+/* --- what is asked for --- */
+
 /* What is not listed was removed before. */
 static void remove_one(struct pop3_job *job, uint32_t number, struct seqset *gone)
 {
@@ -95,15 +201,15 @@ static void remove_one(struct pop3_job *job, uint32_t number, struct seqset *gon
 	struct uidl_row row;
 
 	if (!message && store->partial) {
-		pop3_store_fail(job, g_error_new(MAILFS_ERROR, ERROR_TEMPORARY,
-						 "the server does not list all messages now"));
+		put_off(job, g_error_new(MAILFS_ERROR, ERROR_TEMPORARY,
+					 "the server does not list all messages now"));
 	} else if (!message) {
 		seqset_add(gone, number, number);
 	} else if (!message->certain) {
 		deny(job, number);
 	} else if (pop3_store_row(store, message, &row)) {
+		check(job, message, row.hash);
 		pop3_row_clear(&row);
-		ask_dele(job, message);
 	}
 }
 
@@ -121,10 +227,7 @@ static void remove_all(struct pop3_job *job)
 	}
 	tell_gone(job, &gone);
 	seqset_clear(&gone);
-	if (job->asked == 0 || store->fatal)
-		return;
-	job->asked++;
-	pop3_store_leave(store, quit_told, job);
+	leave(job);
 }
 
 static bool is_other_flag(const struct store_job *wanted)
@@ -144,5 +247,5 @@ void pop3_remove_start(struct pop3_job *job)
 				g_error_new(MAILFS_ERROR, ERROR_READ_ONLY, "POP3 knows no flags"));
 	else if (pop3_store_is_here(job) && (wanted->set & STORE_FLAG_DELETED))
 		remove_all(job);
-	pop3_store_end(job);
+	end(job);
 }

@@ -136,6 +136,21 @@ bool pop3_store_row(struct store *store, const struct pop3_message *message, str
 	return false;
 }
 
+bool pop3_store_is_on_record(struct pop3_ask *ask, bool *ret_same)
+{
+	struct store *store = ask->store;
+	struct pop3_header header;
+	struct uidl_row row;
+
+	if (!pop3_store_row(store, ask->message, &row))
+		return false;
+	pop3_header_read(&header, store->header->str, store->header->len);
+	*ret_same = *row.hash == '\0' || pop3_header_is_like(row.hash, header.hash);
+	pop3_header_clear(&header);
+	pop3_row_clear(&row);
+	return true;
+}
+
 void pop3_store_forget(struct store *store, uint32_t number)
 {
 	uidls_forget(store->index, number);
@@ -161,6 +176,7 @@ static void job_give_back(struct pop3_job *job, const GError *error)
 	pop3_walk_free(&job->walk);
 	g_clear_pointer(&job->news, g_ptr_array_unref);
 	seqset_clear(&job->removed);
+	seqset_clear(&job->others);
 	g_clear_error(&job->error);
 	g_free(job);
 }
@@ -254,6 +270,9 @@ static bool has_job(const struct store *store, enum store_job_kind kind)
 static bool pop3_accepts(const struct store *store, const struct store_job *job)
 {
 	if (store->stage != POP3_STAGE_WORKING || store->finishing || store->fatal)
+		return false;
+	/* QUIT is next. */
+	if (has_job(store, STORE_FLAGS))
 		return false;
 	switch (job->kind) {
 	case STORE_FLAGS:

@@ -48,7 +48,9 @@ struct pop3_job {
 	GPtrArray *news; /* messages to be told */
 	struct pop3_walk *walk;
 	/* changes */
+	unsigned unchecked;    /* TOP without an answer: DELE is next */
 	struct seqset removed; /* of numbers: DELE was answered by +OK */
+	struct seqset others;  /* of numbers: what is there is another message */
 };
 
 /* A command under way. */
@@ -129,6 +131,9 @@ struct pop3_message *pop3_store_message(const struct store *store, uint32_t numb
  * index lost what it was told. */
 bool pop3_store_row(struct store *store, const struct pop3_message *message, struct uidl_row *ret);
 void pop3_row_clear(struct uidl_row *row);
+/* Whether the header that came for `ask` is that of the message on record; one of which none is on
+ * record is. False, and the store breaks, if the index lost what it was told. */
+bool pop3_store_is_on_record(struct pop3_ask *ask, bool *ret_same);
 /* The number is of nothing that is there. */
 void pop3_store_forget(struct store *store, uint32_t number);
 
