@@ -217,6 +217,10 @@ static GError *run_body(struct store *store, const struct store_job *job,
 		run_batch(store, job, folder);
 		return NULL;
 	}
+	if (memory.another == job->uid) {
+		store->sink->changed(store->data, job->folder);
+		return g_error_new(MAILFS_ERROR, ERROR_GONE, "another");
+	}
 	message = memory_find_message(folder, job->uid);
 	if (!message)
 		return g_error_new(MAILFS_ERROR, ERROR_GONE, "gone");

@@ -77,6 +77,7 @@ struct memory_account {
 	unsigned jobs[STORE_LEAVE + 1];
 	unsigned verifies;
 	uint32_t stale_gone; /* a body job hears that this UID of another mailbox went */
+	uint32_t another;    /* a body job finds that this is another message */
 	unsigned batched;    /* messages asked for in batches */
 	unsigned trespasses; /* folders removed or renamed while a connection had them open */
 };

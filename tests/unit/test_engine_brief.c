@@ -184,6 +184,24 @@ static void test_news(void)
 	brief_close(&world);
 }
 
+/* What the session told is found to be wrong: the next one is not a poll away. */
+static void test_outdated(void)
+{
+	struct world world;
+
+	brief_open(&world, 1, NEVER_S);
+	brief_start(&world);
+	add_message(&world, 2);
+	set_u32(&memory.another, 1);
+	g_assert_cmpint(read_message(&world, 1), ==, ENOENT);
+	while (!is_known(&world, &world.inbox, 2)) {
+		ask(&world.fix, NEED_FOLDER, world.inbox.id, 0, 0);
+		g_usleep(10000);
+	}
+	g_assert_cmpuint(sessions(), ==, 2);
+	brief_close(&world);
+}
+
 /* A folder in use is polled, and not more often than that. */
 static void test_polling(void)
 {
@@ -588,6 +606,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine-brief/idle", test_idle);
 	g_test_add_func("/engine-brief/body-at-once", test_body_at_once);
 	g_test_add_func("/engine-brief/news", test_news);
+	g_test_add_func("/engine-brief/outdated", test_outdated);
 	g_test_add_func("/engine-brief/polling", test_polling);
 	g_test_add_func("/engine-brief/rest", test_rest);
 	g_test_add_func("/engine-brief/large", test_large);
