@@ -202,6 +202,19 @@ def uidls_that_change_places(drop, pop):
     reads(drop, {"b": wanted["b"]})
 
 
+@odd(lambda: [Mail(note("a"), "a"), Mail(note("b"), "b")])
+def uidls_that_change_places_of_one_size(drop, pop):
+    """The header decides before DELE."""
+    equal(sorted(drop.labels()), ["a", "b"])
+    drop.calms_down()
+    a, b = pop.drop
+    pop.drop = held = [Mail(a.data, "b"), Mail(b.data, "a")]
+    drop.rm("a")
+    equal(drop.sync(check=False), 1, "exit code of sync")
+    equal(pop.drop, held)
+    equal(pop.seen("DELE"), [])
+
+
 @odd(options=["poll=1"])
 def a_uidl_that_comes_back(drop, pop):
     """For another message, while the first is cached."""
