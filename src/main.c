@@ -112,13 +112,24 @@ static bool app_build_outbox(struct app *app, GError **error)
 	return app->outbox != NULL;
 }
 
+static const struct store_ops *backend_of(const struct account *account)
+{
+	switch (account->protocol) {
+	case ACCOUNT_POP3:
+		return &store_pop3;
+	case ACCOUNT_IMAP:
+		break;
+	}
+	return &store_imap;
+}
+
 /* The mount first: it takes the signals before there is a second thread. */
 static bool app_build(struct app *app, GError **error)
 {
 	struct engine_config engine = {
 		.account = &app->options.account,
 		.secret = app->secret,
-		.ops = &store_imap,
+		.ops = backend_of(&app->options.account),
 		.index = app->index,
 		.bodies = app->bodies,
 		.state = app->state,

@@ -2,7 +2,7 @@
 
 _mailfs() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local keys='tls=off tls_ca= tls_fingerprint= password_command= password_file= names=label
+	local keys='tls=off auth=apop tls_ca= tls_fingerprint= password_command= password_file= names=label
 		names=uid ro delete=flag delete=trash delete=expunge append_seen xattr poll= timeout=
 		cache_size= delay_connect smtp= smtp_tls=off smtp_tls_fingerprint=
 		smtp_password_command= smtp_password_file= from= save_sent=auto save_sent=yes
@@ -16,6 +16,10 @@ _mailfs() {
 	case $prev in
 	--tls | --smtp-tls)
 		COMPREPLY=($(compgen -W 'off' -- "$cur"))
+		return
+		;;
+	--auth)
+		COMPREPLY=($(compgen -W 'apop' -- "$cur"))
 		return
 		;;
 	--names)
@@ -53,7 +57,7 @@ _mailfs() {
 	esac
 
 	if [[ $cur == -* ]]; then
-		COMPREPLY=($(compgen -W '-f -d -s -o --tls= --tls-ca= --tls-fingerprint=
+		COMPREPLY=($(compgen -W '-f -d -s -o --tls= --auth= --tls-ca= --tls-fingerprint=
 			--password-command= --password-file= --names= --ro --delete=
 			--append-seen --xattr --poll= --timeout=
 			--cache-size= --delay-connect --smtp= --smtp-tls= --smtp-tls-fingerprint=

@@ -20,6 +20,10 @@
 #define LIMIT_IDENTITY_VALUE 1000  /* of a header field that is compared */
 #define LIMIT_SMTP_LINE (4 * 1024) /* of a reply */
 #define LIMIT_SMTP_LINES 200	   /* of one reply */
+#define LIMIT_POP3_LINE (4 * 1024) /* a reply, or a line of a listing */
+#define LIMIT_POP3_UID 1000
+#define LIMIT_POP3_UIDS (256ull * 1024 * 1024) /* of a maildrop, together */
+#define LIMIT_LOGIN_DELAY_S 3600 /* that a server may ask for between two logins */
 #define LIMIT_SECRET (16 * 1024)
 #define LIMIT_LOG_RING (1024 * 1024)
 #define LIMIT_CONNECT_MS 30000	      /* TCP, TLS, greeting: each */

@@ -7,6 +7,7 @@
 #include "cache/index_sql.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -105,6 +106,8 @@ static int schema_probe(struct index *index)
 		"SELECT label FROM message ORDER BY epoch, uid LIMIT 1",
 		"SELECT label FROM message ORDER BY epoch DESC, uid DESC LIMIT 1",
 		"SELECT uid FROM message INDEXED BY message_deleted WHERE flags & 8 LIMIT 1",
+		"SELECT uidl FROM uidl ORDER BY number LIMIT 1",
+		"SELECT uidl FROM uidl ORDER BY number DESC LIMIT 1",
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(reads); i++) {
@@ -329,7 +332,20 @@ static void index_forget_transaction(struct index *index)
 	index->folders = -1;
 	index->messages = -1;
 	index->pending_messages = index->pending_bytes = 0;
-	index->in_transaction = false;
+	index->in_transaction = index->gave_numbers = false;
+}
+
+/* A power failure would take back a number that was given, and it would be given again. */
+static void log_sync(struct index *index)
+{
+	g_autofree char *path = g_strconcat(index->path, "-wal", NULL);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 || fdatasync(fd) < 0)
+		log_warning("%s: %s", path, g_strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	index->gave_numbers = false;
 }
 
 bool index_commit(struct index *index, GError **error)
@@ -339,6 +355,8 @@ bool index_commit(struct index *index, GError **error)
 
 		if (commit && index_db_run(&index->db, commit))
 			index->in_transaction = false;
+		if (index->gave_numbers && !index->in_transaction)
+			log_sync(index);
 	}
 	if (index_write_ready(index))
 		return true;

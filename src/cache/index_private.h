@@ -60,6 +60,14 @@ enum index_sql {
 	SQL_SIZES_SET,
 	SQL_SIZES_GET,
 	SQL_TOTALS,
+	SQL_UIDLS_ALL,
+	SQL_UIDL_GET,
+	SQL_UIDL_ADD,
+	SQL_UIDL_SET,
+	SQL_UIDL_FORGET,
+	SQL_UIDL_NEXT,
+	SQL_UIDLS_VALIDITY_GET,
+	SQL_UIDLS_VALIDITY_SET,
 	SQL_STATEMENTS,
 };
 
@@ -80,6 +88,7 @@ struct index {
 	/* the writer's */
 	struct index_db db;
 	bool in_transaction;
+	bool gave_numbers;	/* of uidls.h, in this transaction: it must last */
 	char *failure;		/* why the transaction is lost; NULL: it is not */
 	GHashTable *listed;	/* ids of folders listed since the last sweep */
 	GHashTable *ancestors;	/* and of those above them */

@@ -45,7 +45,12 @@ const char index_schema[] =
 	" keywords TEXT NOT NULL,"
 	" label TEXT NOT NULL,"
 	" PRIMARY KEY (epoch, uid)) WITHOUT ROWID;"
-	"CREATE INDEX message_deleted ON message (epoch, uid) WHERE " MESSAGE_DELETED ";";
+	"CREATE INDEX message_deleted ON message (epoch, uid) WHERE " MESSAGE_DELETED ";"
+	"CREATE TABLE uidl ("
+	" number INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" uidl TEXT NOT NULL,"
+	" size INTEGER NOT NULL,"
+	" hash TEXT NOT NULL);";
 
 const char *const index_sql_text[SQL_STATEMENTS] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -119,4 +124,14 @@ const char *const index_sql_text[SQL_STATEMENTS] = {
 	[SQL_SIZES_SET] = "REPLACE INTO meta VALUES ('sizes', ?1)",
 	[SQL_SIZES_GET] = "SELECT value FROM meta WHERE key = 'sizes'",
 	[SQL_TOTALS] = "SELECT total(bytes), sum(messages) FROM folder",
+
+	[SQL_UIDLS_ALL] = "SELECT number, uidl, size, hash FROM uidl ORDER BY number",
+	[SQL_UIDL_GET] = "SELECT number, uidl, size, hash FROM uidl WHERE number = ?1",
+	[SQL_UIDL_ADD] = "INSERT INTO uidl (number, size, uidl, hash) VALUES (?1, ?2, ?3, ?4)",
+	[SQL_UIDL_SET] = "UPDATE uidl SET size = ?2, uidl = ?3, hash = ?4 WHERE number = ?1",
+	[SQL_UIDL_FORGET] = "DELETE FROM uidl WHERE number = ?1",
+	[SQL_UIDL_NEXT] = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence"
+			  " WHERE name = 'uidl'",
+	[SQL_UIDLS_VALIDITY_GET] = "SELECT value FROM meta WHERE key = 'uidls'",
+	[SQL_UIDLS_VALIDITY_SET] = "REPLACE INTO meta VALUES ('uidls', ?1)",
 };

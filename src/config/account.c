@@ -11,14 +11,18 @@ static const struct url_kind account_url = {
 	.example = "imaps://alice@imap.example.org",
 	.instead = "password_command, password_file or ~/.netrc",
 	.user_required = true,
-	.schemes = {{"imaps", TLS_IMPLICIT, 993}, {"imap", TLS_STARTTLS, 143}},
+	.schemes = {{"imaps", TLS_IMPLICIT, 993, ACCOUNT_IMAP},
+		    {"imap", TLS_STARTTLS, 143, ACCOUNT_IMAP},
+		    {"pop3s", TLS_IMPLICIT, 995, ACCOUNT_POP3},
+		    {"pop3", TLS_STARTTLS, 110, ACCOUNT_POP3}},
 };
 
 static const struct url_kind submission_url = {
 	.what = "smtp",
 	.example = "smtps://smtp.example.org",
 	.instead = "smtp_password_command, smtp_password_file or ~/.netrc",
-	.schemes = {{"smtps", TLS_IMPLICIT, 465}, {"smtp", TLS_STARTTLS, 587}},
+	.schemes = {{.name = "smtps", .tls = TLS_IMPLICIT, .port = 465},
+		    {.name = "smtp", .tls = TLS_STARTTLS, .port = 587}},
 };
 
 static void submission_clear(struct submission *smtp)
@@ -69,6 +73,12 @@ static char *dir_name_new(const char *name)
 	return g_string_free(out, FALSE);
 }
 
+/* IMAP and POP3 at one host are two accounts: their names, and so their directories, differ. */
+static bool shows_port(const struct url *url)
+{
+	return url->port != url->scheme->port || url->scheme->protocol == ACCOUNT_POP3;
+}
+
 bool account_parse_url(struct account *account, const char *text, GError **error)
 {
 	__attribute__((cleanup(url_clear))) struct url url = {0};
@@ -77,7 +87,7 @@ bool account_parse_url(struct account *account, const char *text, GError **error
 
 	if (!url_parse(text, &account_url, &url, error))
 		return false;
-	name = account_name_new(url.user, url.host, url.port, url.port != url.scheme->port);
+	name = account_name_new(url.user, url.host, url.port, shows_port(&url));
 	dir = dir_name_new(name);
 	if (strlen(dir) > NAME_MAX) {
 		g_set_error_literal(error, MAILFS_ERROR, ERROR_USAGE,
@@ -91,7 +101,7 @@ bool account_parse_url(struct account *account, const char *text, GError **error
 	account->user = g_steal_pointer(&url.user);
 	account->host = g_steal_pointer(&url.host);
 	account->port = url.port;
-	account->protocol = ACCOUNT_IMAP;
+	account->protocol = url.scheme->protocol;
 	account->tls = url.scheme->tls;
 	return true;
 }

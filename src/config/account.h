@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum account_protocol { ACCOUNT_IMAP };
+enum account_protocol { ACCOUNT_IMAP, ACCOUNT_POP3 };
 
 enum tls_mode {
 	TLS_IMPLICIT, /* from the first byte */
@@ -54,12 +54,14 @@ struct submission {
 };
 
 struct account {
-	char *name; /* "alice@host" or "alice@host:port": log, cache directory, df */
+	/* "alice@host" or, always for POP3, "alice@host:port": log, cache directory, df */
+	char *name;
 	enum account_protocol protocol;
 	char *user;
 	char *host; /* DNS name or IP address, without brackets */
 	uint16_t port;
 	enum tls_mode tls;
+	bool apop;	       /* POP3: log in by APOP, and in no other way */
 	char *tls_ca;	       /* PEM file instead of the system's; may be NULL */
 	char *tls_fingerprint; /* "SHA256:" and 64 hex digits, lower case; may be NULL */
 	char *password_command;
@@ -78,7 +80,8 @@ struct account {
 
 void account_clear(struct account *account);
 
-/* Parses "imaps://user@host:port" into the account. ERROR_USAGE says which part is wrong; a
+/* Parses "imaps://user@host:port" (993), "imap://" (143, STARTTLS), "pop3s://" (995) or "pop3://"
+ * (110, STLS) into the account. ERROR_USAGE says which part is wrong; a
  * password in the URL is refused without repeating it. User and host may be percent-encoded;
  * controls in them are refused. IPv6 in brackets. A path is refused. */
 bool account_parse_url(struct account *account, const char *url, GError **error);

@@ -69,6 +69,14 @@ static bool set_tls(struct parse *parse, const char *value, GError **error)
 	return true;
 }
 
+static bool set_auth(struct parse *parse, const char *value, GError **error)
+{
+	if (strcmp(value, "apop") != 0)
+		return bad_value(error, "auth", value, "apop");
+	parse->options->account.apop = true;
+	return true;
+}
+
 static bool set_tls_ca(struct parse *parse, const char *value, GError **error)
 {
 	replace(&parse->options->account.tls_ca, path_new(value));
@@ -290,10 +298,11 @@ static const struct row rows[] = {
 	{'d', NULL, NULL, "trace requests and protocol to stderr, implies -f", FLAG(debug)},
 	{'s', NULL, NULL, "serve with a single thread", FLAG(single)},
 	{'o', NULL, "OPT[,OPT...]", "options as in fstab(5), see below", set_list},
-	{0, "tls", "off", "never encrypt; only with imap://", set_tls},
+	{0, "tls", "off", "never encrypt; only with imap:// or pop3://", set_tls},
 	{0, "tls_ca", "FILE", "trust the CA certificates in FILE only", set_tls_ca},
 	{0, "tls_fingerprint", "SHA256:HEX", "trust the certificate with this digest",
 	 set_tls_fingerprint},
+	{0, "auth", "apop", "POP3: log in without sending the password", set_auth},
 	{0, "password_command", "CMD", "the password is the first line that CMD prints",
 	 set_password_command},
 	{0, "password_file", "FILE", "the password is the first line of FILE", set_password_file},
@@ -592,6 +601,28 @@ static bool smtp_has_tls(const struct parse *parse)
 	return parse->options->account.smtp.host && !parse->smtp_tls_off;
 }
 
+static bool is_pop3(const struct account *account)
+{
+	return account->protocol == ACCOUNT_POP3;
+}
+
+/* What a maildrop has not. */
+static bool protocol_apply(const struct parse *parse, GError **error)
+{
+	const struct account *account = &parse->options->account;
+
+	if (!is_pop3(account))
+		return account->apop ? usage(error, "auth=apop is for POP3 alone") : true;
+	if (account->delete_mode != DELETE_FLAG)
+		return usage(error,
+			     "POP3 has no Trash and no marks: only delete=flag goes with it");
+	if (account->append_seen)
+		return usage(error, "append_seen means nothing with POP3: it takes no messages");
+	if (account->smtp.save_sent == SAVE_SENT_YES)
+		return usage(error, "save_sent=yes: POP3 has no folder for what was sent");
+	return true;
+}
+
 static bool tls_apply(const struct parse *parse, GError **error)
 {
 	struct account *account = &parse->options->account;
@@ -599,7 +630,8 @@ static bool tls_apply(const struct parse *parse, GError **error)
 	if (!parse->tls_off)
 		return true;
 	if (account->tls == TLS_IMPLICIT)
-		return usage(error, "tls=off contradicts imaps://, use imap://");
+		return usage(error, is_pop3(account) ? "tls=off contradicts pop3s://, use pop3://"
+						     : "tls=off contradicts imaps://, use imap://");
 	if (account->tls_fingerprint || (account->tls_ca && !smtp_has_tls(parse)))
 		return usage(error, "tls=off leaves no certificate for tls_ca or tls_fingerprint");
 	account->tls = TLS_OFF;
@@ -642,7 +674,7 @@ static bool arguments_apply(const struct parse *parse, GError **error)
 	if (*arguments[1] == '\0')
 		return usage(error, "MOUNTPOINT is empty");
 	if (!account_parse_url(&options->account, arguments[0], error) ||
-	    !tls_apply(parse, error) || !smtp_apply(parse, error))
+	    !tls_apply(parse, error) || !protocol_apply(parse, error) || !smtp_apply(parse, error))
 		return false;
 	if (options->allow_other)
 		fuse_option_add(options, "allow_other");
@@ -709,8 +741,10 @@ char *options_help(void)
 				    "\n"
 				    "Mounts the folders of a mail account as directories and its "
 				    "messages as files.\n"
-				    "SOURCE is imaps://USER@HOST[:PORT] (TLS) or "
-				    "imap://USER@HOST[:PORT] (STARTTLS);\n"
+				    "SOURCE is imaps://USER@HOST[:PORT] (TLS), "
+				    "imap://USER@HOST[:PORT] (STARTTLS),\n"
+				    "pop3s://USER@HOST[:PORT] (TLS) or "
+				    "pop3://USER@HOST[:PORT] (STARTTLS);\n"
 				    "URL is smtps://[USER@]HOST[:PORT] (TLS) or "
 				    "smtp://[USER@]HOST[:PORT] (STARTTLS).\n"
 				    "\n");

@@ -44,13 +44,31 @@ static bool not_a_url(const struct url_kind *kind, GError **error)
 	return usage(error, "%s is not a URL like %s", kind->what, kind->example);
 }
 
+/* "imaps:// or imap://" */
+static char *schemes_text(const struct url_kind *kind)
+{
+	GString *text = g_string_new(NULL);
+
+	for (size_t i = 0; i < URL_SCHEMES && kind->schemes[i].name; i++) {
+		bool last = i + 1 == URL_SCHEMES || !kind->schemes[i + 1].name;
+
+		g_string_append_printf(text, "%s%s://",
+				       i == 0 ? ""
+				       : last ? " or "
+					      : ", ",
+				       kind->schemes[i].name);
+	}
+	return g_string_free(text, FALSE);
+}
+
 static bool scheme_parse(const struct url_kind *kind, const char *url, size_t len,
 			 const struct url_scheme **ret, GError **error)
 {
 	g_autofree char *name = g_strndup(url, len);
+	g_autofree char *good = NULL;
 	g_autofree char *shown = NULL;
 
-	for (size_t i = 0; i < G_N_ELEMENTS(kind->schemes); i++) {
+	for (size_t i = 0; i < URL_SCHEMES && kind->schemes[i].name; i++) {
 		if (g_ascii_strcasecmp(name, kind->schemes[i].name) == 0) {
 			*ret = &kind->schemes[i];
 			return true;
@@ -61,8 +79,8 @@ static bool scheme_parse(const struct url_kind *kind, const char *url, size_t le
 				     "0123456789+.-") != len)
 		return not_a_url(kind, error);
 	shown = text_clean(name, -1, 32);
-	return usage(error, "unknown scheme '%s' in %s, use %s:// or %s://", shown, kind->what,
-		     kind->schemes[0].name, kind->schemes[1].name);
+	good = schemes_text(kind);
+	return usage(error, "unknown scheme '%s' in %s, use %s", shown, kind->what, good);
 }
 
 /* Splits "host", "host:port", "[::1]" and "[::1]:port". */

@@ -4,10 +4,13 @@
 
 #include "config/account.h"
 
+#define URL_SCHEMES 4
+
 struct url_scheme {
-	const char *name;
+	const char *name; /* NULL: no more of them */
 	enum tls_mode tls;
 	uint16_t port;
+	enum account_protocol protocol; /* if it is of an account */
 };
 
 /* What is expected where. */
@@ -16,7 +19,7 @@ struct url_kind {
 	const char *example; /* a good one */
 	const char *instead; /* where a password belongs */
 	bool user_required;
-	struct url_scheme schemes[2];
+	struct url_scheme schemes[URL_SCHEMES];
 };
 
 struct url {

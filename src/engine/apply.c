@@ -256,6 +256,7 @@ static void on_refreshed(void *data, uint32_t folder, uint32_t uidnext, uint64_t
 static void on_changed(void *data, uint32_t folder)
 {
 	folder_changed(data, folder);
+	brief_outdated(data);
 }
 
 static void on_rights(void *data, uint32_t folder, const struct store_rights *rights)
@@ -333,6 +334,8 @@ static bool on_body_end(void *data, const struct store_job *job, uint32_t uid, u
 	/* Readers of a batch do not wait for its end. */
 	if (job->batch)
 		needs_settle(engine, NEED_BODY, job->epoch, uid, 0);
+	else if (!complete && brief_is(engine))
+		body_got_further(engine, job->epoch, uid);
 	return true;
 }
 

@@ -63,7 +63,8 @@ struct store_job *body_job(struct engine *engine, uint32_t epoch, uint32_t uid)
 	job->size_hint = hint;
 	if (hint > ENGINE_WINDOW) {
 		job->window = ENGINE_WINDOW;
-		job->origin = bodies_received(engine->bodies, epoch, uid);
+		if (!brief_is(engine))
+			job->origin = bodies_received(engine->bodies, epoch, uid);
 	}
 	folder_row_clear(&row);
 	return job;
@@ -82,6 +83,14 @@ void body_fetch(struct engine *engine, uint32_t epoch, uint32_t uid)
 	}
 	body_set_under_way(engine, epoch, uid, true);
 	lane_queue(engine, LANE_BODY, job);
+}
+
+void body_got_further(struct engine *engine, uint32_t epoch, uint32_t uid)
+{
+	const struct need *need = needs_find(engine, NEED_BODY, epoch, uid);
+
+	if (need && body_is_met(engine, epoch, uid, need->upto))
+		needs_settle(engine, NEED_BODY, epoch, uid, 0);
 }
 
 void body_done(struct engine *engine, struct store_job *job, const GError *error)

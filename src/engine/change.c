@@ -148,11 +148,23 @@ static struct store_job *job_of_move(struct engine *engine, GPtrArray *batch)
 	return job_of_true_move(engine, batch);
 }
 
+/* Where messages can only be removed, all but that is done by saying so. */
+static bool is_nothing_to_server(const struct engine *engine, const struct change *change)
+{
+	return (engine->shared.abilities & STORE_CAN_REMOVE) && change->kind == CHANGE_FLAGS &&
+	       !(change->set & STORE_FLAG_DELETED);
+}
+
 static void send_batch(struct engine *engine, GPtrArray *batch)
 {
 	const struct change *change = first_of(batch);
 	struct store_job *job;
 
+	if (is_nothing_to_server(engine, change)) {
+		change_settle(engine, batch);
+		change_soon(engine, 0);
+		return;
+	}
 	if (change->unknown && engine->now_ms < engine->doubt_ms) {
 		defer(engine, batch, false, engine->doubt_ms - engine->now_ms);
 		return;
@@ -193,7 +205,9 @@ void change_run(struct engine *engine)
 	/* From here on whoever adds something says so again. */
 	forget_scheduled(engine);
 	if (!engine->changing) {
-		batch = changes_take(engine->state, engine->now_ms);
+		/* A brief session can end with one batch. */
+		batch = brief_is(engine) ? changes_take_all(engine->state, engine->now_ms)
+					 : changes_take(engine->state, engine->now_ms);
 		if (batch)
 			send_batch(engine, batch);
 	}
@@ -233,10 +247,19 @@ static void report_both(struct engine *engine, const struct change *change)
 	report_message_changed(engine, change->epoch, change->uid);
 }
 
+/* A message that cannot be told from others is nobody's fault. */
+static int refusal_errno(const struct engine *engine, const GError *error)
+{
+	if ((engine->shared.abilities & STORE_CAN_REMOVE) &&
+	    g_error_matches(error, MAILFS_ERROR, ERROR_DENIED))
+		return EPERM;
+	return error_errno(error);
+}
+
 void change_drop(struct engine *engine, struct change *change, const GError *error)
 {
 	uint32_t folder = change->folder, epoch = change->epoch, uid = change->uid;
-	int number = error_errno(error);
+	int number = refusal_errno(engine, error);
 
 	log_warning(
 		"%s: cannot %s message %u%s: %s", engine->account->name, verb_of(change->kind), uid,
@@ -261,6 +284,32 @@ static void drop_all(struct engine *engine, GPtrArray *batch, const GError *erro
 		change_drop(engine, g_ptr_array_index(batch, i), error);
 }
 
+/* All that are left of it are those that the server refused, or the session was lost: nothing is
+ * learnt by trying one by one. */
+static bool is_removal(const struct engine *engine, const struct store_job *job)
+{
+	return (engine->shared.abilities & STORE_CAN_REMOVE) && job->kind == STORE_FLAGS;
+}
+
+/* Some may have been removed all the same: what is gone is done. Gives the others. */
+static GPtrArray *settle_gone(struct engine *engine, const struct store_job *job)
+{
+	bool removes = is_removal(engine, job);
+	g_autoptr(GPtrArray) gone = g_ptr_array_new();
+	GPtrArray *left = g_ptr_array_new();
+
+	for (unsigned i = 0; i < job->changes->len; i++) {
+		struct change *change = g_ptr_array_index(job->changes, i);
+		bool known = !removes ||
+			     index_message_write_has(engine->index, change->epoch, change->uid);
+
+		g_ptr_array_add(known ? left : gone, change);
+	}
+	if (gone->len > 0)
+		change_settle(engine, gone);
+	return left;
+}
+
 /* One of many may be gone, or not to the server's liking: each is tried by itself. */
 static bool may_be_one_of_many(const GPtrArray *batch, const GError *error)
 {
@@ -280,10 +329,14 @@ static void tell_waiting(struct engine *engine, const struct change *change, con
 
 void change_failed(struct engine *engine, const struct store_job *job, const GError *error)
 {
-	GPtrArray *batch = job->changes;
-	const struct change *change = first_of(batch);
+	g_autoptr(GPtrArray) batch = settle_gone(engine, job);
 	bool doubtful = job->kind == STORE_COPY && job->sent;
+	bool together = is_removal(engine, job);
+	const struct change *change;
 
+	if (batch->len == 0)
+		return;
+	change = first_of(batch);
 	if (g_error_matches(error, MAILFS_ERROR, ERROR_GONE) ||
 	    g_error_matches(error, MAILFS_ERROR, ERROR_STALE))
 		folder_changed(engine, change->folder);
@@ -291,8 +344,9 @@ void change_failed(struct engine *engine, const struct store_job *job, const GEr
 		tell_waiting(engine, change, error);
 		if (doubtful)
 			changes_set_unknown(engine->state, batch);
-		defer(engine, batch, change->tries > 0, doubtful ? ENGINE_DOUBT_MS : 0);
-	} else if (may_be_one_of_many(batch, error)) {
+		defer(engine, batch, !together && change->tries > 0,
+		      doubtful ? ENGINE_DOUBT_MS : 0);
+	} else if (!together && may_be_one_of_many(batch, error)) {
 		defer(engine, batch, true, 0);
 	} else {
 		drop_all(engine, batch, error);

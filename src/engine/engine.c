@@ -195,7 +195,7 @@ static bool take_requests(struct engine *engine)
 	if (requests.demand)
 		lanes_demand(engine);
 	if (requests.changed)
-		change_soon(engine, ENGINE_COMPANY_MS);
+		change_soon(engine, brief_company_ms(engine));
 	if (requests.flush && !engine->flushing)
 		change_soon(engine, 0);
 	engine->flushing = requests.flush;

@@ -42,7 +42,7 @@ struct engine_events {
 struct engine_config {
 	const struct account *account; /* borrowed, as the rest */
 	const struct secret *secret;
-	const struct store_ops *ops; /* the backend: &store_imap */
+	const struct store_ops *ops; /* the backend: &store_imap, ... */
 	struct index *index;
 	struct bodies *bodies;
 	struct state *state;

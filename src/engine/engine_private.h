@@ -43,12 +43,18 @@
 /* A command whose connection was lost may still be carried out: what became of it is not looked for
  * earlier. */
 #define ENGINE_DOUBT_MS 2000
+#define ENGINE_SESSION_IDLE_MS 3000 /* a brief session without a job is ended */
+#define ENGINE_SESSION_MS 5000	    /* in which changes let others go first */
+#define ENGINE_OUTDATED_MS 10000    /* and one that told what is wrong is not followed earlier */
+#define ENGINE_LOCKED_MS 5000	    /* back-off from a mailbox in use; doubles to */
+#define ENGINE_LOCKED_MAX_MS 60000
 #define ENGINE_IDLE_MS 60000 /* the connection for changes is closed when nothing is left to do */
 
 /* The last is opened when there is something to change. */
 enum lane_id { LANE_LIST, LANE_BODY, LANE_CHANGE, LANES };
 
-enum lane_state { LANE_CLOSED, LANE_CONNECTING, LANE_READY };
+/* FINISHING: takes no more jobs, and ends. */
+enum lane_state { LANE_CLOSED, LANE_CONNECTING, LANE_READY, LANE_FINISHING };
 
 struct lane {
 	const char *role;
@@ -62,6 +68,17 @@ struct lane {
 	int64_t used_ms;   /* the last job */
 	int64_t opened_ms; /* when it began to connect */
 	int64_t ready_ms;  /* since when it is logged in */
+};
+
+/* The sessions of a store that holds none for long (brief.c). */
+struct brief {
+	bool calm; /* the last one ended as it should; false: there was none */
+	int64_t began_ms;
+	int64_t seen_ms;   /* what it told was true then */
+	int64_t next_ms;   /* none earlier, unless somebody waits */
+	int64_t rest_ms;   /* till then the server wants none */
+	unsigned locked;   /* logins in a row that found the mailbox in use */
+	int64_t locked_ms; /* the first of them */
 };
 
 /* What is known beyond the index; lives as long as the engine. */
@@ -172,6 +189,7 @@ struct engine {
 	int64_t attempt_ms; /* the last connection begun */
 	int64_t retry_ms;   /* not before */
 	GError *down;	    /* why there is no connection */
+	struct brief brief;
 
 	int64_t change_ms; /* when what is pending is looked at; INT64_MAX: when something comes */
 	bool flushing;	   /* all that is pending goes at once */
@@ -212,6 +230,9 @@ void lanes_init(struct engine *engine);
 bool lanes_are_starting(const struct engine *engine);
 void lanes_clear(struct engine *engine);
 void lane_queue(struct engine *engine, enum lane_id id, struct store_job *job);
+/* Of the queue to the lane's store: one, or as many as it accepts. */
+bool lane_submit_one(struct engine *engine, struct lane *lane, GQueue *queue);
+void lane_submit_from(struct engine *engine, struct lane *lane, GQueue *queue);
 /* What is queued or in hand goes by the new name. */
 void lanes_renamed(struct engine *engine, const struct operation *operation);
 void lanes_connect(struct engine *engine);
@@ -230,6 +251,31 @@ bool lane_is_down(const struct engine *engine, enum lane_id id);
 int lanes_down_errno(const struct engine *engine);
 void lanes_demand(struct engine *engine);
 void lanes_reconnect(struct engine *engine);
+
+/* brief.c */
+bool brief_is(const struct engine *engine);
+/* One connection for all. */
+bool brief_is_alone(const struct engine *engine);
+/* How long a change waits for others. */
+int64_t brief_company_ms(const struct engine *engine);
+/* What is told now was true then. */
+int64_t brief_seen_ms(const struct engine *engine);
+/* What it told is known to be wrong: the next listing is another session's. */
+void brief_outdated(struct engine *engine);
+/* When a session is wanted; 0: at once; INT64_MAX: there is nothing to do. */
+int64_t brief_due_ms(const struct engine *engine);
+/* What folders_poll() asks for will be done. */
+bool brief_may_poll(const struct engine *engine);
+void brief_begin(struct engine *engine);
+/* Every session tells of all folders, or of those never opened: the next one can come later. */
+void brief_list(struct engine *engine, bool only_new);
+void brief_end(struct engine *engine, bool calm);
+/* Another session holds the mailbox: that is waited for, and nobody fails by it. */
+bool brief_is_locked_out(struct engine *engine, const struct lane *lane, const GError *error);
+void brief_wait_for_lock(struct engine *engine, const GError *error);
+void brief_submit(struct engine *engine);
+/* When the session must be looked at again, if nothing runs in it. */
+int64_t brief_deadline_ms(const struct engine *engine);
 
 /* needs.c */
 void needs_take(struct engine *engine, const struct need *need);
@@ -269,6 +315,8 @@ void folder_set_tried(struct engine *engine, uint32_t id, int64_t at_ms);
 /* body.c */
 void body_fetch(struct engine *engine, uint32_t epoch, uint32_t uid);
 void body_done(struct engine *engine, struct store_job *job, const GError *error);
+/* Readers of the first bytes do not wait for the last. */
+void body_got_further(struct engine *engine, uint32_t epoch, uint32_t uid);
 bool body_is_met(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto);
 
 /* A job for this message, or NULL if it is unknown. */
@@ -291,7 +339,9 @@ int64_t change_deadline_ms(const struct engine *engine);
 void change_run(struct engine *engine);
 void change_done(struct engine *engine, struct store_job *job, const GError *error);
 /* pending.c */
-/* Somebody waits, or there is company enough. */
+/* Somebody waits. */
+bool pending_is_awaited(const struct engine *engine);
+/* The same, or there is company enough. */
 bool pending_is_urgent(struct engine *engine);
 /* Settles what waits for changes that are not pending any more. */
 void pending_settle_needs(struct engine *engine);

@@ -154,7 +154,7 @@ static void refreshed_well(struct engine *engine, struct folder_state *state)
 		return;
 	}
 	if (!state->changed)
-		folder_set_fresh(engine, state->id, engine->now_ms);
+		folder_set_fresh(engine, state->id, brief_seen_ms(engine));
 	needs_settle(engine, NEED_FOLDER, state->id, 0, 0);
 }
 
@@ -312,6 +312,7 @@ void folders_listed(struct engine *engine, const GError *error)
 		return;
 	}
 	folder_set_fresh(engine, INDEX_ROOT, engine->now_ms);
+	brief_list(engine, true);
 	needs_settle(engine, NEED_FOLDERS, 0, 0, 0);
 	engine->start_settled = true;
 	lane_queue(engine, LANE_LIST, store_job_new(STORE_QUOTA));
@@ -327,7 +328,7 @@ struct candidate {
 
 static int64_t poll_period_ms(const struct engine *engine)
 {
-	return engine->account->poll_s * 700ll;
+	return engine->account->poll_s * (brief_is(engine) ? 1000ll : 700ll);
 }
 
 static void insert_latest(GArray *latest, const struct candidate *candidate)
@@ -448,7 +449,7 @@ int64_t folders_poll(struct engine *engine)
 {
 	int64_t next_ms;
 
-	if (engine->lanes[LANE_LIST].state != LANE_READY)
+	if (!brief_may_poll(engine))
 		return INT64_MAX;
 	/* There are turns by the thousand, and may be folders. */
 	if (engine->now_ms < engine->look_ms)

@@ -5,6 +5,7 @@
  *
  * A connection that ends gives its jobs back; those are tried once more on the next. Failures in a
  * row back off for all lanes together, and a refused login is tried once more, after a minute.
+ * Where only one is to be had, or none is to be held for long, brief.c says when and what for.
  */
 #include "engine/engine_private.h"
 
@@ -35,13 +36,15 @@ int lanes_down_errno(const struct engine *engine)
 
 bool lane_is_down(const struct engine *engine, enum lane_id id)
 {
-	if (engine->now_ms >= engine->retry_ms)
+	/* A lock is waited for. */
+	if (engine->now_ms >= engine->retry_ms || engine->brief.locked > 0)
 		return false;
 	return engine->lanes[id].state == LANE_CLOSED && !is_ready(engine, LANE_LIST);
 }
 
 void lane_queue(struct engine *engine, enum lane_id id, struct store_job *job)
 {
+	job->queued_ms = engine->now_ms;
 	g_queue_push_tail(&engine->lanes[id].queue, job);
 }
 
@@ -117,7 +120,10 @@ static void share_busy(struct engine *engine)
 /* The server answered something: its time begins anew. */
 static void set_busy(struct engine *engine, struct lane *lane)
 {
-	lane->busy_ms = lane->running > 0 ? engine->now_ms : 0;
+	/* Who waits for a session waits for the server. */
+	bool owes = lane->running > 0 || (lane->state == LANE_CONNECTING && brief_is(engine));
+
+	lane->busy_ms = owes ? engine->now_ms : 0;
 	share_busy(engine);
 }
 
@@ -168,20 +174,27 @@ static void fail_queue(struct engine *engine, struct lane *lane, const GError *e
 	}
 }
 
-static void submit_from(struct engine *engine, struct lane *lane, GQueue *queue)
+bool lane_submit_one(struct engine *engine, struct lane *lane, GQueue *queue)
 {
-	struct store_job *job;
+	struct store_job *job = g_queue_peek_head(queue);
 
-	while ((job = g_queue_peek_head(queue)) && engine->ops->accepts(lane->store, job)) {
-		g_queue_pop_head(queue);
-		if (lane->running++ == 0)
-			lane->busy_ms = engine->now_ms;
-		lane->used_ms = engine->now_ms;
-		engine->lane = lane;
-		engine->ops->submit(lane->store, job, engine->now_ms);
-	}
+	if (!job || !engine->ops->accepts(lane->store, job))
+		return false;
+	g_queue_pop_head(queue);
+	if (lane->running++ == 0)
+		lane->busy_ms = engine->now_ms;
+	lane->used_ms = engine->now_ms;
+	engine->lane = lane;
+	engine->ops->submit(lane->store, job, engine->now_ms);
 	if (lane->running == 0)
 		lane->busy_ms = 0; /* some jobs end without a command */
+	return true;
+}
+
+void lane_submit_from(struct engine *engine, struct lane *lane, GQueue *queue)
+{
+	while (lane_submit_one(engine, lane, queue))
+		;
 }
 
 /* Some servers answer no more connections than they allow, but leave them waiting. */
@@ -221,7 +234,7 @@ static void close_idle(struct engine *engine)
 	lane->state = LANE_CLOSED;
 }
 
-void lanes_submit(struct engine *engine)
+static void submit_to_all(struct engine *engine)
 {
 	close_idle(engine);
 	for (int i = 0; i < LANES; i++) {
@@ -232,12 +245,21 @@ void lanes_submit(struct engine *engine)
 		if (g_queue_is_empty(&lane->queue) && lane->running == 0 &&
 		    engine->now_ms >= lane->used_ms + ENGINE_PROBE_MS)
 			lane_queue(engine, i, store_job_new(STORE_PROBE));
-		submit_from(engine, lane, &lane->queue);
+		lane_submit_from(engine, lane, &lane->queue);
 	}
 	for (int i = LANE_BODY; i < LANES && is_ready(engine, LANE_LIST); i++) {
 		if (is_absent(engine, i))
-			submit_from(engine, &engine->lanes[LANE_LIST], &engine->lanes[i].queue);
+			lane_submit_from(engine, &engine->lanes[LANE_LIST],
+					 &engine->lanes[i].queue);
 	}
+}
+
+void lanes_submit(struct engine *engine)
+{
+	if (brief_is(engine))
+		brief_submit(engine);
+	else
+		submit_to_all(engine);
 	share_busy(engine);
 }
 
@@ -298,6 +320,36 @@ static bool may_reopen_at_once(struct engine *engine, struct lane *lane)
 	return at_once;
 }
 
+/* Its jobs come back. */
+static void lane_close(struct engine *engine, struct lane *lane)
+{
+	lane->dying = true;
+	engine->lane = lane;
+	engine->ops->close(&lane->store);
+	lane->dying = false;
+	lane->state = LANE_CLOSED;
+	lane->running = 0;
+	set_busy(engine, lane);
+}
+
+/* A session that ended as it should. */
+static void lane_end(struct engine *engine, struct lane *lane)
+{
+	brief_end(engine, true);
+	lane_close(engine, lane);
+	engine->failures = 0;
+}
+
+/* Nothing is lost: what is queued waits. */
+static void lane_locked_out(struct engine *engine, struct lane *lane, const GError *error)
+{
+	share_error(engine, error);
+	brief_end(engine, false);
+	lane_close(engine, lane);
+	set_state(engine, ACCOUNT_OFFLINE);
+	brief_wait_for_lock(engine, error);
+}
+
 static void lane_die(struct engine *engine, struct lane *lane, const GError *error)
 {
 	bool at_once = may_reopen_at_once(engine, lane);
@@ -309,13 +361,9 @@ static void lane_die(struct engine *engine, struct lane *lane, const GError *err
 		engine->retry_ms = engine->now_ms;
 	else
 		back_off(engine, error);
-	lane->dying = true;
-	engine->lane = lane;
-	engine->ops->close(&lane->store);
-	lane->dying = false;
-	lane->state = LANE_CLOSED;
-	lane->running = 0;
-	set_busy(engine, lane);
+	brief_end(engine, false);
+	engine->brief.locked = 0;
+	lane_close(engine, lane);
 	if (!is_ready(engine, LANE_LIST))
 		set_state(engine, g_error_matches(error, MAILFS_ERROR, ERROR_AUTH)
 					  ? ACCOUNT_REFUSED
@@ -333,17 +381,24 @@ static void lane_die(struct engine *engine, struct lane *lane, const GError *err
 static void lane_open(struct engine *engine, struct lane *lane)
 {
 	struct store_config config = {
-		.account = engine->account, .secret = engine->secret, .role = lane->role};
+		.account = engine->account,
+		.secret = engine->secret,
+		.role = lane->role,
+		.index = engine->index,
+	};
 
 	engine->attempt_ms = engine->now_ms;
 	lane->state = LANE_CONNECTING;
 	lane->store = engine->ops->open(&config, &engine_sink, engine, engine->now_ms);
 	lane->opened_ms = engine->now_ms;
+	set_busy(engine, lane);
 }
 
 /* One login at a time, the listing lane's first. */
 static bool may_open(const struct engine *engine, enum lane_id id)
 {
+	if (brief_is_alone(engine) && id != LANE_LIST)
+		return false;
 	for (int i = 0; i < LANES; i++) {
 		if (engine->lanes[i].state == LANE_CONNECTING)
 			return false;
@@ -356,7 +411,8 @@ static bool may_open(const struct engine *engine, enum lane_id id)
 void lanes_connect(struct engine *engine)
 {
 	for (int i = 0; i < LANES && engine->now_ms >= engine->retry_ms; i++) {
-		if (engine->lanes[i].state == LANE_CLOSED && may_open(engine, i))
+		if (engine->lanes[i].state == LANE_CLOSED && may_open(engine, i) &&
+		    engine->now_ms >= brief_due_ms(engine))
 			lane_open(engine, &engine->lanes[i]);
 	}
 }
@@ -389,11 +445,13 @@ static void lane_ready(struct engine *engine, struct lane *lane)
 	change_soon(engine, 0);
 	if (lane != &engine->lanes[LANE_LIST])
 		return;
+	brief_begin(engine);
 	share_description(engine, lane);
 	forget_rights(engine);
 	set_state(engine, ACCOUNT_ONLINE);
 	folder_set_fresh(engine, INDEX_ROOT, 0);
 	folders_list(engine);
+	brief_list(engine, false);
 }
 
 static int64_t connecting_ends_ms(const struct engine *engine, const struct lane *lane)
@@ -401,21 +459,38 @@ static int64_t connecting_ends_ms(const struct engine *engine, const struct lane
 	return lane->opened_ms + engine->account->timeout_s * 1000ll;
 }
 
+static bool ends_too_slowly(const struct engine *engine, const struct lane *lane)
+{
+	return lane->state == LANE_FINISHING && engine->now_ms >= brief_deadline_ms(engine);
+}
+
 static bool is_too_slow(const struct engine *engine, const struct lane *lane)
 {
 	return lane->state == LANE_CONNECTING && engine->now_ms >= connecting_ends_ms(engine, lane);
+}
+
+/* Of one that had nothing left to do no error matters. */
+static void lane_over(struct engine *engine, struct lane *lane, const GError *error)
+{
+	if (!error || lane->state == LANE_FINISHING)
+		lane_end(engine, lane);
+	else if (brief_is_locked_out(engine, lane, error))
+		lane_locked_out(engine, lane, error);
+	else
+		lane_die(engine, lane, error);
 }
 
 void lane_step(struct engine *engine, struct lane *lane, bool due)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (!lane->store || (!due && !is_too_slow(engine, lane)))
+	if (!lane->store || (!due && !is_too_slow(engine, lane) && !ends_too_slowly(engine, lane)))
 		return;
 	engine->lane = lane;
 	engine->last_folder = 0;
-	if (!engine->ops->step(lane->store, engine->now_ms, &error)) {
-		lane_die(engine, lane, error);
+	if (!engine->ops->step(lane->store, engine->now_ms, &error) ||
+	    ends_too_slowly(engine, lane)) {
+		lane_over(engine, lane, error);
 		return;
 	}
 	if (lane->state == LANE_CONNECTING && engine->ops->ready(lane->store)) {
@@ -427,6 +502,15 @@ void lane_step(struct engine *engine, struct lane *lane, bool due)
 	}
 	if (lane->store)
 		set_busy(engine, lane);
+}
+
+static int64_t idle_ends_ms(const struct engine *engine, enum lane_id id)
+{
+	const struct lane *lane = &engine->lanes[id];
+
+	if (brief_is(engine))
+		return brief_deadline_ms(engine);
+	return lane->used_ms + (id == LANE_CHANGE ? ENGINE_IDLE_MS : ENGINE_PROBE_MS);
 }
 
 int64_t lanes_deadline_ms(const struct engine *engine)
@@ -441,11 +525,11 @@ int64_t lanes_deadline_ms(const struct engine *engine)
 		else if (lane->state == LANE_CONNECTING)
 			deadline = MIN(deadline, connecting_ends_ms(engine, lane));
 		else if (lane->state == LANE_READY && lane->running == 0)
-			deadline =
-				MIN(deadline, lane->used_ms + (i == LANE_CHANGE ? ENGINE_IDLE_MS
-										: ENGINE_PROBE_MS));
+			deadline = MIN(deadline, idle_ends_ms(engine, i));
+		else if (lane->state == LANE_FINISHING)
+			deadline = MIN(deadline, brief_deadline_ms(engine));
 		else if (lane->state == LANE_CLOSED && may_open(engine, i))
-			deadline = MIN(deadline, engine->retry_ms);
+			deadline = MIN(deadline, MAX(engine->retry_ms, brief_due_ms(engine)));
 	}
 	return deadline;
 }
@@ -453,8 +537,9 @@ int64_t lanes_deadline_ms(const struct engine *engine)
 /* Somebody waits: a long back-off is cut short, but the server is not hammered. */
 void lanes_demand(struct engine *engine)
 {
-	if (engine->refusals == 0)
-		engine->retry_ms = MIN(engine->retry_ms, engine->attempt_ms + ENGINE_DEMAND_MS);
+	if (engine->refusals == 0 && engine->brief.locked == 0)
+		engine->retry_ms = MIN(engine->retry_ms, MAX(engine->attempt_ms + ENGINE_DEMAND_MS,
+							     engine->brief.rest_ms));
 }
 
 void lanes_reconnect(struct engine *engine)
@@ -466,6 +551,7 @@ void lanes_reconnect(struct engine *engine)
 		if (engine->lanes[i].store)
 			lane_die(engine, &engine->lanes[i], error);
 	}
+	engine->brief = (struct brief){0};
 	folders_heal(engine);
 	spool_retry(engine->state);
 	change_soon(engine, 0);

@@ -9,8 +9,7 @@ static bool is_of_changes(const struct need *need)
 	return need->kind == NEED_CHANGE || need->kind == NEED_CHANGES || need->kind == NEED_SPOOL;
 }
 
-/* Somebody waits, or there is company enough. */
-bool pending_is_urgent(struct engine *engine)
+bool pending_is_awaited(const struct engine *engine)
 {
 	GHashTableIter iter;
 	gpointer key;
@@ -20,7 +19,12 @@ bool pending_is_urgent(struct engine *engine)
 		if (is_of_changes(key))
 			return true;
 	}
-	return engine->flushing || state_pending(engine->state) >= CHANGES_BATCH;
+	return engine->flushing;
+}
+
+bool pending_is_urgent(struct engine *engine)
+{
+	return pending_is_awaited(engine) || state_pending(engine->state) >= CHANGES_BATCH;
 }
 
 static int take_failure(struct engine *engine, uint32_t folder)

@@ -140,7 +140,9 @@ static bool wants_copy(struct outbox *outbox)
 	case SAVE_SENT_AUTO:
 		break;
 	}
-	return !outbox->events->provider_files(outbox->data);
+	/* A maildrop has no folder for it. */
+	return outbox->config.account->protocol != ACCOUNT_POP3 &&
+	       !outbox->events->provider_files(outbox->data);
 }
 
 static void accepted(struct outbox *outbox)

@@ -75,6 +75,17 @@ static bool name_is_taken(struct state *state, uint32_t folder, const char *name
 			 g_hash_table_contains(place->file_names, name));
 }
 
+static bool is_in_hand(const struct message *message)
+{
+	for (GList *link = message->items.head; link; link = link->next) {
+		const struct item *item = link->data;
+
+		if (item->change.running)
+			return true;
+	}
+	return false;
+}
+
 /* A copy that is not asked for yet could not be made later, or would be \Deleted too. */
 static bool robs_clone(struct state *state, const struct change_request *request)
 {
@@ -90,7 +101,7 @@ static bool add(struct state *state, const struct change_request *request, GErro
 	bool moves = request->kind == CHANGE_MOVE || request->kind == CHANGE_COPY;
 	struct item *partner = find_partner(message, request);
 
-	if (message && message_leaves(message)) {
+	if (message && (message_leaves(message) || (request->not_behind && is_in_hand(message)))) {
 		g_set_error(error, MAILFS_ERROR, ERROR_GONE, "message %u is on its way out",
 			    request->uid);
 		return false;
@@ -297,13 +308,13 @@ static struct item *oldest_ready(struct state *state, int64_t now_ms)
 	return oldest;
 }
 
-GPtrArray *changes_take(struct state *state, int64_t now_ms)
+static GPtrArray *take(struct state *state, int64_t now_ms, unsigned most)
 {
 	GPtrArray *taken = NULL;
 
 	pthread_mutex_lock(&state->lock);
 	struct item *item = oldest_ready(state, now_ms);
-	unsigned max = item && item->alone ? 1 : CHANGES_BATCH;
+	unsigned max = item && item->alone ? 1 : most;
 
 	if (item)
 		taken = g_ptr_array_new();
@@ -320,6 +331,16 @@ GPtrArray *changes_take(struct state *state, int64_t now_ms)
 	}
 	pthread_mutex_unlock(&state->lock);
 	return taken;
+}
+
+GPtrArray *changes_take(struct state *state, int64_t now_ms)
+{
+	return take(state, now_ms, CHANGES_BATCH);
+}
+
+GPtrArray *changes_take_all(struct state *state, int64_t now_ms)
+{
+	return take(state, now_ms, UINT_MAX);
 }
 
 static struct item *item_of(struct change *change)

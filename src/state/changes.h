@@ -69,6 +69,7 @@ struct change_request {
 	uint32_t target;
 	const char *target_mailbox;
 	const char *name;
+	bool not_behind; /* FLAGS: ERROR_GONE if another change of the message is in hand */
 };
 
 /* Joins a FLAGS change of the same message that is not running and has no other behind it: what is
@@ -137,6 +138,8 @@ void changes_lose(struct state *state, const char *mailbox, state_lost_fn lost, 
  * g_ptr_array_unref(); of struct change *, which stay valid and unaltered until they are advanced
  * or dropped. */
 GPtrArray *changes_take(struct state *state, int64_t now_ms);
+/* The same, however many there are. */
+GPtrArray *changes_take_all(struct state *state, int64_t now_ms);
 /* Back: not running, one more try. No change of the same folder is taken before `not_before_ms`, of
  * which the last word counts. `alone`: these in batches of one, until one is COPIED; only they, and
  * others of the folder that are alone, wait, and those that were tried less go first. */

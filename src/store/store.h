@@ -84,6 +84,10 @@ enum store_ability {
 	STORE_CAN_CHANGE = 1 << 0, /* all but RIGHTS, MOVE, EXPUNGE, which have bits of their own */
 	STORE_CAN_MOVE = 1 << 1,
 	STORE_CAN_EXPUNGE = 1 << 2, /* single messages */
+	/* Messages can be removed and nothing else: FLAGS with \Deleted in `set` removes `uids` for
+	 * good. It is done when the server confirmed it; facts: gone. ERROR_DENIED: those that were
+	 * not told as gone stay, as they cannot be told from others; the rest is done. */
+	STORE_CAN_REMOVE = 1 << 3,
 };
 
 /* What the server allows in a folder. */
@@ -149,8 +153,10 @@ struct store_job {
 	GArray *folders;	  /* STATUS: of uint32_t, beside `names` */
 	/* BODY of one message */
 	uint32_t uid;
-	uint64_t origin;    /* first byte wanted */
-	uint64_t window;    /* bytes wanted; 0: the whole message, with origin 0 */
+	uint64_t origin; /* first byte wanted */
+	/* Bytes wanted; 0: the whole message, with origin 0. To a STORE_BRIEF one: it comes whole,
+	 * and body_end() tells after about so many bytes each how far it came. */
+	uint64_t window;
 	uint64_t size_hint; /* RFC822.SIZE: a body of another length is looked at twice */
 	/* BODY of many small ones, as far as the server plays along: those that do not come as
 	 * announced are left out. Of struct store_item, by ascending UID; NULL: one message. */
@@ -179,6 +185,7 @@ struct store_job {
 	uint32_t ticket;
 	unsigned tries;
 	uint32_t epoch;
+	int64_t queued_ms;
 };
 
 struct store_job *store_job_new(enum store_job_kind kind);
@@ -238,6 +245,15 @@ struct store_sink {
 	void (*done)(void *data, struct store_job *job, const GError *error);
 };
 
+/* How the engine has to treat its connections. */
+enum store_trait {
+	/* A session shuts out others: one connection at a time, for jobs of every kind. */
+	STORE_EXCLUSIVE = 1 << 0,
+	/* A session is held while there are jobs, and for some seconds: then finish(). It begins by
+	 * listing, and sees nothing that came later. */
+	STORE_BRIEF = 1 << 1,
+};
+
 struct secret;
 struct store;
 
@@ -245,13 +261,20 @@ struct store_config {
 	const struct account *account; /* borrowed for the life of the store */
 	const struct secret *secret;   /* borrowed likewise */
 	const char *role;	       /* "list", "body", "change": for traces */
+	struct index *index;	       /* for numbers that messages have here alone (uidls.h) */
 };
 
 struct store_ops {
+	unsigned traits; /* enum store_trait */
 	struct store *(*open)(const struct store_config *config, const struct store_sink *sink,
 			      void *data, int64_t now_ms);
 	/* Says goodbye if that costs nothing, gives back all jobs. */
 	void (*close)(struct store **store);
+	/* Of a STORE_BRIEF one: no more jobs. Steps go on until one returns false without an error.
+	 */
+	void (*finish)(struct store *store);
+	/* Likewise: how long the server wants to be left alone after a session (LOGIN-DELAY). */
+	int64_t (*rest_ms)(const struct store *store);
 	bool (*ready)(const struct store *store);
 	/* fd may be -1. `*ret_deadline_ms` INT64_MAX: none; 0: step at once. */
 	void (*poll)(const struct store *store, struct pollfd *ret_poll, int64_t *ret_deadline_ms);
@@ -266,3 +289,4 @@ struct store_ops {
 };
 
 extern const struct store_ops store_imap;
+extern const struct store_ops store_pop3;

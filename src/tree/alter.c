@@ -40,7 +40,8 @@ int alter_deleted(const struct visit *visit, const struct spot *spot, bool delet
 					 .box = spot_box(&spot->dir),
 					 .uid = node_low(spot->node),
 					 .set = deleted ? STORE_FLAG_DELETED : 0,
-					 .clear = deleted ? 0 : STORE_FLAG_DELETED};
+					 .clear = deleted ? 0 : STORE_FLAG_DELETED,
+					 .not_behind = spot_is_maildrop(visit)};
 
 	return alter_add(visit, &request);
 }

@@ -6,6 +6,7 @@
 #include "tree/name.h"
 #include "tree/node.h"
 #include "tree/shown.h"
+#include "tree/spot.h"
 
 #include <errno.h>
 #include <string.h>
@@ -158,6 +159,9 @@ static int root_lookup(const struct visit *visit, const char *name, struct tree_
 	fresh = is_fresh(visit, INDEX_ROOT);
 	if (lookup_child(visit, INDEX_ROOT, name, ret))
 		return 0;
+	/* It has no other folder: to make one is refused without waiting for the server. */
+	if (spot_is_maildrop(visit) && g_ascii_strcasecmp(name, "INBOX") != 0)
+		return ENOENT;
 	result = wait_for_folders(visit, fresh);
 	return result != 0 ? result : ENOENT;
 }

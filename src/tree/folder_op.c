@@ -291,7 +291,7 @@ int tree_rmdir(struct tree *tree, struct tree_call *call, uint64_t parent, const
 	/* The server was asked already. */
 	if (call->ticket != 0)
 		return call->give_up;
-	return spot_alter(tree, call, parent, name, remove_spot);
+	return spot_alter(tree, call, parent, name, spot_may_change, remove_spot);
 }
 
 /* --- rename --- */

@@ -123,6 +123,9 @@ static int trash_message(const struct visit *visit, const struct spot *spot)
 
 static int remove_message(const struct visit *visit, const struct spot *spot)
 {
+	/* What a maildrop has there is about to go by itself. */
+	if (spot->deleted && spot_is_maildrop(visit))
+		return EROFS;
 	if (spot->deleted)
 		return expunge_deleted(visit, spot);
 	switch (visit->tree->config.account->delete_mode) {
@@ -163,7 +166,7 @@ int tree_unlink(struct tree *tree, struct tree_call *call, uint64_t parent, cons
 	int result;
 
 	if (tree_node_kind(parent) != NODE_OUTBOX)
-		return spot_alter(tree, call, parent, name, remove_place);
+		return spot_alter(tree, call, parent, name, spot_may_remove, remove_place);
 	result = visit_begin(&visit, tree, call);
 	if (result != 0)
 		return result;

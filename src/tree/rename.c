@@ -214,10 +214,19 @@ static int judge_target(const struct rename *rename)
 	}
 }
 
+/* Not to remove a message after all is no change for a server that was not told yet. */
+static bool takes_back(const struct rename *rename)
+{
+	return rename->from.kind == SPOT_MESSAGE && rename->from.deleted && !rename->to.deleted &&
+	       rename->to.kind == SPOT_FREE && is_same_folder(rename) && is_own_name(rename);
+}
+
 static int rename_place(const struct rename *rename)
 {
 	int result;
 
+	if (spot_is_maildrop(rename->visit) && !takes_back(rename))
+		return EROFS;
 	if (rename->from.kind == SPOT_FREE)
 		return ENOENT;
 	if (rename->from.kind == SPOT_FIXED)
@@ -240,7 +249,7 @@ static int rename_place(const struct rename *rename)
 static int rename_in(struct rename *rename, const char *name, uint64_t new_parent,
 		     const char *new_name)
 {
-	int result = spot_may_change(rename->visit);
+	int result = spot_may_remove(rename->visit);
 
 	if (result == 0)
 		result = spot_find(rename->visit, rename->parent, name, &rename->from);

@@ -117,17 +117,35 @@ struct state_box spot_box(const struct folder_row *row)
 
 /* --- rights --- */
 
-int spot_may_change(const struct visit *visit)
+/* What can be done in this mount, of STORE_CAN_CHANGE and STORE_CAN_REMOVE. */
+static unsigned abilities_of(const struct visit *visit)
 {
 	const struct tree_config *config = &visit->tree->config;
 	uint64_t append_max;
 	unsigned abilities;
 
 	if (config->account->read_only)
-		return EROFS;
-	/* 0: not known before the first connection. */
+		return 0;
 	abilities = engine_abilities(config->engine, &append_max);
-	return abilities != 0 && (abilities & STORE_CAN_CHANGE) == 0 ? EROFS : 0;
+	if (abilities != 0)
+		return abilities & (STORE_CAN_CHANGE | STORE_CAN_REMOVE);
+	/* There was no connection yet. */
+	return config->account->protocol == ACCOUNT_POP3 ? STORE_CAN_REMOVE : STORE_CAN_CHANGE;
+}
+
+int spot_may_change(const struct visit *visit)
+{
+	return (abilities_of(visit) & STORE_CAN_CHANGE) != 0 ? 0 : EROFS;
+}
+
+int spot_may_remove(const struct visit *visit)
+{
+	return abilities_of(visit) != 0 ? 0 : EROFS;
+}
+
+bool spot_is_maildrop(const struct visit *visit)
+{
+	return abilities_of(visit) == STORE_CAN_REMOVE;
 }
 
 static int judge(const struct store_rights *rights, unsigned needed)
@@ -153,10 +171,14 @@ int spot_may(const struct visit *visit, const struct folder_row *row, unsigned n
 
 	if (engine_rights(visit->tree->config.engine, row->id, &rights))
 		return judge(&rights, needed);
+	/* Whose it is may remove its messages: no session is begun for that. */
+	if (spot_is_maildrop(visit))
+		return 0;
 	return is_selectable(row) ? visit_need_soft(visit, &need) : 0;
 }
 
 int spot_alter(struct tree *tree, struct tree_call *call, uint64_t parent, const char *name,
+	       int (*may)(const struct visit *visit),
 	       int (*alter)(const struct visit *visit, const struct spot *spot))
 {
 	struct visit visit;
@@ -165,7 +187,7 @@ int spot_alter(struct tree *tree, struct tree_call *call, uint64_t parent, const
 
 	if (result != 0)
 		return result;
-	result = spot_may_change(&visit);
+	result = may(&visit);
 	if (result == 0)
 		result = spot_find(&visit, parent, name, &spot);
 	if (result == 0) {

@@ -27,9 +27,10 @@ struct spot {
 int spot_find(const struct visit *visit, uint64_t parent, const char *name, struct spot *ret);
 void spot_clear(struct spot *spot);
 
-/* What unlink(2) and rmdir(2) have in common: EROFS if nothing can be changed, else `alter` of what
- * stands there. */
+/* What unlink(2) and rmdir(2) have in common: what `may` says, else `alter` of what stands there.
+ */
 int spot_alter(struct tree *tree, struct tree_call *call, uint64_t parent, const char *name,
+	       int (*may)(const struct visit *visit),
 	       int (*alter)(const struct visit *visit, const struct spot *spot));
 
 /* The folder can hold messages. */
@@ -41,6 +42,10 @@ struct state_box spot_box(const struct folder_row *row);
 
 /* EROFS if nothing can be changed in this mount. */
 int spot_may_change(const struct visit *visit);
+/* EROFS if not even messages can be removed from it: a maildrop can do that, and nothing else. */
+int spot_may_remove(const struct visit *visit);
+/* That is all that can be done. */
+bool spot_is_maildrop(const struct visit *visit);
 /* `needed`: of enum store_right. EROFS, EACCES; asks the server if that is not known, and takes its
  * silence for a yes. */
 int spot_may(const struct visit *visit, const struct folder_row *row, unsigned needed);

@@ -126,6 +126,58 @@ def raw_fetch(server, folder):
     return time.perf_counter() - started
 
 
+MPOP = """
+defaults
+host localhost
+port {port}
+auth plain
+user alice
+password {password}
+tls on
+tls_starttls off
+tls_trust_file {ca}
+keep on
+uidls_file {directory}/uidls
+delivery maildir {directory}/Maildir
+
+account bench
+"""
+
+
+def mounted_drop(server):
+    """Seconds from the start of mailfs without a cache to the end of `cat` of all."""
+    home = Home()
+    leavings.append(home.dir)
+    mount = Mount(server.pop3_url(), [f"tls_ca={server.ca}", "poll=3600"], home=home)
+    started = time.perf_counter()
+    with mount:
+        shell("cat *.eml", mount / "INBOX")
+        return time.perf_counter() - started
+
+
+def mpop(server):
+    """Seconds of the fetcher for the same maildrop into an empty Maildir."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="mailfs-bench-"))
+    leavings.append(directory)
+    for part in ("cur", "new", "tmp"):
+        (directory / "Maildir" / part).mkdir(parents=True)
+    config = directory / "config"
+    config.touch(mode=0o600)
+    config.write_text(MPOP.format(port=server.pop3s_port, password=PASSWORD, ca=server.ca,
+                                  directory=directory))
+    command = ["mpop", "--quiet", f"--file={config}", "bench"]
+    seconds = timed(lambda: subprocess.run(command, check=True))
+    assert len(list((directory / "Maildir").glob("*/*"))) == len(corpus.files())
+    return seconds
+
+
+def read_drop(count):
+    with Dovecot(pop3=True) as server:
+        server.deliver(corpus.mails())
+        mpop(server)
+        return pairs(count, lambda: mounted_drop(server), lambda: mpop(server))
+
+
 def read_corpus(count):
     with Dovecot() as server:
         server.deliver(corpus.mails())
@@ -211,6 +263,8 @@ def main(count):
     synced, unsynced = read_corpus(count)
     row("`cat INBOX/*.eml`, nothing cached : `mbsync` into an empty Maildir", *synced)
     row("the same : `mbsync` with `FSync no`", *unsynced)
+    row("`cat` of the same as a maildrop of POP3, nothing cached : `mpop` into an empty Maildir",
+        *read_drop(count))
     first, warm, memory = list_folder(count)
     row(f"first `ls` of {FOLDER_SIZE:,} messages : bare FETCH", *first)
     row(f"warm `ls -l` of {FOLDER_SIZE:,} messages : local file system", *warm)

@@ -12,6 +12,7 @@ import hashlib
 import imaplib
 import os
 import pathlib
+import poplib
 import pwd
 import random
 import shutil
@@ -26,7 +27,7 @@ PASSWORD = "correct-horse"
 ADDRESSES = ("127.0.0.1", "::1")
 
 CONFIG = """
-protocols = imap
+protocols = {protocols}
 listen = {listen}
 base_dir = {dir}/run
 state_dir = {dir}/state
@@ -115,10 +116,26 @@ plugin {
 """
 
 
+# As POP3 is at most sites, but for the lock: it is tested as the strict ones have it.
+POP3 = """
+pop3_lock_session = yes
+service pop3-login {
+  chroot =
+  service_count = 0
+  inet_listener pop3 {
+    port = %d
+  }
+  inet_listener pop3s {
+    port = %d
+    ssl = yes
+  }
+}
+"""
+
+
 # An MTA hands in mail for any user, with or without a domain, and asks for passwords; those of the
 # file are right too. Nobody has to wait for having been wrong.
 MTA = """
-protocols = imap lmtp
 auth_username_format = %%Ln
 passdb {
   driver = passwd-file
@@ -212,20 +229,21 @@ class Dovecot:
     quota_kib   a quota for each user
     acl         a file "dovecot-acl" in a folder's directory says what may be done there
     mta         serves one, with sockets in `run`; lines "user:password" of `passwords` count then
+    pop3        the INBOX is a maildrop, too, that one session at a time may use
     tls         False: no TLS on any port, no STARTTLS
     san         the names in the certificate
     days        its life
     """
 
     def __init__(self, layout="maildir", separator="/", capability=None, quota_kib=None, acl=False,
-                 mta=False, tls=True, san="DNS:localhost,IP:127.0.0.1,IP:::1", days=30,
-                 directory=None):
+                 mta=False, pop3=False, tls=True, san="DNS:localhost,IP:127.0.0.1,IP:::1",
+                 days=30, directory=None):
         self.dir = pathlib.Path(directory or tempfile.mkdtemp(prefix="mailfs-dovecot-"))
         self.dir.mkdir(parents=True, exist_ok=True)
         self.dir.chmod(0o755)
         self.separator = separator
         self.tls = tls
-        self.port, self.tls_port = free_ports(2)
+        self.port, self.tls_port, self.pop3_port, self.pop3s_port = free_ports(4)
         self.process = None
         root = os.geteuid() == 0
         me = pwd.getpwuid(os.geteuid()).pw_name
@@ -251,8 +269,10 @@ class Dovecot:
             ssl="yes" if tls else "no", location=location,
             capability=f"imap_capability = {capability}" if capability else "",
             imaps_port=self.tls_port if tls else 0,
+            protocols="imap" + (" lmtp" if mta else "") + (" pop3" if pop3 else ""),
             plugins=(QUOTA % quota_kib if quota_kib else ACL if acl else "") +
-            (MTA % self.passwords if mta else "")))
+            (MTA % self.passwords if mta else "") +
+            (POP3 % (self.pop3_port, self.pop3s_port if tls else 0) if pop3 else "")))
         self.config.chmod(0o644)
 
     def _certify(self, san, days):
@@ -342,6 +362,17 @@ class Dovecot:
         client.login(user, PASSWORD)
         if folder is not None:
             ok(client.select(quote(folder)))
+        return client
+
+    def pop3_url(self, user="alice", host="localhost", tls=True):
+        return f"pop3s://{user}@{host}:{self.pop3s_port}" if tls \
+            else f"pop3://{user}@{host}:{self.pop3_port}"
+
+    def pop3(self, user="alice"):
+        """A logged-in poplib client: quit() commits."""
+        client = poplib.POP3("127.0.0.1", self.pop3_port, timeout=60)
+        client.user(user)
+        client.pass_(PASSWORD)
         return client
 
     def knows(self, user, password):

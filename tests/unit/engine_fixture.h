@@ -21,6 +21,7 @@ struct settled {
 struct fixture {
 	char *dir;
 	char *state_dir;
+	const struct store_ops *ops;
 	struct account account;
 	struct secret *secret;
 	struct index *index;
@@ -130,7 +131,7 @@ static inline void fixture_run(struct fixture *fix)
 	g_assert_no_error(error);
 	fix->engine = engine_new(&(struct engine_config){.account = &fix->account,
 							 .secret = fix->secret,
-							 .ops = &store_memory,
+							 .ops = fix->ops,
 							 .index = fix->index,
 							 .bodies = fix->bodies,
 							 .state = fix->state},
@@ -138,12 +139,13 @@ static inline void fixture_run(struct fixture *fix)
 	g_assert_no_error(error);
 }
 
-static inline void fixture_open(struct fixture *fix)
+static inline void fixture_open_with(struct fixture *fix, const struct store_ops *ops)
 {
 	g_autoptr(GError) error = NULL;
 
 	memset(fix, 0, sizeof(*fix));
 	memory_reset();
+	fix->ops = ops;
 	fix->dir = g_dir_make_tmp("mailfs-engine-XXXXXX", &error);
 	g_assert_no_error(error);
 	fix->state_dir = g_build_filename(fix->dir, "state", NULL);
@@ -159,6 +161,11 @@ static inline void fixture_open(struct fixture *fix)
 	fix->settled = g_array_new(FALSE, FALSE, sizeof(struct settled));
 	fix->names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	fixture_run(fix);
+}
+
+static inline void fixture_open(struct fixture *fix)
+{
+	fixture_open_with(fix, &store_memory);
 }
 
 static inline void fixture_start(struct fixture *fix)

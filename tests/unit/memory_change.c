@@ -96,6 +96,39 @@ static GError *refuse(const struct memory_folder *folder, unsigned needed)
 	return NULL;
 }
 
+static void remove_all(struct store *store, const struct store_job *job,
+		       struct memory_folder *folder, const struct seqset *uids)
+{
+	for (guint i = 0; uids->ranges && i < uids->ranges->len; i++) {
+		struct seqrange range = g_array_index(uids->ranges, struct seqrange, i);
+
+		for (uint32_t uid = range.first; uid <= range.last; uid++)
+			memory_take_message(folder, uid);
+	}
+	if (uids->ranges && !store->mute)
+		store->sink->gone(store->data, job->folder, folder->uidvalidity, uids);
+}
+
+/* Those that are gone already are told as gone too. */
+static GError *run_remove(struct store *store, const struct store_job *job,
+			  struct memory_folder *folder)
+{
+	bool doubtful = memory.doubtful && seqset_contains(&job->uids, memory.doubtful);
+	struct seqset uids = {0};
+
+	seqset_add_all(&uids, &job->uids);
+	if (doubtful)
+		seqset_remove(&uids, memory.doubtful, memory.doubtful);
+	note(job, &uids);
+	remove_all(store, job, folder, &uids);
+	seqset_clear(&uids);
+	store->ending = true;
+	return doubtful ? g_error_new(MAILFS_ERROR,
+				      memory.doubt_error ? memory.doubt_error : ERROR_DENIED,
+				      "it may be another")
+			: NULL;
+}
+
 static GError *run_flags(const struct store_job *job, const struct memory_folder *folder)
 {
 	GError *refused = refuse(folder, rights_of_flags(job));
@@ -124,19 +157,6 @@ static struct seqset uids_there(const struct store_job *job, const struct memory
 			seqset_add(&uids, folder->messages[i].uid, folder->messages[i].uid);
 	}
 	return uids;
-}
-
-static void remove_all(struct store *store, const struct store_job *job,
-		       struct memory_folder *folder, const struct seqset *uids)
-{
-	for (guint i = 0; uids->ranges && i < uids->ranges->len; i++) {
-		struct seqrange range = g_array_index(uids->ranges, struct seqrange, i);
-
-		for (uint32_t uid = range.first; uid <= range.last; uid++)
-			memory_take_message(folder, uid);
-	}
-	if (uids->ranges && !store->mute)
-		store->sink->gone(store->data, job->folder, folder->uidvalidity, uids);
 }
 
 static GError *run_expunge(struct store *store, const struct store_job *job,
@@ -340,6 +360,8 @@ GError *memory_run_in_folder(struct store *store, struct store_job *job,
 	case STORE_MEASURE:
 		return run_measure(job, folder);
 	case STORE_FLAGS:
+		if (memory.abilities & STORE_CAN_REMOVE)
+			return run_remove(store, job, folder);
 		return run_flags(job, folder);
 	case STORE_EXPUNGE:
 		return run_expunge(store, job, folder);

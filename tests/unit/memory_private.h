@@ -11,6 +11,9 @@ struct store {
 	struct memory_folder *open; /* the mailbox that is selected */
 	bool changeable;	    /* likewise, for change */
 	GQueue jobs;		    /* of struct store_job */
+	bool brief;
+	bool ending;					/* a brief one */
+	unsigned visible[G_N_ELEMENTS(memory.folders)]; /* messages of each folder, likewise */
 	unsigned dripped;
 	int64_t drip_ms; /* when the next may come */
 };

@@ -4,15 +4,33 @@
 
 #include <string.h>
 
-static struct store *memory_open(const struct store_config *config, const struct store_sink *sink,
-				 void *data, int64_t now_ms)
+static struct store *open_any(const struct store_config *config, const struct store_sink *sink,
+			      void *data, bool brief)
 {
 	struct store *store = g_new0(struct store, 1);
 
+	store->brief = brief;
+	pthread_mutex_lock(&memory.lock);
+	memory.alive++;
+	memory.alive_most = MAX(memory.alive_most, memory.alive);
+	pthread_mutex_unlock(&memory.lock);
 	store->sink = sink;
 	store->data = data;
 	g_queue_init(&store->jobs);
 	return store;
+}
+
+static struct store *memory_open(const struct store_config *config, const struct store_sink *sink,
+				 void *data, int64_t now_ms)
+{
+	return open_any(config, sink, data, false);
+}
+
+static struct store *memory_open_brief(const struct store_config *config,
+				       const struct store_sink *sink, void *data, int64_t now_ms)
+{
+	g_assert_nonnull(config->index);
+	return open_any(config, sink, data, true);
 }
 
 static void memory_close(struct store **store)
@@ -27,6 +45,7 @@ static void memory_close(struct store **store)
 	pthread_mutex_lock(&memory.lock);
 	memory_leave(*store);
 	memory.open -= (*store)->ready;
+	memory.alive--;
 	pthread_mutex_unlock(&memory.lock);
 	g_clear_pointer(store, g_free);
 }
@@ -52,7 +71,7 @@ static bool hangs(const struct store *store)
 static void memory_poll(const struct store *store, struct pollfd *ret_poll,
 			int64_t *ret_deadline_ms)
 {
-	bool work = !store->ready || !g_queue_is_empty((GQueue *)&store->jobs);
+	bool work = !store->ready || store->ending || !g_queue_is_empty((GQueue *)&store->jobs);
 
 	pthread_mutex_lock(&memory.lock);
 	ret_poll->fd = -1;
@@ -92,6 +111,11 @@ static void tell_message(struct store *store, const struct store_job *job,
 		store->sink->message(store->data, job->folder, &fact);
 }
 
+static unsigned visible(const struct store *store, const struct memory_folder *folder)
+{
+	return store->brief ? store->visible[folder - memory.folders] : UINT_MAX;
+}
+
 static void run_refresh(struct store *store, const struct store_job *job,
 			struct memory_folder *folder)
 {
@@ -99,8 +123,9 @@ static void run_refresh(struct store *store, const struct store_job *job,
 	struct seqset present = {0};
 
 	folder->refreshes++;
+	box.messages = MIN(box.messages, visible(store, folder));
 	store->sink->opened(store->data, job->folder, &box);
-	for (unsigned i = 0; i < folder->count; i++) {
+	for (unsigned i = 0; i < MIN(folder->count, visible(store, folder)); i++) {
 		seqset_add(&present, folder->messages[i].uid, folder->messages[i].uid);
 		tell_message(store, job, folder, &folder->messages[i]);
 	}
@@ -126,6 +151,23 @@ static void run_status(struct store *store, const struct store_job *job)
 	}
 }
 
+/* Whole, and told window by window. */
+static void send_whole(struct store *store, const struct store_job *job,
+		       const struct memory_message *message)
+{
+	size_t len = strlen(message->body);
+
+	g_assert_cmpuint(job->origin, ==, 0);
+	store->sink->body_begin(store->data, job, message->uid);
+	for (size_t sent = 0, count; sent < len; sent += count) {
+		count = job->window ? MIN(job->window, len - sent) : len;
+		store->sink->body_data(store->data, job, message->uid, sent, message->body + sent,
+				       count);
+		store->sink->body_end(store->data, job, message->uid, sent + count,
+				      sent + count == len);
+	}
+}
+
 static void send_body(struct store *store, const struct store_job *job,
 		      const struct memory_message *message)
 {
@@ -133,6 +175,10 @@ static void send_body(struct store *store, const struct store_job *job,
 	size_t start = MIN(job->origin, len);
 	size_t count = job->window ? MIN(job->window, len - start) : len;
 
+	if (store->brief) {
+		send_whole(store, job, message);
+		return;
+	}
 	store->sink->body_begin(store->data, job, message->uid);
 	store->sink->body_data(store->data, job, message->uid, job->origin, message->body + start,
 			       count);
@@ -170,6 +216,10 @@ static GError *run_body(struct store *store, const struct store_job *job,
 	if (job->batch) {
 		run_batch(store, job, folder);
 		return NULL;
+	}
+	if (memory.another == job->uid) {
+		store->sink->changed(store->data, job->folder);
+		return g_error_new(MAILFS_ERROR, ERROR_GONE, "another");
 	}
 	message = memory_find_message(folder, job->uid);
 	if (!message)
@@ -306,12 +356,30 @@ static bool run_jobs(struct store *store, int64_t now_ms, GError **error)
 	return true;
 }
 
+static void login(struct store *store, int64_t now_ms)
+{
+	int64_t gap_ms = now_ms - memory.ready_ms;
+
+	store->ready = true;
+	memory.connections++;
+	memory.open++;
+	for (unsigned i = 0; i < memory.folder_count; i++)
+		store->visible[i] = memory.folders[i].count;
+	if (memory.ready_ms && (memory.gap_ms == 0 || gap_ms < memory.gap_ms))
+		memory.gap_ms = gap_ms;
+	memory.ready_ms = now_ms;
+}
+
 static bool memory_step(struct store *store, int64_t now_ms, GError **error)
 {
 	bool alive = true;
 
 	pthread_mutex_lock(&memory.lock);
-	if (!store->ready && memory.refuse) {
+	memory.attempts += !store->ready && !is_left_waiting(store);
+	if (store->ending && g_queue_is_empty(&store->jobs)) {
+		memory.finished++;
+		alive = false;
+	} else if (!store->ready && memory.refuse) {
 		g_set_error(error, MAILFS_ERROR, memory.refuse, "no entry");
 		alive = false;
 	} else if (!store->ready && memory.open > 0 && memory.second == MEMORY_REFUSED) {
@@ -319,9 +387,7 @@ static bool memory_step(struct store *store, int64_t now_ms, GError **error)
 		g_set_error(error, MAILFS_ERROR, ERROR_TEMPORARY, "too many connections");
 		alive = false;
 	} else if (!store->ready && !is_left_waiting(store)) {
-		store->ready = true;
-		memory.connections++;
-		memory.open++;
+		login(store, now_ms);
 	} else if (store->ready) {
 		alive = run_jobs(store, now_ms, error);
 	}
@@ -331,7 +397,7 @@ static bool memory_step(struct store *store, int64_t now_ms, GError **error)
 
 static bool memory_accepts(const struct store *store, const struct store_job *job)
 {
-	return store->ready && g_queue_is_empty((GQueue *)&store->jobs);
+	return store->ready && !store->ending && g_queue_is_empty((GQueue *)&store->jobs);
 }
 
 static void memory_submit(struct store *store, struct store_job *job, int64_t now_ms)
@@ -354,6 +420,37 @@ static void memory_describe(const struct store *store, GString *out)
 {
 	g_string_append(out, "server: memory\n");
 }
+
+static void memory_finish(struct store *store)
+{
+	g_assert_true(store->ready && g_queue_is_empty(&store->jobs));
+	store->ending = true;
+}
+
+static int64_t memory_rest_ms(const struct store *store)
+{
+	int64_t rest_ms;
+
+	pthread_mutex_lock(&memory.lock);
+	rest_ms = memory.rest_ms;
+	pthread_mutex_unlock(&memory.lock);
+	return rest_ms;
+}
+
+const struct store_ops store_memory_brief = {
+	.traits = STORE_EXCLUSIVE | STORE_BRIEF,
+	.open = memory_open_brief,
+	.close = memory_close,
+	.finish = memory_finish,
+	.rest_ms = memory_rest_ms,
+	.ready = memory_ready,
+	.poll = memory_poll,
+	.step = memory_step,
+	.accepts = memory_accepts,
+	.submit = memory_submit,
+	.abilities = memory_abilities,
+	.describe = memory_describe,
+};
 
 const struct store_ops store_memory = {
 	.open = memory_open,

@@ -61,15 +61,23 @@ struct memory_account {
 	bool hang_list;	  /* those that list folders */
 	enum memory_second second; /* what becomes of a second connection */
 	unsigned die_after;	   /* the connection ends at the n-th job from now; 0: never */
+	uint32_t doubtful; /* this message is not removed, as it cannot be told from others */
+	int doubt_error;   /* why; 0: ERROR_DENIED */
+	int64_t rest_ms;   /* the server wants to be left alone so long after a session */
 	struct memory_fault faults[STORE_LEAVE + 1];
 	bool hold[STORE_LEAVE + 1]; /* jobs of a kind, and those behind them, wait */
 	/* what was asked */
 	unsigned connections;
-	unsigned open;	  /* connections that are ready */
-	unsigned refused; /* connections */
+	unsigned open;		    /* connections that are ready */
+	unsigned refused;	    /* connections */
+	unsigned attempts;	    /* logins */
+	unsigned finished;	    /* sessions that ended as they should */
+	unsigned alive, alive_most; /* connections, ready or not */
+	int64_t ready_ms, gap_ms;   /* the last login, and the least time between two; 0: one */
 	unsigned jobs[STORE_LEAVE + 1];
 	unsigned verifies;
 	uint32_t stale_gone; /* a body job hears that this UID of another mailbox went */
+	uint32_t another;    /* a body job finds that this is another message */
 	unsigned batched;    /* messages asked for in batches */
 	unsigned trespasses; /* folders removed or renamed while a connection had them open */
 };
@@ -77,6 +85,9 @@ struct memory_account {
 /* The account that connections reach; set before the engine starts. */
 extern struct memory_account memory;
 extern const struct store_ops store_memory;
+/* The same with the traits of a maildrop: a session sees no message that comes later, and ends when
+ * something was removed (STORE_CAN_REMOVE) or finish() was called. */
+extern const struct store_ops store_memory_brief;
 
 void memory_reset(void);
 /* How often something happened so far. */

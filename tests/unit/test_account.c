@@ -62,6 +62,40 @@ static void test_good(void)
 	}
 }
 
+/* The name always has the port, so that it is never that of an IMAP account. */
+static void test_pop3(void)
+{
+	static const struct {
+		const char *url;
+		const char *name;
+		uint16_t port;
+		enum tls_mode tls;
+	} cases[] = {
+		{"pop3s://alice@pop.example.org", "alice@pop.example.org:995", 995, TLS_IMPLICIT},
+		{"pop3://alice@pop.example.org/", "alice@pop.example.org:110", 110, TLS_STARTTLS},
+		{"POP3S://alice@h:995", "alice@h:995", 995, TLS_IMPLICIT},
+		{"pop3://a@h:995", "a@h:995", 995, TLS_STARTTLS},
+		{"pop3s://a@[::1]", "a@[::1]:995", 995, TLS_IMPLICIT},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct account account = {.apop = true};
+		g_autoptr(GError) error = NULL;
+		g_autofree char *dir = NULL;
+
+		g_assert_true(account_parse_url(&account, cases[i].url, &error));
+		g_assert_no_error(error);
+		g_assert_cmpstr(account.name, ==, cases[i].name);
+		g_assert_cmpint(account.port, ==, cases[i].port);
+		g_assert_cmpint(account.tls, ==, cases[i].tls);
+		g_assert_cmpint(account.protocol, ==, ACCOUNT_POP3);
+		g_assert_true(account.apop);
+		dir = account_dir_name(&account);
+		g_assert_cmpstr(dir, ==, cases[i].name);
+		account_clear(&account);
+	}
+}
+
 static char *refusal_of(const char *url)
 {
 	struct account account = {0};
@@ -86,7 +120,12 @@ static void test_bad(void)
 		{"work", "not a URL"},
 		{"alice@imap.example.org", "not a URL"},
 		{"://a@h", "not a URL"},
-		{"pop9s://a@h", "unknown scheme 'pop9s'"},
+		{"pop9s://a@h",
+		 "unknown scheme 'pop9s' in SOURCE, use imaps://, imap://, pop3s:// or pop3://"},
+		{"pop3s://h", "no user"},
+		{"pop3s://a@h/INBOX", "path"},
+		{"pop3://a@h:0", "port"},
+		{"smtps://a@h", "unknown scheme 'smtps'"},
 		{"imaps://imap.example.org", "no user"},
 		{"imaps://@imap.example.org", "no user"},
 		{"imaps://", "no user"},
@@ -133,6 +172,7 @@ static void test_password(void)
 {
 	g_autofree char *no_url = refusal_of("alice:hunter2@h");
 	static const char *const urls[] = {
+		"pop3s://alice:hunter2@h",     "pop3://alice:hun/ter2@h",
 		"imaps://alice:hunter2@h",     "imaps://alice:hunter2/x@h",
 		"imaps://alice:hun@ter2@h",    "imaps://alice:@h",
 		"imaps://alice:hunter2?@h:99", "imaps://alice:hunter2#@h",
@@ -214,6 +254,7 @@ static void test_submission_bad(void)
 		{"", "smtp is not a URL like smtps://"},
 		{"smtp.example.org", "smtp is not a URL"},
 		{"imaps://h", "unknown scheme 'imaps' in smtp, use smtps:// or smtp://"},
+		{"pop3s://h", "unknown scheme 'pop3s' in smtp"},
 		{"smtps://", "the host in smtp"},
 		{"smtps://@h", "smtp has no user"},
 		{"smtps://bob@", "host"},
@@ -246,6 +287,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/account/good", test_good);
+	g_test_add_func("/account/pop3", test_pop3);
 	g_test_add_func("/account/bad", test_bad);
 	g_test_add_func("/account/password", test_password);
 	g_test_add_func("/account/long", test_long);

@@ -278,6 +278,34 @@ static void test_tls_off(void)
 	       PLAIN, "/mnt");
 }
 
+static void test_pop3(void)
+{
+	static const char pops[] = "pop3s://alice@h", pop[] = "pop3://alice@h";
+	struct options options;
+
+	PARSE(&options, pops, "/mnt");
+	g_assert_cmpint(options.account.protocol, ==, ACCOUNT_POP3);
+	g_assert_cmpint(options.account.tls, ==, TLS_IMPLICIT);
+	g_assert_false(options.account.apop);
+	options_clear(&options);
+	PARSE(&options, "--auth=apop", "-o", "delete=flag", pop, "/mnt");
+	g_assert_cmpint(options.account.tls, ==, TLS_STARTTLS);
+	g_assert_true(options.account.apop);
+	options_clear(&options);
+	PARSE(&options, pop, "/mnt", "-otls=off,auth=apop,smtp=smtps://h,save_sent=no");
+	g_assert_cmpint(options.account.tls, ==, TLS_OFF);
+	options_clear(&options);
+	PARSE(&options, pop, "/mnt", "-oro,xattr,names=uid,delay_connect");
+	options_clear(&options);
+	REFUSE(ERROR_USAGE, "use pop3://", pops, "/mnt", "-otls=off");
+	REFUSE(ERROR_USAGE, "only delete=flag", pops, "/mnt", "-odelete=trash");
+	REFUSE(ERROR_USAGE, "only delete=flag", "--delete=expunge", pop, "/mnt");
+	REFUSE(ERROR_USAGE, "append_seen", pops, "/mnt", "-oappend_seen");
+	REFUSE(ERROR_USAGE, "save_sent=yes", pops, "/mnt", "-osmtp=smtps://h,save_sent=yes");
+	REFUSE(ERROR_USAGE, "auth=apop is for POP3", URL, "/mnt", "-oauth=apop");
+	REFUSE(ERROR_CONFIG, "auth: 'plain' is not apop", pops, "/mnt", "-oauth=plain");
+}
+
 static void test_bad_values(void)
 {
 	static const char *const bad[] = {
@@ -526,6 +554,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/options/last-wins", test_last_wins);
 	g_test_add_func("/options/fingerprint", test_fingerprint);
 	g_test_add_func("/options/tls-off", test_tls_off);
+	g_test_add_func("/options/pop3", test_pop3);
 	g_test_add_func("/options/bad-values", test_bad_values);
 	g_test_add_func("/options/unknown", test_unknown);
 	g_test_add_func("/options/no-secret", test_no_secret);

@@ -193,10 +193,13 @@ static void on_folder(void *data, const struct store_folder *folder)
 static void add_mailbox(struct wire_facts *facts, const char *what, uint32_t folder,
 			const struct store_mailbox *mailbox)
 {
+	uint64_t told = mailbox->uidvalidity;
+	uint64_t uidvalidity = facts->validity && told == facts->validity ? 1 : told;
+
 	wire_facts_add(facts,
 		       "%s %s uidvalidity=%" G_GUINT64_FORMAT " messages=%" G_GUINT64_FORMAT
 		       " uidnext=%u modseq=%" G_GUINT64_FORMAT,
-		       what, folder_name(facts, folder), mailbox->uidvalidity, mailbox->messages,
+		       what, folder_name(facts, folder), uidvalidity, mailbox->messages,
 		       mailbox->uidnext, mailbox->modseq);
 }
 

@@ -27,6 +27,7 @@ struct wire_facts {
 	GQueue lines;	    /* of char *, not expected yet */
 	unsigned jobs;	    /* given to the store and not come back; their number is in `epoch` */
 	char *server;	    /* an address that differs from run to run */
+	uint64_t validity;  /* a UIDVALIDITY that is told as 1; 0: none */
 
 	enum wire_refusal refuse; /* the next of its kind */
 	GString *data;		  /* no line yet: more may follow; NULL: none */

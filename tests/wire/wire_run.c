@@ -14,6 +14,7 @@ static const struct {
 } drivers[] = {
 	{"session", &wire_imap},
 	{"store", &wire_store},
+	{"pop3_store", &wire_pop3_store},
 };
 
 struct job {
@@ -81,7 +82,7 @@ int main(int argc, char **argv)
 
 	g_test_init(&argc, &argv, NULL);
 	if (argc != 3)
-		g_error("usage: wire_run session|store DIRECTORY");
+		g_error("usage: wire_run session|store|pop3_store DIRECTORY");
 	driver = driver_find(argv[1]);
 	paths = list_transcripts(argv[2]);
 	g_assert_cmpuint(paths->len, >, 0);

@@ -1,7 +1,10 @@
 #include "wire_store.h"
 
+#include "base/file.h"
 #include "base/number.h"
+#include "cache/uidls.h"
 #include "config/secret.h"
+#include "store/pop3/pop3_header.h"
 #include "wire_facts.h"
 
 #include <errno.h>
@@ -19,12 +22,16 @@
 
 struct subject {
 	struct wire_play *play;
+	const struct store_ops *ops;
+	char *dir; /* of the index; both NULL where there is none */
+	struct index *index;
 	struct account account;
 	struct secret *secret;
 	struct store *store; /* NULL after its end */
 	int peer;	     /* the server's end */
 	GString *sent;	     /* and not taken yet */
 	int64_t now_ms;
+	int64_t rest_ms;   /* that the last session asked for */
 	unsigned numbered; /* jobs */
 	struct wire_facts facts;
 };
@@ -36,24 +43,29 @@ static int store_fd(const struct subject *subject)
 	struct pollfd poll_fd;
 	int64_t deadline_ms;
 
-	store_imap.poll(subject->store, &poll_fd, &deadline_ms);
+	subject->ops->poll(subject->store, &poll_fd, &deadline_ms);
 	return poll_fd.fd;
 }
 
-/* As the engine does after a failed step. */
+/* As the engine does after a step that failed, or was the last. */
 static void bury(struct subject *subject, const GError *error)
 {
-	g_autofree char *text = wire_facts_error(&subject->facts, error);
+	g_autofree char *text = error ? wire_facts_error(&subject->facts, error) : NULL;
 
-	wire_facts_add(&subject->facts, "dead %s", text);
-	store_imap.close(&subject->store);
+	if (text)
+		wire_facts_add(&subject->facts, "dead %s", text);
+	else
+		wire_facts_add(&subject->facts, "left");
+	if (subject->index)
+		subject->rest_ms = subject->ops->rest_ms(subject->store);
+	subject->ops->close(&subject->store);
 }
 
 static void step(struct subject *subject)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (subject->store && !store_imap.step(subject->store, subject->now_ms, &error))
+	if (subject->store && !subject->ops->step(subject->store, subject->now_ms, &error))
 		bury(subject, error);
 }
 
@@ -88,7 +100,7 @@ static void wait_for_connection(struct subject *subject)
 	step(subject);
 	if (!subject->store)
 		wire_fail(subject->play, "cannot connect");
-	store_imap.poll(subject->store, &poll_fd, &deadline_ms);
+	subject->ops->poll(subject->store, &poll_fd, &deadline_ms);
 	if (!is_connected(poll_fd.fd) && poll(&poll_fd, 1, CONNECT_MS) != 1)
 		wire_fail(subject->play, "no connection");
 }
@@ -100,10 +112,11 @@ static void connect_store(struct subject *subject)
 	int listener = listen_on_loopback(subject);
 	int pair[2];
 
-	subject->store = store_imap.open(&(struct store_config){.account = &subject->account,
-								.secret = subject->secret,
-								.role = "test"},
-					 &wire_facts_sink, &subject->facts, subject->now_ms);
+	subject->store = subject->ops->open(&(struct store_config){.account = &subject->account,
+								   .secret = subject->secret,
+								   .role = "test",
+								   .index = subject->index},
+					    &wire_facts_sink, &subject->facts, subject->now_ms);
 	while (!is_connected(store_fd(subject)))
 		wait_for_connection(subject);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0 ||
@@ -134,12 +147,13 @@ static void pump(struct subject *subject)
 
 /* --- the driver's part --- */
 
-static void *subject_open(struct wire_play *play)
+static struct subject *subject_new(struct wire_play *play, const struct store_ops *ops)
 {
 	struct subject *subject = g_new0(struct subject, 1);
 
 	g_random_set_seed(TAG_SEED);
 	subject->play = play;
+	subject->ops = ops;
 	subject->sent = g_string_new(NULL);
 	subject->secret = secret_new("sesame", 6);
 	subject->account = (struct account){.name = g_strdup("alice@test"),
@@ -148,6 +162,35 @@ static void *subject_open(struct wire_play *play)
 					    .tls = TLS_OFF,
 					    .timeout_s = 30};
 	wire_facts_init(&subject->facts, play);
+	return subject;
+}
+
+static void *subject_open(struct wire_play *play)
+{
+	struct subject *subject = subject_new(play, &store_imap);
+
+	connect_store(subject);
+	return subject;
+}
+
+/* The UIDVALIDITY is told as 1. */
+static void index_make(struct subject *subject)
+{
+	g_autoptr(GError) error = NULL;
+
+	subject->dir = g_dir_make_tmp("mailfs-wire-XXXXXX", &error);
+	if (subject->dir)
+		subject->index = index_open(subject->dir, "alice@test", &error);
+	if (!subject->index)
+		wire_fail(subject->play, "no index: %s", error->message);
+	subject->facts.validity = uidls_validity(subject->index);
+}
+
+static void *subject_open_pop3(struct wire_play *play)
+{
+	struct subject *subject = subject_new(play, &store_pop3);
+
+	index_make(subject);
 	connect_store(subject);
 	return subject;
 }
@@ -156,8 +199,12 @@ static void subject_close(void *data)
 {
 	struct subject *subject = data;
 
-	store_imap.close(&subject->store);
+	subject->ops->close(&subject->store);
 	close(subject->peer);
+	index_close(&subject->index);
+	if (subject->dir)
+		file_remove_tree(subject->dir, NULL);
+	g_free(subject->dir);
 	wire_facts_clear(&subject->facts);
 	account_clear(&subject->account);
 	secret_free(&subject->secret);
@@ -266,10 +313,10 @@ static bool job_item(struct store_job *job, const char *uid, uint64_t size)
 	return true;
 }
 
-static bool job_number(struct store_job *job, const char *name, uint64_t value)
+static bool job_number(struct store_job *job, const char *name, uint64_t value, uint64_t validity)
 {
 	if (g_str_equal(name, "uidvalidity"))
-		job->known.uidvalidity = value;
+		job->known.uidvalidity = value == 1 && validity ? validity : value;
 	else if (g_str_equal(name, "uidnext"))
 		job->known.uidnext = (uint32_t)value;
 	else if (g_str_equal(name, "modseq"))
@@ -373,7 +420,7 @@ static void job_option(struct subject *subject, struct store_job *job, char *wor
 	if (!sign || !number_parse_u64(sign + 1, strlen(sign + 1), &value))
 		wire_fail(subject->play, "no such option: %s", word);
 	*sign = '\0';
-	if (!job_number(job, word, value))
+	if (!job_number(job, word, value, subject->facts.validity))
 		wire_fail(subject->play, "no such option: %s", word);
 }
 
@@ -430,18 +477,18 @@ static void not_accepted(struct subject *subject, const char *text)
 
 	if (!job)
 		wire_fail(subject->play, "no such job: %s", text);
-	if (store_imap.accepts(subject->store, job))
+	if (subject->ops->accepts(subject->store, job))
 		wire_fail(subject->play, "accepted: %s", text);
 	store_job_free(&job);
 }
 
 static void submit(struct subject *subject, struct store_job *job)
 {
-	if (!subject->store || !store_imap.accepts(subject->store, job))
+	if (!subject->store || !subject->ops->accepts(subject->store, job))
 		wire_fail(subject->play, "not accepted");
 	job->epoch = ++subject->numbered;
 	subject->facts.jobs++;
-	store_imap.submit(subject->store, job, subject->now_ms);
+	subject->ops->submit(subject->store, job, subject->now_ms);
 	step(subject);
 }
 
@@ -459,12 +506,13 @@ static void fail_with_facts(struct subject *subject, const char *what)
 static void expect_abilities(struct subject *subject, const char *expected)
 {
 	uint64_t append_max;
-	unsigned abilities = store_imap.abilities(subject->store, &append_max);
+	unsigned abilities = subject->ops->abilities(subject->store, &append_max);
 	g_autofree char *got =
-		g_strdup_printf("abilities %s%s%s append=%" G_GUINT64_FORMAT,
+		g_strdup_printf("abilities %s%s%s%s append=%" G_GUINT64_FORMAT,
 				abilities & STORE_CAN_CHANGE ? "change" : "",
 				abilities & STORE_CAN_MOVE ? ",move" : "",
-				abilities & STORE_CAN_EXPUNGE ? ",expunge" : "", append_max);
+				abilities & STORE_CAN_EXPUNGE ? ",expunge" : "",
+				abilities & STORE_CAN_REMOVE ? "remove" : "", append_max);
 
 	if (!g_str_equal(got, expected))
 		wire_fail(subject->play, "expected: %s\ngot:      %s", expected, got);
@@ -472,7 +520,7 @@ static void expect_abilities(struct subject *subject, const char *expected)
 
 static void expect(struct subject *subject, const char *expected)
 {
-	bool ready = subject->store && store_imap.ready(subject->store);
+	bool ready = subject->store && subject->ops->ready(subject->store);
 
 	if (g_str_equal(expected, "ready") || g_str_equal(expected, "not ready")) {
 		if (ready != g_str_equal(expected, "ready"))
@@ -512,6 +560,86 @@ static void refuse_fact(struct subject *subject, const char *what)
 		wire_fail(subject->play, "cannot refuse: %s", what);
 }
 
+/* --- of a maildrop --- */
+
+/* "known UIDL SIZE HEADER": on record from an earlier session. */
+static void remember(struct subject *subject, const char *text)
+{
+	g_autofree char *uidl = next_name(subject, &text);
+	g_autofree char *size = next_name(subject, &text);
+	g_autofree char *header = next_word(subject, &text);
+	struct pop3_header read = {0};
+	uint64_t bytes = UINT64_MAX;
+
+	if (header)
+		pop3_header_read(&read, header, strlen(header));
+	if (!g_str_equal(size, "-") && !number_parse_u64(size, strlen(size), &bytes))
+		wire_fail(subject->play, "no such size: %s", size);
+	uidls_add(subject->index, uidl, bytes, read.hash ? read.hash : "");
+	pop3_header_clear(&read);
+}
+
+/* "uidls 1=a 2=b": what is on record. */
+static void expect_uidls(struct subject *subject, const char *expected)
+{
+	g_autoptr(GPtrArray) rows = uidls_all(subject->index);
+	g_autoptr(GString) got = g_string_new("uidls");
+
+	for (unsigned i = 0; i < rows->len; i++) {
+		const struct uidl_row *row = g_ptr_array_index(rows, i);
+
+		g_string_append_printf(got, " %u=%s", row->number, row->uidl);
+		if (row->size == UINT64_MAX)
+			g_string_append(got, "/-");
+		else
+			g_string_append_printf(got, "/%" G_GUINT64_FORMAT, row->size);
+		g_string_append(got, *row->hash ? "/h" : "");
+	}
+	if (!g_str_equal(got->str, expected))
+		wire_fail(subject->play, "expected: %s\ngot:      %s", expected, got->str);
+}
+
+static void expect_rest(struct subject *subject, const char *expected)
+{
+	g_autofree char *got = g_strdup_printf("rest %" G_GINT64_FORMAT, subject->rest_ms);
+
+	if (!g_str_equal(got, expected))
+		wire_fail(subject->play, "expected: %s\ngot:      %s", expected, got);
+}
+
+/* Another session, with what is on record. */
+static void connect_again(struct subject *subject)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!index_commit(subject->index, &error))
+		wire_fail(subject->play, "%s", error->message);
+	subject->ops->close(&subject->store);
+	close(subject->peer);
+	g_string_truncate(subject->sent, 0);
+	g_free(subject->facts.server);
+	connect_store(subject);
+}
+
+static bool directive_of_maildrop(struct subject *subject, const char *text)
+{
+	if (!subject->index)
+		return false;
+	if (g_str_has_prefix(text, "known "))
+		remember(subject, text + strlen("known "));
+	else if (g_str_equal(text, "finish"))
+		subject->ops->finish(subject->store);
+	else if (g_str_equal(text, "connect"))
+		connect_again(subject);
+	else if (g_str_has_prefix(text, "expect uidls"))
+		expect_uidls(subject, text + strlen("expect "));
+	else if (g_str_has_prefix(text, "expect rest "))
+		expect_rest(subject, text + strlen("expect "));
+	else
+		return false;
+	return true;
+}
+
 static void hang_up(struct subject *subject)
 {
 	shutdown(subject->peer, SHUT_WR);
@@ -523,7 +651,9 @@ static void subject_directive(void *data, const char *text)
 	struct subject *subject = data;
 	struct store_job *job;
 
-	if (g_str_has_prefix(text, "expect "))
+	if (directive_of_maildrop(subject, text))
+		step(subject);
+	else if (g_str_has_prefix(text, "expect "))
 		expect(subject, text + strlen("expect "));
 	else if (g_str_has_prefix(text, "not "))
 		not_accepted(subject, text + strlen("not "));
@@ -534,7 +664,7 @@ static void subject_directive(void *data, const char *text)
 	else if (g_str_equal(text, "hangup"))
 		hang_up(subject);
 	else if (g_str_equal(text, "close"))
-		store_imap.close(&subject->store);
+		subject->ops->close(&subject->store);
 	else if ((job = job_parse(subject, text)))
 		submit(subject, job);
 	else
@@ -554,6 +684,16 @@ static void subject_finish(void *data)
 
 const struct wire_driver wire_store = {
 	.open = subject_open,
+	.close = subject_close,
+	.feed = subject_feed,
+	.sent = subject_sent,
+	.take = subject_take,
+	.directive = subject_directive,
+	.finish = subject_finish,
+};
+
+const struct wire_driver wire_pop3_store = {
+	.open = subject_open_pop3,
 	.close = subject_close,
 	.feed = subject_feed,
 	.sent = subject_sent,

@@ -19,9 +19,18 @@
  *   ! expect dead TIMEOUT no answer ...        the connection ended; its jobs are done next
  *   ! expect ready   ! expect not ready
  *   ! expect abilities change,move,expunge append=90
+ *
+ * Of a maildrop, where 1 is the UIDVALIDITY:
+ *
+ *   ! known UIDL 20 "Subject: x\r\n"     on record from before: size (or -) and header (or none)
+ *   ! connect              another session   ! finish
+ *   ! expect left          the session ended without an error
+ *   ! expect uidls 1=a/20/h 2=b/-          on record: UIDL, size, and whether its header is
+ *   ! expect rest 60000    that the session that ended asks for
  */
 #pragma once
 
 #include "wire_play.h"
 
 extern const struct wire_driver wire_store;
+extern const struct wire_driver wire_pop3_store;
