@@ -88,8 +88,8 @@ bool engine_is_stalled(struct engine *engine)
 
 	pthread_mutex_lock(&engine->lock);
 	stalled = engine->shared.state != ACCOUNT_ONLINE;
-	/* Changes may take their time, and nobody's freshness. */
-	for (int i = 0; i < LANE_CHANGE; i++)
+	/* The others may take their time, and nobody's freshness. */
+	for (int i = 0; i <= LANE_BODY; i++)
 		stalled |= engine->shared.busy_ms[i] > 0 &&
 			   now_ms - engine->shared.busy_ms[i] >= ENGINE_STALL_MS;
 	pthread_mutex_unlock(&engine->lock);

@@ -48,10 +48,20 @@
 #define ENGINE_OUTDATED_MS 10000    /* and one that told what is wrong is not followed earlier */
 #define ENGINE_LOCKED_MS 5000	    /* back-off from a mailbox in use; doubles to */
 #define ENGINE_LOCKED_MAX_MS 60000
-#define ENGINE_IDLE_MS 60000 /* the connection for changes is closed when nothing is left to do */
+#define ENGINE_IDLE_MS 60000 /* a connection that is opened on demand is closed */
 
-/* The last is opened when there is something to change. */
-enum lane_id { LANE_LIST, LANE_BODY, LANE_CHANGE, LANES };
+#define ENGINE_WATCHED 3	 /* connections that watch a mailbox each */
+
+/* BODY: what somebody waits for; BULK: what is read ahead. From BULK on they are opened when there
+ * is something to do. WATCH and those behind it watch. */
+enum lane_id {
+	LANE_LIST,
+	LANE_BODY,
+	LANE_BULK,
+	LANE_CHANGE,
+	LANE_WATCH,
+	LANES = LANE_WATCH + ENGINE_WATCHED,
+};
 
 /* FINISHING: takes no more jobs, and ends. */
 enum lane_state { LANE_CLOSED, LANE_CONNECTING, LANE_READY, LANE_FINISHING };

@@ -1,5 +1,6 @@
 /* Lanes: the account's connections, one for listing, one for bodies, so that a long listing does
- * not hold up a reader, and one for changes while there are any. One login at a time: the others
+ * not hold up a reader, and one for changes, one for what is read ahead and some that watch, while
+ * there is something for them to do. One login at a time: the others
  * connect when the first is logged in; if one cannot, or not soon (many servers allow few
  * connections), its jobs take the first.
  *
@@ -19,7 +20,10 @@ void lanes_init(struct engine *engine)
 {
 	engine->lanes[LANE_LIST].role = "list";
 	engine->lanes[LANE_BODY].role = "body";
+	engine->lanes[LANE_BULK].role = "bulk";
 	engine->lanes[LANE_CHANGE].role = "change";
+	for (int i = LANE_WATCH; i < LANES; i++)
+		engine->lanes[i].role = "watch";
 	for (int i = 0; i < LANES; i++)
 		g_queue_init(&engine->lanes[i].queue);
 }
@@ -215,23 +219,30 @@ static bool is_absent(const struct engine *engine, enum lane_id id)
 	return lane->state == LANE_CONNECTING && engine->now_ms >= patience_ends_ms(lane);
 }
 
-/* Nothing was to be changed for a while. */
+static bool is_on_demand(enum lane_id id)
+{
+	return id >= LANE_BULK;
+}
+
+/* There was nothing to do for a while. */
 static bool is_idle(const struct engine *engine, const struct lane *lane)
 {
-	return lane == &engine->lanes[LANE_CHANGE] && lane->state == LANE_READY &&
-	       lane->running == 0 && g_queue_is_empty((GQueue *)&lane->queue) &&
+	return lane->state == LANE_READY && lane->running == 0 &&
+	       g_queue_is_empty((GQueue *)&lane->queue) &&
 	       engine->now_ms >= lane->used_ms + ENGINE_IDLE_MS;
 }
 
 static void close_idle(struct engine *engine)
 {
-	struct lane *lane = &engine->lanes[LANE_CHANGE];
+	for (int i = 0; i < LANES; i++) {
+		struct lane *lane = &engine->lanes[i];
 
-	if (!is_idle(engine, lane))
-		return;
-	engine->lane = lane;
-	engine->ops->close(&lane->store);
-	lane->state = LANE_CLOSED;
+		if (!is_on_demand(i) || !is_idle(engine, lane))
+			continue;
+		engine->lane = lane;
+		engine->ops->close(&lane->store);
+		lane->state = LANE_CLOSED;
+	}
 }
 
 static void submit_to_all(struct engine *engine)
@@ -247,7 +258,7 @@ static void submit_to_all(struct engine *engine)
 			lane_queue(engine, i, store_job_new(STORE_PROBE));
 		lane_submit_from(engine, lane, &lane->queue);
 	}
-	for (int i = LANE_BODY; i < LANES && is_ready(engine, LANE_LIST); i++) {
+	for (int i = LANE_BODY; i < LANE_WATCH && is_ready(engine, LANE_LIST); i++) {
 		if (is_absent(engine, i))
 			lane_submit_from(engine, &engine->lanes[LANE_LIST],
 					 &engine->lanes[i].queue);
@@ -403,7 +414,7 @@ static bool may_open(const struct engine *engine, enum lane_id id)
 		if (engine->lanes[i].state == LANE_CONNECTING)
 			return false;
 	}
-	if (id == LANE_CHANGE && g_queue_is_empty((GQueue *)&engine->lanes[id].queue))
+	if (is_on_demand(id) && g_queue_is_empty((GQueue *)&engine->lanes[id].queue))
 		return false;
 	return id == LANE_LIST || is_ready(engine, LANE_LIST);
 }
@@ -510,7 +521,7 @@ static int64_t idle_ends_ms(const struct engine *engine, enum lane_id id)
 
 	if (brief_is(engine))
 		return brief_deadline_ms(engine);
-	return lane->used_ms + (id == LANE_CHANGE ? ENGINE_IDLE_MS : ENGINE_PROBE_MS);
+	return lane->used_ms + (is_on_demand(id) ? ENGINE_IDLE_MS : ENGINE_PROBE_MS);
 }
 
 int64_t lanes_deadline_ms(const struct engine *engine)
