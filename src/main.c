@@ -159,6 +159,8 @@ static bool app_find_secrets(struct app *app, GError **error)
 {
 	const struct account *account = &app->options.account;
 
+	if (account->offline)
+		return true;
 	app->secret = secret_find(account, true, error);
 	if (!app->secret || !account->smtp.host)
 		return app->secret != NULL;
@@ -191,10 +193,11 @@ static void app_finish(const struct app *app)
 /* From the first connection to the end. */
 static bool app_serve(struct app *app, GError **error)
 {
+	const struct account *account = &app->options.account;
 	bool served;
 
 	engine_start(app->engine);
-	if (!app->options.account.delay_connect && !engine_wait_ready(app->engine, error))
+	if (!account->delay_connect && !account->offline && !engine_wait_ready(app->engine, error))
 		return false;
 	if (!mount_attach(app->mount, app->tree, app->engine, app->outbox, error))
 		return false;

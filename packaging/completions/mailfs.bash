@@ -4,7 +4,7 @@ _mailfs() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local keys='tls=off auth=apop tls_ca= tls_fingerprint= password_command= password_file= names=label
 		names=uid ro delete=flag delete=trash delete=expunge append_seen xattr poll= timeout=
-		cache_size= delay_connect smtp= smtp_tls=off smtp_tls_fingerprint=
+		compress=auto compress=on compress=off cache_size= delay_connect offline smtp= smtp_tls=off smtp_tls_fingerprint=
 		smtp_password_command= smtp_password_file= from= save_sent=auto save_sent=yes
 		save_sent=no send_delay= dsn_notify= nonempty allow_other allow_root
 		auto_unmount default_permissions noatime'
@@ -24,6 +24,10 @@ _mailfs() {
 		;;
 	--names)
 		COMPREPLY=($(compgen -W 'label uid' -- "$cur"))
+		return
+		;;
+	--compress)
+		COMPREPLY=($(compgen -W 'auto on off' -- "$cur"))
 		return
 		;;
 	--delete)
@@ -60,7 +64,7 @@ _mailfs() {
 		COMPREPLY=($(compgen -W '-f -d -s -o --tls= --auth= --tls-ca= --tls-fingerprint=
 			--password-command= --password-file= --names= --ro --delete=
 			--append-seen --xattr --poll= --timeout=
-			--cache-size= --delay-connect --smtp= --smtp-tls= --smtp-tls-fingerprint=
+			--compress= --cache-size= --delay-connect --offline --smtp= --smtp-tls= --smtp-tls-fingerprint=
 			--smtp-password-command= --smtp-password-file= --from= --save-sent=
 			--send-delay= --dsn-notify= --nonempty --allow-other -h --help
 			-V --version' -- "$cur"))

@@ -140,6 +140,24 @@ enum sizes_trust { SIZES_UNPROVEN, SIZES_TRUE, SIZES_LIE };
 void index_sizes_set(struct index *index, enum sizes_trust trust);
 enum sizes_trust index_sizes_get(struct index *index);
 
+/* What the server allowed in a folder when it was asked last; it goes with the folder. */
+struct rights_row {
+	uint32_t folder;
+	bool read_only;
+	unsigned may;	      /* enum store_right */
+	unsigned flags;	      /* enum store_flag that are kept */
+	const char *keywords; /* space-separated; "" if none */
+};
+
+typedef void (*index_rights_fn)(void *data, const struct rights_row *row);
+void index_rights_set(struct index *index, const struct rights_row *row);
+void index_rights_each(struct index *index, index_rights_fn each, void *data);
+/* The same of the account: enum store_ability, and the largest message that it takes. */
+void index_abilities_set(struct index *index, unsigned abilities, uint64_t append_max_bytes);
+/* False if they were never set. */
+bool index_abilities_get(struct index *index, unsigned *ret_abilities,
+			 uint64_t *ret_append_max_bytes);
+
 typedef void (*index_gone_fn)(void *data, uint32_t uid, const char *label);
 /* Both return how many went. `upto`: UIDs above are left alone. */
 uint32_t index_messages_remove(struct index *index, uint32_t epoch, const struct seqset *uids,

@@ -244,6 +244,16 @@ static bool messages_forget(struct index *index, uint32_t epoch)
 	return index_db_run(&index->db, delete);
 }
 
+static void rights_delete(struct index *index, uint32_t id)
+{
+	sqlite3_stmt *delete = index_write_statement(index, SQL_RIGHTS_DELETE);
+
+	if (!delete)
+		return;
+	INDEX_BIND(delete, id);
+	index_db_run(&index->db, delete);
+}
+
 static void folder_remove(struct index *index, uint32_t id, int64_t now_ns, index_folder_fn gone,
 			  void *data)
 {
@@ -259,6 +269,7 @@ static void folder_remove(struct index *index, uint32_t id, int64_t now_ns, inde
 		INDEX_BIND(delete, id);
 		if (index_db_run(&index->db, delete)) {
 			index->folders = MAX(index->folders - 1, -1);
+			rights_delete(index, id);
 			g_hash_table_remove(index->listed, GUINT_TO_POINTER(id));
 			g_hash_table_remove(index->ancestors, GUINT_TO_POINTER(id));
 			index_folder_touch(index, row.parent, now_ns);
@@ -354,6 +365,7 @@ static void folder_hollow(struct index *index, const struct folder_row *row, int
 	if (!close)
 		return;
 	INDEX_BIND(close, row->id);
+	rights_delete(index, row->id);
 	if (index_db_run(&index->db, close))
 		folder_set_attributes(index, row->id, row->attributes | INDEX_IMPLIED, now_ns);
 }

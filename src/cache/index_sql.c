@@ -46,6 +46,16 @@ const char index_schema[] =
 	" label TEXT NOT NULL,"
 	" PRIMARY KEY (epoch, uid)) WITHOUT ROWID;"
 	"CREATE INDEX message_deleted ON message (epoch, uid) WHERE " MESSAGE_DELETED ";"
+	"CREATE TABLE rights ("
+	" folder INTEGER PRIMARY KEY,"
+	" read_only INTEGER NOT NULL,"
+	" may INTEGER NOT NULL,"
+	" flags INTEGER NOT NULL,"
+	" keywords TEXT NOT NULL);"
+	"CREATE TABLE abilities ("
+	" id INTEGER PRIMARY KEY CHECK (id = 1),"
+	" bits INTEGER NOT NULL,"
+	" append_max INTEGER NOT NULL);"
 	"CREATE TABLE uidl ("
 	" number INTEGER PRIMARY KEY AUTOINCREMENT,"
 	" uidl TEXT NOT NULL,"
@@ -124,6 +134,13 @@ const char *const index_sql_text[SQL_STATEMENTS] = {
 	[SQL_SIZES_SET] = "REPLACE INTO meta VALUES ('sizes', ?1)",
 	[SQL_SIZES_GET] = "SELECT value FROM meta WHERE key = 'sizes'",
 	[SQL_TOTALS] = "SELECT total(bytes), sum(messages) FROM folder",
+
+	[SQL_RIGHTS_SET] = "REPLACE INTO rights (folder, read_only, may, flags, keywords)"
+			   " VALUES (?1, ?2, ?3, ?4, ?5)",
+	[SQL_RIGHTS_ALL] = "SELECT folder, read_only, may, flags, keywords FROM rights",
+	[SQL_RIGHTS_DELETE] = "DELETE FROM rights WHERE folder = ?1",
+	[SQL_ABILITIES_SET] = "REPLACE INTO abilities (id, bits, append_max) VALUES (1, ?1, ?2)",
+	[SQL_ABILITIES_GET] = "SELECT bits, append_max FROM abilities WHERE id = 1",
 
 	[SQL_UIDLS_ALL] = "SELECT number, uidl, size, hash FROM uidl ORDER BY number",
 	[SQL_UIDL_GET] = "SELECT number, uidl, size, hash FROM uidl WHERE number = ?1",

@@ -5,7 +5,7 @@
 
 /* "mfs" and a byte that no text file begins with; the version rises with every change of schema. */
 #define INDEX_APPLICATION_ID 0x6d667381
-#define INDEX_VERSION 3
+#define INDEX_VERSION 4
 
 extern const char index_schema[];
 extern const char *const index_sql_text[SQL_STATEMENTS];

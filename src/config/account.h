@@ -23,6 +23,13 @@ enum delete_mode {
 	DELETE_EXPUNGE, /* gone for good, if the server can do that to a single message */
 };
 
+/* COMPRESS of IMAP (RFC 4978), where the server offers it. */
+enum compress_mode {
+	COMPRESS_AUTO, /* but not on this machine */
+	COMPRESS_ON,
+	COMPRESS_OFF,
+};
+
 /* Who files a copy of what was sent. */
 enum save_sent {
 	SAVE_SENT_AUTO, /* we, unless the provider is known to do it */
@@ -64,6 +71,7 @@ struct account {
 	bool apop;	       /* POP3: log in by APOP, and in no other way */
 	char *tls_ca;	       /* PEM file instead of the system's; may be NULL */
 	char *tls_fingerprint; /* "SHA256:" and 64 hex digits, lower case; may be NULL */
+	enum compress_mode compress;
 	char *password_command;
 	char *password_file;
 	enum names_mode names;
@@ -71,6 +79,7 @@ struct account {
 	uint32_t timeout_s; /* how long the server may be silent */
 	uint64_t cache_size_bytes;
 	bool delay_connect; /* mount before the first login */
+	bool offline;	    /* never connect to anything */
 	bool read_only;
 	enum delete_mode delete_mode;
 	bool append_seen; /* new messages get \Seen */

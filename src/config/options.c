@@ -140,6 +140,19 @@ static bool set_names(struct parse *parse, const char *value, GError **error)
 	return true;
 }
 
+static bool set_compress(struct parse *parse, const char *value, GError **error)
+{
+	if (strcmp(value, "auto") == 0)
+		parse->options->account.compress = COMPRESS_AUTO;
+	else if (strcmp(value, "on") == 0)
+		parse->options->account.compress = COMPRESS_ON;
+	else if (strcmp(value, "off") == 0)
+		parse->options->account.compress = COMPRESS_OFF;
+	else
+		return bad_value(error, "compress", value, "auto, on or off");
+	return true;
+}
+
 static bool set_delete(struct parse *parse, const char *value, GError **error)
 {
 	if (strcmp(value, "flag") == 0)
@@ -313,8 +326,12 @@ static const struct row rows[] = {
 	{0, "xattr", NULL, "flags and more as extended attributes", FLAG(account.xattr)},
 	{0, "poll", "SECONDS", "how old a listing may be (default 30)", set_poll},
 	{0, "timeout", "SECONDS", "how long the server may be silent (default 30)", set_timeout},
+	{0, "compress", "auto|on|off", "compress what goes over the line (default auto)",
+	 set_compress},
 	{0, "cache_size", "SIZE", "disk space for messages (default 1G)", set_cache_size},
 	{0, "delay_connect", NULL, "mount first, then connect", FLAG(account.delay_connect)},
+	{0, "offline", NULL, "never connect: what is known, and changes for later",
+	 FLAG(account.offline)},
 	{0, "smtp", "URL", "send what is put into outbox/ through this server", set_smtp},
 	{0, "smtp_tls", "off", "never encrypt that; only with smtp://", set_smtp_tls, SENDING},
 	{0, "smtp_tls_fingerprint", "SHA256:HEX", "trust that certificate with this digest",
@@ -618,6 +635,8 @@ static bool protocol_apply(const struct parse *parse, GError **error)
 			     "POP3 has no Trash and no marks: only delete=flag goes with it");
 	if (account->append_seen)
 		return usage(error, "append_seen means nothing with POP3: it takes no messages");
+	if (account->compress == COMPRESS_ON)
+		return usage(error, "compress=on: POP3 knows no compression");
 	if (account->smtp.save_sent == SAVE_SENT_YES)
 		return usage(error, "save_sent=yes: POP3 has no folder for what was sent");
 	return true;

@@ -81,17 +81,24 @@ void engine_flush(struct engine *engine, int64_t timeout_ms)
 	tell_left(engine);
 }
 
-bool engine_is_stalled(struct engine *engine)
+bool engine_is_stalled_locked(const struct engine *engine)
 {
 	int64_t now_ms = clock_mono_ms();
-	bool stalled;
+	bool stalled = engine->shared.state != ACCOUNT_ONLINE;
 
-	pthread_mutex_lock(&engine->lock);
-	stalled = engine->shared.state != ACCOUNT_ONLINE;
 	/* The others may take their time, and nobody's freshness. */
 	for (int i = 0; i <= LANE_BODY; i++)
 		stalled |= engine->shared.busy_ms[i] > 0 &&
 			   now_ms - engine->shared.busy_ms[i] >= ENGINE_STALL_MS;
+	return stalled;
+}
+
+bool engine_is_stalled(struct engine *engine)
+{
+	bool stalled;
+
+	pthread_mutex_lock(&engine->lock);
+	stalled = engine_is_stalled_locked(engine);
 	pthread_mutex_unlock(&engine->lock);
 	return stalled;
 }
@@ -271,6 +278,7 @@ static void *run(void *data)
 		poll_ms = MIN(folders_poll(engine), change_deadline_ms(engine));
 		change_run(engine);
 		lanes_connect(engine);
+		lanes_lose_patience(engine);
 		lanes_submit(engine);
 		report_all(engine);
 		tell_flushed(engine);
@@ -303,8 +311,7 @@ static void init_changes(struct engine *engine)
 	engine->refused_in = g_hash_table_new(NULL, NULL);
 	engine->operations = g_ptr_array_new_with_free_func(operation_free);
 	engine->shared.trust = index_sizes_get(engine->index);
-	engine->shared.append_max_bytes = UINT64_MAX;
-	engine->shared.rights = g_hash_table_new_full(NULL, NULL, NULL, rights_free);
+	rights_init(engine);
 	engine->shared.operations = g_array_new(FALSE, FALSE, sizeof(struct operation *));
 }
 

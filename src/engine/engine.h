@@ -81,11 +81,14 @@ bool engine_quota(struct engine *engine, uint64_t *ret_used_bytes, uint64_t *ret
 /* The state got something new to send: it goes in a moment, with what comes until then. */
 void engine_changed(struct engine *engine);
 /* What the backend can do at all (enum store_ability) and the largest message that it takes; of the
- * last connection. 0 before the first. */
+ * last connection, be it of an earlier mount. 0 before the first. */
 unsigned engine_abilities(struct engine *engine, uint64_t *ret_append_max_bytes);
 /* What is known of the rights in a folder: NEED_RIGHTS brings it. True if it is known; `ret`
- * without the keywords (NULL). */
+ * without the keywords (NULL). What an earlier connection told counts only while the server cannot
+ * be asked. */
 bool engine_rights(struct engine *engine, uint32_t folder, struct store_rights *ret);
+/* The same, and what an earlier connection told counts always: for what is shown. */
+bool engine_last_rights(struct engine *engine, uint32_t folder, struct store_rights *ret);
 /* The keyword exists in the folder, in any case of letters. */
 bool engine_has_keyword(struct engine *engine, uint32_t folder, const char *keyword);
 /* RFC822.SIZE has proved true so far: what NEED_SIZE brings. */

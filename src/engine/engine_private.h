@@ -16,6 +16,7 @@
 #include <pthread.h>
 
 #define ENGINE_STALL_MS 1000  /* silence after which waiting for freshness is pointless */
+#define ENGINE_FIRST_MS 5000  /* the same of the first connection of a mount that came earlier */
 #define ENGINE_DEMAND_MS 5000 /* a need may cut the back-off short this long after the last try */
 #define ENGINE_RETRY_MS 1000  /* the first back-off; doubles to the next */
 #define ENGINE_RETRY_MAX_MS 600000
@@ -50,7 +51,7 @@
 #define ENGINE_LOCKED_MAX_MS 60000
 #define ENGINE_IDLE_MS 60000 /* a connection that is opened on demand is closed */
 
-#define ENGINE_WATCHED 3	 /* connections that watch a mailbox each */
+#define ENGINE_WATCHED 3 /* connections that watch a mailbox each */
 
 /* BODY: what somebody waits for; BULK: what is read ahead. From BULK on they are opened when there
  * is something to do. WATCH and those behind it watch. */
@@ -115,7 +116,19 @@ struct folder_age {
 	int64_t used_ms;
 };
 
-enum account_state { ACCOUNT_CONNECTING, ACCOUNT_ONLINE, ACCOUNT_OFFLINE, ACCOUNT_REFUSED };
+enum account_state {
+	ACCOUNT_CONNECTING,
+	ACCOUNT_ONLINE,
+	ACCOUNT_OFFLINE,
+	ACCOUNT_REFUSED,
+	ACCOUNT_KEPT_OFFLINE, /* by the user, for as long as it is mounted */
+};
+
+/* Of a folder, under engine->lock. */
+struct known_rights {
+	struct store_rights rights;
+	bool old; /* an earlier connection's: what was denied may have been granted since */
+};
 
 /* Under engine->lock. */
 struct shared {
@@ -142,7 +155,7 @@ struct shared {
 	unsigned abilities;
 	uint64_t append_max_bytes;
 	enum sizes_trust trust;
-	GHashTable *rights; /* folder -> struct store_rights */
+	GHashTable *rights; /* folder -> struct known_rights */
 	GArray *operations; /* of struct operation *: asked for, not looked at yet */
 	uint32_t last_ticket;
 };
@@ -199,6 +212,7 @@ struct engine {
 	int64_t attempt_ms; /* the last connection begun */
 	int64_t retry_ms;   /* not before */
 	GError *down;	    /* why there is no connection */
+	bool doubtful;	    /* whether there will be one: who waits for it waits a moment only */
 	struct brief brief;
 
 	int64_t change_ms; /* when what is pending is looked at; INT64_MAX: when something comes */
@@ -230,6 +244,8 @@ struct engine {
 	GHashTable *touched; /* set of folder ids whose entries changed */
 };
 
+/* With the lock held. */
+bool engine_is_stalled_locked(const struct engine *engine);
 /* Any thread. */
 void engine_wake(struct engine *engine);
 
@@ -239,6 +255,8 @@ void lanes_init(struct engine *engine);
 /* Whoever waits for the start is told what goes wrong, and says it. Engine thread. */
 bool lanes_are_starting(const struct engine *engine);
 void lanes_clear(struct engine *engine);
+/* Silence is not waited for again and again. */
+void lanes_lose_patience(struct engine *engine);
 void lane_queue(struct engine *engine, enum lane_id id, struct store_job *job);
 /* Of the queue to the lane's store: one, or as many as it accepts. */
 bool lane_submit_one(struct engine *engine, struct lane *lane, GQueue *queue);
@@ -414,6 +432,10 @@ void operation_done(struct engine *engine, struct store_job *job, const GError *
 void operation_free(void *operation);
 
 /* rights.c */
+/* What was known at the end of the last mount. */
+void rights_init(struct engine *engine);
+/* There is a new connection. */
+void rights_age(struct engine *engine);
 void rights_set(struct engine *engine, uint32_t folder, const struct store_rights *rights);
 void rights_forget(struct engine *engine, uint32_t folder);
 bool rights_are_known(struct engine *engine, uint32_t folder);

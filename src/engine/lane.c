@@ -26,6 +26,11 @@ void lanes_init(struct engine *engine)
 		engine->lanes[i].role = "watch";
 	for (int i = 0; i < LANES; i++)
 		g_queue_init(&engine->lanes[i].queue);
+	engine->doubtful = engine->account->delay_connect;
+	if (!engine->account->offline)
+		return;
+	engine->shared.state = ACCOUNT_KEPT_OFFLINE;
+	engine->retry_ms = INT64_MAX;
 }
 
 static bool is_ready(const struct engine *engine, enum lane_id id)
@@ -38,12 +43,27 @@ int lanes_down_errno(const struct engine *engine)
 	return engine->down ? error_errno(engine->down) : EHOSTUNREACH;
 }
 
+static int64_t patience_of_first_ends_ms(const struct engine *engine)
+{
+	return engine->lanes[LANE_LIST].opened_ms +
+	       (engine->down ? ENGINE_STALL_MS : ENGINE_FIRST_MS);
+}
+
+/* A server that was silent, or away, is given a moment by those who wait for it, and goes on being
+ * connected to when they are gone. */
+static bool is_out_of_patience(const struct engine *engine)
+{
+	return engine->doubtful && engine->lanes[LANE_LIST].state == LANE_CONNECTING &&
+	       engine->now_ms >= patience_of_first_ends_ms(engine);
+}
+
 bool lane_is_down(const struct engine *engine, enum lane_id id)
 {
 	/* A lock is waited for. */
-	if (engine->now_ms >= engine->retry_ms || engine->brief.locked > 0)
+	if (engine->brief.locked > 0 || is_ready(engine, id) || is_ready(engine, LANE_LIST))
 		return false;
-	return engine->lanes[id].state == LANE_CLOSED && !is_ready(engine, LANE_LIST);
+	return is_out_of_patience(engine) ||
+	       (engine->now_ms < engine->retry_ms && engine->lanes[id].state == LANE_CLOSED);
 }
 
 void lane_queue(struct engine *engine, enum lane_id id, struct store_job *job)
@@ -82,14 +102,16 @@ void lanes_renamed(struct engine *engine, const struct operation *operation)
 
 const char *account_state_word(enum account_state state)
 {
-	static const char *const words[] = {"connecting", "online", "offline", "login refused"};
+	static const char *const words[] = {"connecting", "online", "offline", "login refused",
+					    "offline, as asked for"};
 
 	return words[state];
 }
 
 bool lanes_are_starting(const struct engine *engine)
 {
-	return !engine->shared.settled_first && !engine->account->delay_connect;
+	return !engine->shared.settled_first && !engine->account->delay_connect &&
+	       !engine->account->offline;
 }
 
 static void set_state(struct engine *engine, enum account_state state)
@@ -368,6 +390,8 @@ static void lane_die(struct engine *engine, struct lane *lane, const GError *err
 	if (!lanes_are_starting(engine))
 		log_warning("%s: %s", engine->account->name, error->message);
 	share_error(engine, error);
+	if (!at_once || g_error_matches(error, MAILFS_ERROR, ERROR_TIMEOUT))
+		engine->doubtful = true;
 	if (at_once)
 		engine->retry_ms = engine->now_ms;
 	else
@@ -387,6 +411,22 @@ static void lane_die(struct engine *engine, struct lane *lane, const GError *err
 	}
 	pending_settle_needs(engine);
 	lanes_first_attempt_ended(engine, error);
+}
+
+void lanes_lose_patience(struct engine *engine)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!lane_is_down(engine, LANE_LIST) || engine->lanes[LANE_LIST].state != LANE_CONNECTING)
+		return;
+	error = engine->down ? g_error_copy(engine->down)
+			     : g_error_new(MAILFS_ERROR, ERROR_UNREACHABLE,
+					   "%s has not answered yet", engine->account->host);
+	for (int i = 0; i < LANES; i++) {
+		if (!is_ready(engine, i))
+			fail_queue(engine, &engine->lanes[i], error);
+	}
+	pending_settle_needs(engine);
 }
 
 static void lane_open(struct engine *engine, struct lane *lane)
@@ -437,14 +477,7 @@ static void share_abilities(struct engine *engine, const struct lane *lane)
 	engine->shared.abilities = abilities;
 	engine->shared.append_max_bytes = append_max_bytes;
 	pthread_mutex_unlock(&engine->lock);
-}
-
-/* Nobody asks again what was denied: it may have been granted since. */
-static void forget_rights(struct engine *engine)
-{
-	pthread_mutex_lock(&engine->lock);
-	g_hash_table_remove_all(engine->shared.rights);
-	pthread_mutex_unlock(&engine->lock);
+	index_abilities_set(engine->index, abilities, append_max_bytes);
 }
 
 static void lane_ready(struct engine *engine, struct lane *lane)
@@ -458,7 +491,8 @@ static void lane_ready(struct engine *engine, struct lane *lane)
 		return;
 	brief_begin(engine);
 	share_description(engine, lane);
-	forget_rights(engine);
+	engine->doubtful = false;
+	rights_age(engine);
 	set_state(engine, ACCOUNT_ONLINE);
 	folder_set_fresh(engine, INDEX_ROOT, 0);
 	folders_list(engine);
@@ -548,7 +582,7 @@ int64_t lanes_deadline_ms(const struct engine *engine)
 /* Somebody waits: a long back-off is cut short, but the server is not hammered. */
 void lanes_demand(struct engine *engine)
 {
-	if (engine->refusals == 0 && engine->brief.locked == 0)
+	if (engine->refusals == 0 && engine->brief.locked == 0 && !engine->account->offline)
 		engine->retry_ms = MIN(engine->retry_ms, MAX(engine->attempt_ms + ENGINE_DEMAND_MS,
 							     engine->brief.rest_ms));
 }
@@ -567,7 +601,8 @@ void lanes_reconnect(struct engine *engine)
 	spool_retry(engine->state);
 	change_soon(engine, 0);
 	engine->failures = engine->refusals = 0;
-	engine->retry_ms = engine->now_ms;
+	if (!engine->account->offline)
+		engine->retry_ms = engine->now_ms;
 }
 
 void lanes_clear(struct engine *engine)

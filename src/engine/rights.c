@@ -1,20 +1,22 @@
 /* What the server allows in a folder, and whether the sizes that it announces are true: both are
- * asked for once, when somebody has to know. */
+ * asked for once, when somebody has to know. What was allowed last is kept in the index, so that
+ * changes can be judged without a connection. */
 #include "engine/engine_private.h"
 
 #include "base/error.h"
 #include "base/log.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* --- rights --- */
 
 void rights_free(void *data)
 {
-	struct store_rights *rights = data;
+	struct known_rights *known = data;
 
-	g_clear_pointer(&rights->keywords, g_ptr_array_unref);
-	g_free(rights);
+	g_clear_pointer(&known->rights.keywords, g_ptr_array_unref);
+	g_free(known);
 }
 
 static GPtrArray *copy_words(const GPtrArray *words)
@@ -26,13 +28,94 @@ static GPtrArray *copy_words(const GPtrArray *words)
 	return copy;
 }
 
+static void keep(struct engine *engine, uint32_t folder, const struct store_rights *rights)
+{
+	g_autoptr(GString) words = g_string_new(NULL);
+
+	for (unsigned i = 0; rights->keywords && i < rights->keywords->len; i++)
+		g_string_append_printf(words, "%s%s", i > 0 ? " " : "",
+				       (const char *)g_ptr_array_index(rights->keywords, i));
+	index_rights_set(engine->index, &(struct rights_row){.folder = folder,
+							     .read_only = rights->read_only,
+							     .may = rights->may,
+							     .flags = rights->flags,
+							     .keywords = words->str});
+}
+
+static bool equals(const struct store_rights *a, const struct store_rights *b)
+{
+	unsigned n = b->keywords ? b->keywords->len : 0;
+
+	if (a->read_only != b->read_only || a->may != b->may || a->flags != b->flags ||
+	    a->keywords->len != n)
+		return false;
+	for (unsigned i = 0; i < n; i++) {
+		if (strcmp(g_ptr_array_index(a->keywords, i), g_ptr_array_index(b->keywords, i)))
+			return false;
+	}
+	return true;
+}
+
 void rights_set(struct engine *engine, uint32_t folder, const struct store_rights *rights)
 {
-	struct store_rights *copy = g_memdup2(rights, sizeof(*rights));
+	struct known_rights *copy = g_new0(struct known_rights, 1);
+	const struct known_rights *known;
+	bool news;
 
-	copy->keywords = copy_words(rights->keywords);
+	copy->rights = *rights;
+	copy->rights.keywords = copy_words(rights->keywords);
 	pthread_mutex_lock(&engine->lock);
+	known = g_hash_table_lookup(engine->shared.rights, GUINT_TO_POINTER(folder));
+	news = !known || !equals(&known->rights, rights);
 	g_hash_table_insert(engine->shared.rights, GUINT_TO_POINTER(folder), copy);
+	pthread_mutex_unlock(&engine->lock);
+	if (news)
+		keep(engine, folder, rights);
+}
+
+static GPtrArray *split_words(const char *text)
+{
+	GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
+	g_auto(GStrv) each = g_strsplit(text, " ", -1);
+
+	for (char **word = each; *word; word++) {
+		if (**word)
+			g_ptr_array_add(words, g_strdup(*word));
+	}
+	return words;
+}
+
+static void remember(void *data, const struct rights_row *row)
+{
+	struct known_rights *known = g_new0(struct known_rights, 1);
+
+	*known = (struct known_rights){.rights = {.read_only = row->read_only,
+						  .may = row->may,
+						  .flags = row->flags,
+						  .keywords = split_words(row->keywords)},
+				       .old = true};
+	g_hash_table_insert(data, GUINT_TO_POINTER(row->folder), known);
+}
+
+void rights_init(struct engine *engine)
+{
+	struct shared *shared = &engine->shared;
+
+	shared->append_max_bytes = UINT64_MAX;
+	shared->rights = g_hash_table_new_full(NULL, NULL, NULL, rights_free);
+	index_rights_each(engine->index, remember, shared->rights);
+	index_abilities_get(engine->index, &shared->abilities, &shared->append_max_bytes);
+}
+
+void rights_age(struct engine *engine)
+{
+	GHashTableIter iter;
+	gpointer value;
+
+	pthread_mutex_lock(&engine->lock);
+	g_hash_table_iter_init(&iter, engine->shared.rights);
+	while (g_hash_table_iter_next(&iter, NULL, &value))
+		((struct known_rights *)value)->old = true;
 	pthread_mutex_unlock(&engine->lock);
 }
 
@@ -43,29 +126,43 @@ void rights_forget(struct engine *engine, uint32_t folder)
 	pthread_mutex_unlock(&engine->lock);
 }
 
-bool engine_rights(struct engine *engine, uint32_t folder, struct store_rights *ret)
+static bool get_rights(struct engine *engine, uint32_t folder, bool always,
+		       struct store_rights *ret)
 {
-	const struct store_rights *known;
+	const struct known_rights *known;
 
 	pthread_mutex_lock(&engine->lock);
 	known = g_hash_table_lookup(engine->shared.rights, GUINT_TO_POINTER(folder));
+	if (known && known->old && !always && !engine_is_stalled_locked(engine))
+		known = NULL;
 	if (known) {
-		*ret = *known;
+		*ret = known->rights;
 		ret->keywords = NULL;
 	}
 	pthread_mutex_unlock(&engine->lock);
 	return known;
 }
 
+bool engine_rights(struct engine *engine, uint32_t folder, struct store_rights *ret)
+{
+	return get_rights(engine, folder, false, ret);
+}
+
+bool engine_last_rights(struct engine *engine, uint32_t folder, struct store_rights *ret)
+{
+	return get_rights(engine, folder, true, ret);
+}
+
 bool engine_has_keyword(struct engine *engine, uint32_t folder, const char *keyword)
 {
-	const struct store_rights *known;
+	const struct known_rights *known;
 	bool found = false;
 
 	pthread_mutex_lock(&engine->lock);
 	known = g_hash_table_lookup(engine->shared.rights, GUINT_TO_POINTER(folder));
-	for (unsigned i = 0; known && i < known->keywords->len && !found; i++)
-		found = g_ascii_strcasecmp(g_ptr_array_index(known->keywords, i), keyword) == 0;
+	for (unsigned i = 0; known && i < known->rights.keywords->len && !found; i++)
+		found = g_ascii_strcasecmp(g_ptr_array_index(known->rights.keywords, i), keyword) ==
+			0;
 	pthread_mutex_unlock(&engine->lock);
 	return found;
 }

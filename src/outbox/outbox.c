@@ -254,6 +254,8 @@ static void cut_pause(struct outbox *outbox)
 {
 	int64_t demand_ms;
 
+	if (outbox->config.account->offline)
+		return;
 	pthread_mutex_lock(&outbox->lock);
 	demand_ms = outbox->shared.down == EACCES ? DEMAND_LOGIN_MS : DEMAND_MS;
 	outbox->shared.pause_ms = MIN(outbox->shared.pause_ms, outbox->attempt_ms + demand_ms);
@@ -430,6 +432,13 @@ static bool check_from(const char *from, GError **error)
 	return false;
 }
 
+static void pause_for_ever(struct outbox *outbox)
+{
+	outbox->shared.pause_ms = INT64_MAX;
+	outbox->shared.down = EHOSTUNREACH;
+	outbox->shared.why = g_strdup("offline, as asked for");
+}
+
 struct outbox *outbox_new(const struct outbox_config *config, const struct outbox_events *events,
 			  void *data, GError **error)
 {
@@ -455,6 +464,8 @@ struct outbox *outbox_new(const struct outbox_config *config, const struct outbo
 	outbox->shared.size_max = UINT64_MAX;
 	pthread_mutex_init(&outbox->lock, NULL);
 	clock_cond_init(&outbox->flushed);
+	if (account->offline)
+		pause_for_ever(outbox);
 	return outbox;
 }
 

@@ -27,6 +27,8 @@ static char *shown_name(const struct outbox *outbox)
 
 void outbox_end_pause(struct outbox *outbox)
 {
+	if (outbox->config.account->offline)
+		return;
 	pthread_mutex_lock(&outbox->lock);
 	outbox->shared.pause_ms = 0;
 	pthread_mutex_unlock(&outbox->lock);

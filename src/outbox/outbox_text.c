@@ -23,7 +23,7 @@ static void append_time(GString *out, int64_t wall_ms)
 
 /* What is in the way of all. */
 struct pause {
-	int64_t until_ms; /* wall clock; 0: nothing */
+	int64_t until_ms; /* wall clock; 0: nothing; INT64_MAX: it does not end */
 	char *why;
 };
 
@@ -34,7 +34,9 @@ static struct pause get_pause(struct outbox *outbox)
 
 	pthread_mutex_lock(&outbox->lock);
 	if (now_ms < outbox->shared.pause_ms) {
-		pause.until_ms = clock_wall_ns() / 1000000 + (outbox->shared.pause_ms - now_ms);
+		pause.until_ms = outbox->shared.pause_ms;
+		if (pause.until_ms != INT64_MAX)
+			pause.until_ms += clock_wall_ns() / 1000000 - now_ms;
 		pause.why = g_strdup(outbox->shared.why);
 	}
 	pthread_mutex_unlock(&outbox->lock);
@@ -66,7 +68,7 @@ static void append_file(GString *out, const struct queue_file *file, const struc
 
 	append_clean(out, file->name);
 	g_string_append_printf(out, "\t%s\t%u\t", state_word(file), file->info.tries);
-	if (waits)
+	if (waits && pause->until_ms != INT64_MAX)
 		append_time(out, MAX(file->info.not_before_ms, pause->until_ms));
 	else
 		g_string_append_c(out, '-');

@@ -21,7 +21,7 @@ bool message_is_writable(const struct visit *visit, uint32_t folder)
 
 	if (config->account->read_only)
 		return false;
-	if (!engine_rights(config->engine, folder, &rights))
+	if (!engine_last_rights(config->engine, folder, &rights))
 		return true;
 	return !rights.read_only && (rights.may & STORE_MAY_DELETE) != 0;
 }

@@ -113,6 +113,11 @@ bool engine_rights(struct engine *engine, uint32_t folder, struct store_rights *
 	return engine->rights_known;
 }
 
+bool engine_last_rights(struct engine *engine, uint32_t folder, struct store_rights *ret)
+{
+	return engine_rights(engine, folder, ret);
+}
+
 bool engine_has_keyword(struct engine *engine, uint32_t folder, const char *keyword)
 {
 	return engine->keyword != NULL && g_ascii_strcasecmp(engine->keyword, keyword) == 0;
