@@ -29,6 +29,10 @@ static const struct {
 	{"MOVE", IMAP_CAP_MOVE},
 	{"UNSELECT", IMAP_CAP_UNSELECT},
 	{"ACL", IMAP_CAP_ACL},
+	{"IDLE", IMAP_CAP_IDLE},
+	{"NOTIFY", IMAP_CAP_NOTIFY},
+	{"COMPRESS=DEFLATE", IMAP_CAP_COMPRESS_DEFLATE},
+	{"LIST-STATUS", IMAP_CAP_LIST_STATUS},
 };
 
 static unsigned word_to_bit(const char *word)

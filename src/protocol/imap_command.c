@@ -151,6 +151,13 @@ void imap_command_challenge(struct imap_command *command, const char *line)
 	g_string_append(part->bytes, line);
 }
 
+void imap_command_done(struct imap_command *command)
+{
+	struct imap_part *part = part_add(command, IMAP_PART_DONE, false, 4);
+
+	g_string_append(part->bytes, "DONE");
+}
+
 void imap_command_initial(struct imap_command *command, const char *message)
 {
 	struct imap_part *part;

@@ -8,6 +8,7 @@ enum imap_part_kind {
 	IMAP_PART_LITERAL,   /* "{n}", then the bytes */
 	IMAP_PART_CHALLENGE, /* a line end, the server's "+", then the bytes */
 	IMAP_PART_STREAM,    /* like LITERAL, its bytes read as they can be sent */
+	IMAP_PART_DONE,	     /* like CHALLENGE, when it is time to end IDLE */
 };
 
 struct imap_part {
@@ -23,6 +24,9 @@ struct imap_part {
 /* The line that answers the challenge of AUTHENTICATE (RFC 9051 section 6.2.2); a secret. Nothing
  * can be added behind it. */
 void imap_command_challenge(struct imap_command *command, const char *line);
+
+/* IDLE ends with that line. Nothing can be added behind it. */
+void imap_command_done(struct imap_command *command);
 
 /* " <base64>" behind AUTHENTICATE (RFC 4959); a secret. */
 void imap_command_initial(struct imap_command *command, const char *message);

@@ -51,7 +51,7 @@ static bool put_announcement(struct imap_session *session, const struct imap_par
 {
 	bool nonsync = false;
 
-	if (part->kind != IMAP_PART_CHALLENGE) {
+	if (part->kind == IMAP_PART_LITERAL || part->kind == IMAP_PART_STREAM) {
 		uint64_t len = part->kind == IMAP_PART_STREAM ? part->len : part->bytes->len;
 		g_autofree char *size = NULL;
 
@@ -66,7 +66,7 @@ static bool put_announcement(struct imap_session *session, const struct imap_par
 static void put_bytes(struct imap_session *session, const struct imap_part *part, GString *shown)
 {
 	put(session, part->bytes->str, part->bytes->len);
-	if (part->secret || part->kind != IMAP_PART_TEXT)
+	if (part->secret || (part->kind != IMAP_PART_TEXT && part->kind != IMAP_PART_DONE))
 		g_string_append(shown, "...");
 	else
 		g_string_append(shown, part->bytes->str);
@@ -180,11 +180,14 @@ void imap_send_pump(struct imap_session *session)
 {
 	struct imap_pending *next;
 
-	while ((session->state == IMAP_SESSION_READY || session->state == IMAP_SESSION_LOGOUT) &&
-	       (next = g_queue_peek_head(&session->waiting)) && may_begin(session, next)) {
+	if (session->state != IMAP_SESSION_READY && session->state != IMAP_SESSION_LOGOUT)
+		return;
+	while ((next = g_queue_peek_head(&session->waiting)) && may_begin(session, next)) {
 		g_queue_pop_head(&session->waiting);
 		pending_begin(session, next);
 	}
+	if (next)
+		imap_session_idle_end(session);
 }
 
 /* All that was handed out of this command has left. */
@@ -222,6 +225,8 @@ void imap_send_plus(struct imap_session *session)
 	}
 	last->wants_plus = false;
 	last->got_plus = true;
+	if (last->held)
+		return;
 	pending_write(session, last);
 	imap_send_pump(session);
 }
@@ -231,7 +236,7 @@ void imap_send_refill(struct imap_session *session)
 	struct imap_pending *last = g_queue_peek_tail(&session->flight);
 	const struct imap_part *part;
 
-	if (session->error || !last || last->complete || last->wants_plus)
+	if (session->error || !last || last->complete || last->wants_plus || last->held)
 		return;
 	part = imap_command_part(last->command, last->part);
 	put_stream(session, last, part);
@@ -315,23 +320,57 @@ void imap_send_drop(struct imap_session *session, GQueue *queue)
 	}
 }
 
+/* Takes over what it points to. */
+static void send_pending(struct imap_session *session, const struct imap_pending *wanted)
+{
+	struct imap_pending *pending = g_memdup2(wanted, sizeof(*wanted));
+
+	if (session->state == IMAP_SESSION_LOGOUT || session->state == IMAP_SESSION_CLOSED) {
+		pending->done(pending->data, NULL);
+		imap_pending_free(pending);
+		return;
+	}
+	g_queue_push_tail(&session->waiting, pending);
+	imap_send_pump(session);
+}
+
 void imap_session_send(struct imap_session *session, struct imap_command **command, bool alone,
 		       imap_done_fn done, void *data)
 {
-	struct imap_pending *pending;
+	send_pending(session, &(struct imap_pending){.command = g_steal_pointer(command),
+						     .alone = alone,
+						     .done = done,
+						     .data = data});
+}
 
-	if (session->state == IMAP_SESSION_LOGOUT || session->state == IMAP_SESSION_CLOSED) {
-		imap_command_free(command);
-		done(data, NULL);
+void imap_session_idle(struct imap_session *session, imap_done_fn done, void *data)
+{
+	struct imap_command *command = imap_command_new("IDLE");
+
+	imap_command_done(command);
+	send_pending(session, &(struct imap_pending){.command = command,
+						     .alone = true,
+						     .held = true,
+						     .done = done,
+						     .data = data});
+}
+
+void imap_session_idle_end(struct imap_session *session)
+{
+	struct imap_pending *last = g_queue_peek_tail(&session->flight);
+
+	if (!last || !last->held)
 		return;
-	}
-	pending = g_new0(struct imap_pending, 1);
-	pending->command = g_steal_pointer(command);
-	pending->alone = alone;
-	pending->done = done;
-	pending->data = data;
-	g_queue_push_tail(&session->waiting, pending);
-	imap_send_pump(session);
+	last->held = false;
+	if (last->got_plus)
+		pending_write(session, last);
+}
+
+bool imap_session_is_idle(const struct imap_session *session)
+{
+	const struct imap_pending *last = g_queue_peek_tail((GQueue *)&session->flight);
+
+	return last && last->held && last->got_plus;
 }
 
 unsigned imap_session_in_flight(const struct imap_session *session)

@@ -8,7 +8,8 @@
  * sent whole or unknown: the connection is closed; nothing learnt before TLS is kept; LOGINDISABLED
  * is obeyed; untagged data before login is ignored; a command marked `alone` (SELECT and its kind)
  * is sent when nothing is in flight and nothing is sent behind it until it is answered;
- * synchronising literals wait for their "+", and only the last command in flight has one. A
+ * synchronising literals wait for their "+", and only the last command in flight has one; nothing is
+ * sent between IDLE and its DONE. A
  * command that is refused while its stream is on the way is answered, and then the connection ends:
  * what it takes for the rest of the stream cannot be known.
  *
@@ -58,6 +59,10 @@ enum imap_cap {
 
 struct imap_session_config {
 	const char *user;	/* borrowed until READY */
+	IMAP_CAP_IDLE = 1 << 20,
+	IMAP_CAP_NOTIFY = 1 << 21,
+	IMAP_CAP_COMPRESS_DEFLATE = 1 << 18,
+	IMAP_CAP_LIST_STATUS = 1 << 19,
 	const char *password;	/* borrowed until READY; NUL-terminated */
 	bool tls_active;	/* implicit TLS is already on */
 	bool tls_required;	/* STARTTLS before login, or fail */
@@ -121,3 +126,11 @@ void imap_session_logout(struct imap_session *session);
  */
 typedef void (*imap_trace_fn)(void *data, char direction, const char *line);
 void imap_session_set_trace(struct imap_session *session, imap_trace_fn trace, void *data);
+/* IDLE (RFC 2177), alone; `done` likewise. It lasts until imap_session_idle_end(), or until there is
+ * another command to send. A server that ends it by itself breaks the protocol, but may refuse it.
+ */
+void imap_session_idle(struct imap_session *session, imap_done_fn done, void *data);
+/* Ends the one under way: DONE goes out as soon as the server said "+". */
+void imap_session_idle_end(struct imap_session *session);
+/* The server said "+" and is not asked to end it: its silence is no failure. */
+bool imap_session_is_idle(const struct imap_session *session);

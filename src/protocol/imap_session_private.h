@@ -19,6 +19,7 @@ struct imap_pending {
 	unsigned part;	       /* the next to hand out */
 	bool wants_plus;       /* handed out up to a place where the server has to say "+" */
 	bool got_plus;	       /* it said it: the bytes of `part` may follow */
+	bool held;	       /* but shall not yet: IDLE */
 	uint64_t streamed;     /* bytes of its stream that were handed out */
 	uint64_t announced_at; /* as sent_at, where its stream begins; 0: it has not begun */
 	bool cut;	       /* it was refused while its stream was on the way */

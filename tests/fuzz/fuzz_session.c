@@ -7,7 +7,7 @@
 
 #include "protocol/imap_session.h"
 
-#define COMMANDS 5
+#define COMMANDS 6
 #define STREAM_LEN 70000 /* more than the output holds of it */
 
 /* What may follow a tag, and, without a tag, a "+". A command whose literal is refused ends with
@@ -24,6 +24,7 @@ static const char *const lines_tagged[] = {
 	"ENABLE QRESYNC\r\n",
 	"ID (\"name\" \"mailfs\" \"version\" \"" MAILFS_VERSION "\")\r\n",
 	"NOOP\r\n",
+	"IDLE\r\n",
 	"SELECT \"x\"\r\n",
 	"CREATE {1}\r\n",
 	"CREATE {1+}\r\n",
@@ -35,6 +36,7 @@ static const char *const lines_continued[] = {
 	"AGFsaWNlAHMzc2FtZQ==\r\n",
 	"AGFsaWNlAP8=\r\n",
 	"\xff\r\n",
+	"DONE\r\n",
 };
 
 struct run {
@@ -163,10 +165,12 @@ static void on_trace(void *data, char direction, const char *line)
 		g_assert_null(strstr(line, "s3same"));
 }
 
-static void send_commands(struct run *run)
+static void send_commands(struct run *run, bool idle_first)
 {
 	struct imap_command *command = imap_command_new("NOOP");
 
+	if (idle_first)
+		imap_session_idle(run->session, on_done, run);
 	imap_session_send(run->session, &command, false, on_done, run);
 	command = imap_command_new("CREATE ");
 	imap_command_string(command, "\xff", 1);
@@ -179,6 +183,8 @@ static void send_commands(struct run *run)
 	command = imap_command_new("APPEND ");
 	imap_command_stream(command, STREAM_LEN, stream_read, run);
 	imap_session_send(run->session, &command, false, on_done, run);
+	if (!idle_first)
+		imap_session_idle(run->session, on_done, run);
 }
 
 /* False when the session is over. */
@@ -242,7 +248,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		},
 		&events, &run);
 	imap_session_set_trace(run.session, on_trace, &run);
-	send_commands(&run);
+	send_commands(&run, bytes[0] & 64);
 	feed_all(&run, bytes + 1, len - 1, bytes[0] & 8);
 	imap_session_free(&run.session);
 	g_assert_cmpuint(run.done, ==, COMMANDS);

@@ -25,6 +25,7 @@ static void test_words(void)
 	g_assert_cmpuint(parse("LIST-EXTENDED SPECIAL-USE QUOTA ID LITERAL- XYZZY"), ==,
 			 IMAP_CAP_LIST_EXTENDED | IMAP_CAP_SPECIAL_USE | IMAP_CAP_QUOTA |
 				 IMAP_CAP_ID | IMAP_CAP_LITERAL_MINUS);
+	g_assert_cmpuint(parse("idle NOTIFY"), ==, IMAP_CAP_IDLE | IMAP_CAP_NOTIFY);
 	g_assert_cmpuint(parse("UIDPLUS MOVE UNSELECT ACL"), ==,
 			 IMAP_CAP_UIDPLUS | IMAP_CAP_MOVE | IMAP_CAP_UNSELECT | IMAP_CAP_ACL);
 }

@@ -210,6 +210,15 @@ static void subject_send(struct subject *subject, const char *text)
 
 /* ---- Expectations ---- */
 
+static void subject_idle(struct subject *subject)
+{
+	struct answer *answer = g_new0(struct answer, 1);
+
+	answer->subject = subject;
+	answer->number = ++subject->commands;
+	imap_session_idle(subject->session, on_done, answer);
+}
+
 static const char *const state_names[] = {
 	[IMAP_SESSION_GREETING] = "GREETING", [IMAP_SESSION_CAPABILITY] = "CAPABILITY",
 	[IMAP_SESSION_STARTTLS] = "STARTTLS", [IMAP_SESSION_WANT_TLS] = "WANT_TLS",
@@ -317,6 +326,13 @@ static void expect(struct subject *subject, const char *text)
 		expect_text(subject, got, rest);
 	} else if (after(text, "qresync")) {
 		if (!imap_session_qresync_enabled(subject->session))
+	} else if ((rest = after(text, "left"))) {
+		g_autofree char *got = g_strdup_printf("%zu", subject->left);
+
+		expect_text(subject, got, rest);
+	} else if (g_str_equal(text, "idle") || g_str_equal(text, "no idle")) {
+		if (imap_session_is_idle(subject->session) != g_str_equal(text, "idle"))
+			wire_fail(subject->play, "expected: %s", text);
 			wire_fail(subject->play, "QRESYNC is expected to be enabled");
 	} else if ((rest = after(text, "trace"))) {
 		expect_trace(subject, rest);
@@ -480,6 +496,12 @@ static void subject_directive(void *data, const char *text)
 	else if ((rest = after(text, "expect")))
 		expect(subject, rest);
 	else
+	else if (g_str_equal(text, "deflate-done"))
+		imap_session_deflate_done(subject->session);
+	else if (g_str_equal(text, "idle"))
+		subject_idle(subject);
+	else if (g_str_equal(text, "idle-end"))
+		imap_session_idle_end(subject->session);
 		wire_fail(subject->play, "no such directive: %s", text);
 }
 
