@@ -16,6 +16,8 @@
 #define LIMIT_KEYWORDS 64 /* flags beyond the system ones, a message */
 #define LIMIT_KEYWORD 255 /* the name of one */
 #define LIMIT_CAPABILITIES 512
+#define LIMIT_INFLATE_RATIO 1000 /* of a compressed stream, once it is longer than */
+#define LIMIT_INFLATE_BYTES (64ull * 1024 * 1024)
 #define LIMIT_FOUND 20000	   /* messages looked at in search of one */
 #define LIMIT_IDENTITY_VALUE 1000  /* of a header field that is compared */
 #define LIMIT_SMTP_LINE (4 * 1024) /* of a reply */

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "net/deflate.h"
 #include "net/resolve.h"
 #include "net/tls.h"
 
@@ -13,6 +14,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define RAW_SIZE (16 * 1024) /* a TLS record */
 
 struct link {
 	char *host;
@@ -37,6 +40,7 @@ struct link {
 
 	int fd;
 	struct tls *tls;
+	struct deflate *deflate;
 };
 
 static char *join_host_port(const char *host, const char *port)
@@ -95,6 +99,7 @@ static void close_socket(struct link *link)
 static void release(struct link *link)
 {
 	resolve_free(&link->resolve);
+	deflate_free(&link->deflate);
 	tls_free(&link->tls);
 	close_socket(link);
 	g_clear_error(&link->connect_error);
@@ -166,7 +171,8 @@ int64_t link_deadline_ms(const struct link *link)
 
 bool link_pending(const struct link *link)
 {
-	return link->state == LINK_OPEN && link->tls && tls_pending(link->tls);
+	return link->state == LINK_OPEN && ((link->tls && tls_pending(link->tls)) ||
+					    (link->deflate && deflate_pending(link->deflate)));
 }
 
 /* --- Connecting --- */
@@ -381,13 +387,34 @@ bool link_start_tls(struct link *link, int64_t now_ms, GError **error)
 		report_death(link, error);
 		return false;
 	}
-	if (link->state != LINK_OPEN || link->tls)
+	if (link->state != LINK_OPEN || link->tls || link->deflate)
 		g_set_error(&cause, MAILFS_ERROR, ERROR_TLS, "TLS with %s cannot start now",
 			    link->peer);
 	else if (begin_handshake(link, now_ms, &cause))
 		return true;
 	die(link, cause, error);
 	return false;
+}
+
+bool link_start_deflate(struct link *link, const void *bytes, size_t len, GError **error)
+{
+	GError *cause = NULL;
+
+	if (link->state == LINK_DEAD) {
+		report_death(link, error);
+		return false;
+	}
+	if (link->state == LINK_OPEN && !link->deflate)
+		link->deflate = deflate_new(link->peer, &cause);
+	else
+		g_set_error(&cause, MAILFS_ERROR, ERROR_PROTOCOL,
+			    "compression with %s cannot start now", link->peer);
+	if (cause) {
+		die(link, cause, error);
+		return false;
+	}
+	deflate_feed(link->deflate, bytes, len);
+	return true;
 }
 
 /* --- Bytes --- */
@@ -419,6 +446,43 @@ static ssize_t plain_write(const struct link *link, const void *bytes, size_t le
 	return plain_result(link, send(link->fd, bytes, len, MSG_NOSIGNAL), error);
 }
 
+static ssize_t raw_read(const struct link *link, void *bytes, size_t max, GError **error)
+{
+	return link->tls ? tls_read(link->tls, bytes, max, error)
+			 : plain_read(link, bytes, max, error);
+}
+
+static ssize_t raw_write(const struct link *link, const void *bytes, size_t len, GError **error)
+{
+	return link->tls ? tls_write(link->tls, bytes, len, error)
+			 : plain_write(link, bytes, len, error);
+}
+
+/* At most one read of the connection: what inflates to nothing could go on for ever. */
+static ssize_t inflated_read(const struct link *link, void *bytes, size_t max, GError **error)
+{
+	uint8_t raw[RAW_SIZE];
+	ssize_t n = deflate_read(link->deflate, bytes, max, error);
+
+	if (n != 0)
+		return n;
+	n = raw_read(link, raw, sizeof(raw), error);
+	if (n <= 0)
+		return n;
+	deflate_feed(link->deflate, raw, (size_t)n);
+	return deflate_read(link->deflate, bytes, max, error);
+}
+
+static ssize_t deflated_write(const struct link *link, const void *bytes, size_t len,
+			      GError **error)
+{
+	size_t raw_len;
+	const uint8_t *raw = deflate_write(link->deflate, bytes, len, &raw_len);
+	ssize_t sent = raw_write(link, raw, raw_len, error);
+
+	return sent < 0 ? -1 : (ssize_t)deflate_sent(link->deflate, (size_t)sent);
+}
+
 /* True if bytes can move; else `ret` is the caller's answer. */
 static bool can_transfer(const struct link *link, size_t len, ssize_t *ret, GError **error)
 {
@@ -439,8 +503,8 @@ ssize_t link_read(struct link *link, void *bytes, size_t max, GError **error)
 
 	if (!can_transfer(link, max, &n, error))
 		return n;
-	n = link->tls ? tls_read(link->tls, bytes, max, &cause)
-		      : plain_read(link, bytes, max, &cause);
+	n = link->deflate ? inflated_read(link, bytes, max, &cause)
+			  : raw_read(link, bytes, max, &cause);
 	if (n < 0)
 		die(link, cause, error);
 	return n;
@@ -453,8 +517,8 @@ ssize_t link_write(struct link *link, const void *bytes, size_t len, GError **er
 
 	if (!can_transfer(link, len, &n, error))
 		return n;
-	n = link->tls ? tls_write(link->tls, bytes, len, &cause)
-		      : plain_write(link, bytes, len, &cause);
+	n = link->deflate ? deflated_write(link, bytes, len, &cause)
+			  : raw_write(link, bytes, len, &cause);
 	if (n < 0)
 		die(link, cause, error);
 	return n;
@@ -479,4 +543,16 @@ char *link_describe_tls(const struct link *link)
 	if (link->state == LINK_OPEN && link->tls)
 		return tls_describe(link->tls);
 	return g_strdup("cleartext");
+}
+
+bool link_is_compressed(const struct link *link)
+{
+	return link->deflate != NULL;
+}
+
+bool link_is_loopback(const struct link *link)
+{
+	const union resolve_address *address = &link->addresses[link->address];
+
+	return link->address < link->address_count && resolve_is_loopback(address);
 }

@@ -177,3 +177,16 @@ int resolve_finish(struct resolve *resolve, union resolve_address ret_addresses[
 	pthread_mutex_unlock(&resolve->lock);
 	return result;
 }
+
+bool resolve_is_loopback(const union resolve_address *address)
+{
+	const uint8_t *bytes;
+
+	if (address->any.sa_family == AF_INET)
+		return ntohl(address->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	if (address->any.sa_family != AF_INET6)
+		return false;
+	bytes = address->v6.sin6_addr.s6_addr;
+	return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr) ||
+	       (IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr) && bytes[12] == IN_LOOPBACKNET);
+}

@@ -34,3 +34,5 @@ int resolve_finish(struct resolve *resolve, union resolve_address ret_addresses[
 		   unsigned *ret_count, GError **error);
 
 socklen_t resolve_address_len(const union resolve_address *address);
+/* 127.0.0.0/8, also as IPv6 spells it, and ::1. */
+bool resolve_is_loopback(const union resolve_address *address);

@@ -1,4 +1,4 @@
-/* From the greeting to READY: capabilities, STARTTLS, login, ENABLE and ID. Each step sends one
+/* From the greeting to READY: capabilities, STARTTLS, login, ENABLE, ID and COMPRESS. Each step sends one
  * thing, and its answer's function takes the next step. */
 #include "protocol/imap_code.h"
 #include "protocol/imap_session_private.h"
@@ -22,14 +22,32 @@ static void extension_done(void *data, const struct imap_response *response)
 	imap_send_pump(session);
 }
 
+/* What else was asked for may be answered behind it, compressed then. */
+static void compress_done(void *data, const struct imap_response *response)
+{
+	struct imap_session *session = data;
+
+	if (response->status == IMAP_OK)
+		imap_session_set_state(session, IMAP_SESSION_WANT_DEFLATE);
+	else
+		extension_done(session, response);
+}
+
+void imap_login_compressed(struct imap_session *session)
+{
+	imap_session_set_state(session, IMAP_SESSION_AFTER_LOGIN);
+	extension_done(session, NULL);
+}
+
 static void extend(struct imap_session *session)
 {
 	const unsigned qresync = IMAP_CAP_ENABLE | IMAP_CAP_QRESYNC;
 	bool enable = (session->caps & qresync) == qresync;
 	bool identify = session->caps & IMAP_CAP_ID;
+	bool compress = session->compress && session->caps & IMAP_CAP_COMPRESS_DEFLATE;
 
-	/* Counted before the first is sent: both go in one round trip. */
-	session->after_login = 1u + enable + identify;
+	/* Counted before the first is sent: all go in one round trip. */
+	session->after_login = 1u + enable + identify + compress;
 	if (enable)
 		imap_send_now(session, imap_command_new("ENABLE QRESYNC"), extension_done);
 	/* NetEase lets nobody in who does not say what it is. */
@@ -38,6 +56,9 @@ static void extend(struct imap_session *session)
 			      imap_command_new("ID (\"name\" \"mailfs\" \"version\" \"%s\")",
 					       MAILFS_VERSION),
 			      extension_done);
+	/* The last: nothing may be sent behind it until it is answered (RFC 4978 section 3). */
+	if (compress)
+		imap_send_now(session, imap_command_new("COMPRESS DEFLATE"), compress_done);
 	extension_done(session, NULL);
 }
 

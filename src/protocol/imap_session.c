@@ -235,7 +235,8 @@ static size_t feed_some(struct imap_session *session, const uint8_t *bytes, size
 
 static bool can_read(const struct imap_session *session)
 {
-	return session->state != IMAP_SESSION_CLOSED && session->state != IMAP_SESSION_WANT_TLS;
+	return session->state != IMAP_SESSION_CLOSED && session->state != IMAP_SESSION_WANT_TLS &&
+	       session->state != IMAP_SESSION_WANT_DEFLATE;
 }
 
 bool imap_session_feed(struct imap_session *session, const uint8_t *bytes, size_t len,
@@ -249,6 +250,7 @@ bool imap_session_feed(struct imap_session *session, const uint8_t *bytes, size_
 		bytes += used;
 		len -= used;
 	}
+	session->left = len;
 	/* Somebody could have put these bytes before the ones that TLS will protect. */
 	if (session->state == IMAP_SESSION_WANT_TLS &&
 	    (len > 0 || !imap_frame_is_empty(&session->frame)))
@@ -269,6 +271,7 @@ struct imap_session *imap_session_new(const struct imap_session_config *config,
 	session->password = config->password;
 	session->tls_active = config->tls_active;
 	session->tls_required = config->tls_required;
+	session->compress = config->compress;
 	g_strlcpy(session->prefix, config->tag_prefix, sizeof(session->prefix));
 	session->events = *events;
 	session->data = data;
@@ -335,6 +338,17 @@ void imap_session_tls_done(struct imap_session *session)
 	g_return_if_fail(session->state == IMAP_SESSION_WANT_TLS);
 	session->tls_active = true;
 	imap_login_ask_capability(session);
+}
+
+size_t imap_session_left(const struct imap_session *session)
+{
+	return session->left;
+}
+
+void imap_session_deflate_done(struct imap_session *session)
+{
+	g_return_if_fail(session->state == IMAP_SESSION_WANT_DEFLATE);
+	imap_login_compressed(session);
 }
 
 const struct buf *imap_session_output(const struct imap_session *session)

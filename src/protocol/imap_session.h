@@ -1,17 +1,17 @@
-/* An IMAP connection without a socket (RFC 9051; STARTTLS, CAPABILITY, SASL-IR, ENABLE, ID). It is
- * fed the bytes that came, gives out the bytes to send, and carries itself from the greeting to
- * IMAP_SESSION_READY; from then on it sends the commands given to it, pipelined where the RFC
- * allows it, and reports answers.
+/* An IMAP connection without a socket (RFC 9051; STARTTLS, CAPABILITY, SASL-IR, ENABLE, ID; RFC
+ * 4978 COMPRESS). It is fed the bytes that came, gives out the bytes to send, and carries itself
+ * from the greeting to IMAP_SESSION_READY; from then on it sends the commands given to it,
+ * pipelined where the RFC allows it, and reports answers.
  *
- * Rules that it keeps, so that nobody else has to: nothing is sent behind STARTTLS or a login; one
+ * Rules that it keeps, so that nobody else has to: nothing is sent behind STARTTLS, a login or
+ * COMPRESS; one
  * byte buffered behind the STARTTLS OK, PREAUTH in cleartext, a tagged reply to a command not yet
  * sent whole or unknown: the connection is closed; nothing learnt before TLS is kept; LOGINDISABLED
  * is obeyed; untagged data before login is ignored; a command marked `alone` (SELECT and its kind)
  * is sent when nothing is in flight and nothing is sent behind it until it is answered;
- * synchronising literals wait for their "+", and only the last command in flight has one; nothing is
- * sent between IDLE and its DONE. A
- * command that is refused while its stream is on the way is answered, and then the connection ends:
- * what it takes for the rest of the stream cannot be known.
+ * synchronising literals wait for their "+", and only the last command in flight has one; nothing
+ * is sent between IDLE and its DONE. A command that is refused while its stream is on the way is
+ * answered, and then the connection ends: what it takes for the rest of the stream cannot be known.
  *
  * Owned and called by one thread. Callbacks come from within imap_session_feed() and may call
  * imap_session_send().
@@ -29,7 +29,9 @@ enum imap_session_state {
 	IMAP_SESSION_STARTTLS, /* sent */
 	IMAP_SESSION_WANT_TLS, /* the owner does the handshake, then imap_session_tls_done() */
 	IMAP_SESSION_LOGIN,
-	IMAP_SESSION_AFTER_LOGIN, /* CAPABILITY, ENABLE, ID */
+	IMAP_SESSION_AFTER_LOGIN, /* CAPABILITY, ENABLE, ID, COMPRESS */
+	/* The owner compresses from here on, then imap_session_deflate_done(). */
+	IMAP_SESSION_WANT_DEFLATE,
 	IMAP_SESSION_READY,
 	IMAP_SESSION_LOGOUT,
 	IMAP_SESSION_CLOSED,
@@ -55,17 +57,18 @@ enum imap_cap {
 	IMAP_CAP_MOVE = 1 << 15,
 	IMAP_CAP_UNSELECT = 1 << 16,
 	IMAP_CAP_ACL = 1 << 17,
-};
-
-struct imap_session_config {
-	const char *user;	/* borrowed until READY */
 	IMAP_CAP_IDLE = 1 << 20,
 	IMAP_CAP_NOTIFY = 1 << 21,
 	IMAP_CAP_COMPRESS_DEFLATE = 1 << 18,
 	IMAP_CAP_LIST_STATUS = 1 << 19,
+};
+
+struct imap_session_config {
+	const char *user;	/* borrowed until READY */
 	const char *password;	/* borrowed until READY; NUL-terminated */
 	bool tls_active;	/* implicit TLS is already on */
 	bool tls_required;	/* STARTTLS before login, or fail */
+	bool compress;		/* if the server offers it */
 	const char *tag_prefix; /* up to 4 letters, unpredictable; copied */
 };
 
@@ -100,8 +103,14 @@ const char *imap_session_cap_text(const struct imap_session *session);
  * behind STARTTLS. In IMAP_SESSION_CLOSED after a logout they are ignored. */
 bool imap_session_feed(struct imap_session *session, const uint8_t *bytes, size_t len,
 		       GError **error);
+/* How many of the bytes fed last it did not take: in IMAP_SESSION_WANT_DEFLATE they are compressed.
+ */
+size_t imap_session_left(const struct imap_session *session);
 /* The handshake is done. */
 void imap_session_tls_done(struct imap_session *session);
+/* From the next byte on, both ways, what the session is fed was inflated and what it gives out will
+ * be compressed. */
+void imap_session_deflate_done(struct imap_session *session);
 
 /* Bytes to write; the owner says what it wrote of them, before it feeds what it read later. May
  * hold a password: never logged. */
@@ -116,6 +125,15 @@ bool imap_session_wrote(struct imap_session *session, size_t len, GError **error
 typedef void (*imap_done_fn)(void *data, const struct imap_response *tagged);
 void imap_session_send(struct imap_session *session, struct imap_command **command, bool alone,
 		       imap_done_fn done, void *data);
+/* IDLE (RFC 2177), alone; `done` likewise. It lasts until imap_session_idle_end(), or until there
+ * is another command to send. A server that ends it by itself breaks the protocol, but may refuse
+ * it.
+ */
+void imap_session_idle(struct imap_session *session, imap_done_fn done, void *data);
+/* Ends the one under way: DONE goes out as soon as the server said "+". */
+void imap_session_idle_end(struct imap_session *session);
+/* The server said "+" and is not asked to end it: its silence is no failure. */
+bool imap_session_is_idle(const struct imap_session *session);
 /* Commands sent or waiting to be sent. */
 unsigned imap_session_in_flight(const struct imap_session *session);
 /* Before READY: closes at once. Else commands not begun are dropped, and LOGOUT is sent as soon as
@@ -126,11 +144,3 @@ void imap_session_logout(struct imap_session *session);
  */
 typedef void (*imap_trace_fn)(void *data, char direction, const char *line);
 void imap_session_set_trace(struct imap_session *session, imap_trace_fn trace, void *data);
-/* IDLE (RFC 2177), alone; `done` likewise. It lasts until imap_session_idle_end(), or until there is
- * another command to send. A server that ends it by itself breaks the protocol, but may refuse it.
- */
-void imap_session_idle(struct imap_session *session, imap_done_fn done, void *data);
-/* Ends the one under way: DONE goes out as soon as the server said "+". */
-void imap_session_idle_end(struct imap_session *session);
-/* The server said "+" and is not asked to end it: its silence is no failure. */
-bool imap_session_is_idle(const struct imap_session *session);

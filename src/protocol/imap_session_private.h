@@ -34,6 +34,7 @@ struct imap_session {
 	const char *password;
 	bool tls_active;
 	bool tls_required;
+	bool compress;
 	char prefix[5];
 	unsigned tags;
 	struct imap_session_events events;
@@ -57,6 +58,7 @@ struct imap_session {
 	uint64_t append_limit;
 	bool caps_known;
 	bool qresync_enabled;
+	size_t left; /* bytes fed last that were not taken */
 	unsigned after_login; /* commands of ours that READY waits for */
 
 	GError *error; /* the fatal one: stays */
@@ -92,3 +94,4 @@ void imap_pending_free(struct imap_pending *pending);
 /* imap_login.c */
 void imap_login_greeting(struct imap_session *session, const struct imap_response *response);
 void imap_login_ask_capability(struct imap_session *session);
+void imap_login_compressed(struct imap_session *session);

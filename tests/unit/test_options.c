@@ -58,6 +58,7 @@ static void test_defaults(void)
 	g_assert_cmpstr(options.account.name, ==, "alice@imap.example.org");
 	g_assert_cmpint(options.account.tls, ==, TLS_IMPLICIT);
 	g_assert_cmpint(options.account.names, ==, NAMES_LABEL);
+	g_assert_cmpint(options.account.compress, ==, COMPRESS_AUTO);
 	g_assert_cmpuint(options.account.poll_s, ==, 30);
 	g_assert_cmpuint(options.account.timeout_s, ==, 30);
 	g_assert_cmpuint(options.account.cache_size_bytes, ==, 1024 * 1024 * 1024);
@@ -301,7 +302,16 @@ static void test_pop3(void)
 	REFUSE(ERROR_USAGE, "only delete=flag", pops, "/mnt", "-odelete=trash");
 	REFUSE(ERROR_USAGE, "only delete=flag", "--delete=expunge", pop, "/mnt");
 	REFUSE(ERROR_USAGE, "append_seen", pops, "/mnt", "-oappend_seen");
+	REFUSE(ERROR_USAGE, "compress=on", pops, "/mnt", "-ocompress=on");
 	REFUSE(ERROR_USAGE, "save_sent=yes", pops, "/mnt", "-osmtp=smtps://h,save_sent=yes");
+	PARSE(&options, pop, "/mnt", "-ocompress=off");
+	options_clear(&options);
+	PARSE(&options, URL, "/mnt", "--compress=on");
+	g_assert_cmpint(options.account.compress, ==, COMPRESS_ON);
+	options_clear(&options);
+	PARSE(&options, URL, "/mnt", "-ocompress=on", "-ocompress=off");
+	g_assert_cmpint(options.account.compress, ==, COMPRESS_OFF);
+	options_clear(&options);
 	REFUSE(ERROR_USAGE, "auth=apop is for POP3", URL, "/mnt", "-oauth=apop");
 	REFUSE(ERROR_CONFIG, "auth: 'plain' is not apop", pops, "/mnt", "-oauth=plain");
 }
@@ -313,6 +323,7 @@ static void test_bad_values(void)
 		"poll=4294967296", "timeout=0",	   "timeout=601",
 		"timeout=11m",	   "timeout=1.5",  "names=both",
 		"names=LABEL",	   "cache_size=0", "cache_size=1048575",
+		"compress=yes",	   "compress=ON",  "compress=",
 		"cache_size=",	   "cache_size=x", "cache_size=8388608T",
 	};
 	struct options options;

@@ -15,6 +15,8 @@ struct subject {
 	char *tag;
 	bool tls_active;
 	bool tls_required;
+	bool compress;
+	size_t left; /* bytes that came compressed */
 	unsigned commands;
 	GQueue events; /* of char *: what happened and was not expected yet */
 	GString *body; /* of the literal that arrives */
@@ -208,8 +210,6 @@ static void subject_send(struct subject *subject, const char *text)
 		wire_fail(subject->play, "the command was not taken over");
 }
 
-/* ---- Expectations ---- */
-
 static void subject_idle(struct subject *subject)
 {
 	struct answer *answer = g_new0(struct answer, 1);
@@ -219,12 +219,14 @@ static void subject_idle(struct subject *subject)
 	imap_session_idle(subject->session, on_done, answer);
 }
 
+/* ---- Expectations ---- */
+
 static const char *const state_names[] = {
 	[IMAP_SESSION_GREETING] = "GREETING", [IMAP_SESSION_CAPABILITY] = "CAPABILITY",
 	[IMAP_SESSION_STARTTLS] = "STARTTLS", [IMAP_SESSION_WANT_TLS] = "WANT_TLS",
 	[IMAP_SESSION_LOGIN] = "LOGIN",	      [IMAP_SESSION_AFTER_LOGIN] = "AFTER_LOGIN",
 	[IMAP_SESSION_READY] = "READY",	      [IMAP_SESSION_LOGOUT] = "LOGOUT",
-	[IMAP_SESSION_CLOSED] = "CLOSED",
+	[IMAP_SESSION_CLOSED] = "CLOSED",     [IMAP_SESSION_WANT_DEFLATE] = "WANT_DEFLATE",
 };
 
 static const struct {
@@ -324,8 +326,6 @@ static void expect(struct subject *subject, const char *text)
 			g_strdup_printf("%u", imap_session_in_flight(subject->session));
 
 		expect_text(subject, got, rest);
-	} else if (after(text, "qresync")) {
-		if (!imap_session_qresync_enabled(subject->session))
 	} else if ((rest = after(text, "left"))) {
 		g_autofree char *got = g_strdup_printf("%zu", subject->left);
 
@@ -333,6 +333,8 @@ static void expect(struct subject *subject, const char *text)
 	} else if (g_str_equal(text, "idle") || g_str_equal(text, "no idle")) {
 		if (imap_session_is_idle(subject->session) != g_str_equal(text, "idle"))
 			wire_fail(subject->play, "expected: %s", text);
+	} else if (after(text, "qresync")) {
+		if (!imap_session_qresync_enabled(subject->session))
 			wire_fail(subject->play, "QRESYNC is expected to be enabled");
 	} else if ((rest = after(text, "trace"))) {
 		expect_trace(subject, rest);
@@ -393,6 +395,7 @@ static void subject_start(struct subject *subject)
 		.password = subject->password,
 		.tls_active = subject->tls_active,
 		.tls_required = subject->tls_required,
+		.compress = subject->compress,
 		.tag_prefix = subject->tag,
 	};
 
@@ -416,6 +419,8 @@ static void subject_feed(void *data, const uint8_t *bytes, size_t len)
 		return;
 	}
 	imap_session_feed(subject->session, bytes, len, &subject->error);
+	if (imap_session_state(subject->session) == IMAP_SESSION_WANT_DEFLATE)
+		subject->left += imap_session_left(subject->session);
 	/* A login that is over must not depend on memory of its caller. */
 	if (imap_session_state(subject->session) == IMAP_SESSION_READY)
 		memset(subject->password, '#', strlen(subject->password));
@@ -464,6 +469,8 @@ static bool setting(struct subject *subject, const char *text)
 	} else if ((rest = after(text, "tag"))) {
 		g_free(subject->tag);
 		subject->tag = g_strdup(rest);
+	} else if (after(text, "compress")) {
+		subject->compress = true;
 	} else if ((rest = after(text, "tls"))) {
 		set_tls(subject, rest);
 	} else {
@@ -489,6 +496,12 @@ static void subject_directive(void *data, const char *text)
 		g_queue_push_tail(&subject->then, g_strdup(rest));
 	else if (g_str_equal(text, "tls-done"))
 		imap_session_tls_done(subject->session);
+	else if (g_str_equal(text, "deflate-done"))
+		imap_session_deflate_done(subject->session);
+	else if (g_str_equal(text, "idle"))
+		subject_idle(subject);
+	else if (g_str_equal(text, "idle-end"))
+		imap_session_idle_end(subject->session);
 	else if (g_str_equal(text, "logout"))
 		imap_session_logout(subject->session);
 	else if (g_str_equal(text, "free"))
@@ -496,12 +509,6 @@ static void subject_directive(void *data, const char *text)
 	else if ((rest = after(text, "expect")))
 		expect(subject, rest);
 	else
-	else if (g_str_equal(text, "deflate-done"))
-		imap_session_deflate_done(subject->session);
-	else if (g_str_equal(text, "idle"))
-		subject_idle(subject);
-	else if (g_str_equal(text, "idle-end"))
-		imap_session_idle_end(subject->session);
 		wire_fail(subject->play, "no such directive: %s", text);
 }
 

@@ -220,6 +220,20 @@ static struct store *imap_open(const struct store_config *config, const struct s
 	return store;
 }
 
+/* On this machine it costs more than it saves. */
+static bool wants_compression(const struct store *store)
+{
+	switch (store->account->compress) {
+	case COMPRESS_ON:
+		return true;
+	case COMPRESS_AUTO:
+		return !link_is_loopback(store->link);
+	case COMPRESS_OFF:
+		break;
+	}
+	return false;
+}
+
 static void open_session(struct store *store)
 {
 	char tag[5] = "";
@@ -232,6 +246,7 @@ static void open_session(struct store *store)
 			.password = secret_text(store->secret),
 			.tls_active = store->account->tls == TLS_IMPLICIT,
 			.tls_required = store->account->tls == TLS_STARTTLS,
+			.compress = wants_compression(store),
 			.tag_prefix = tag,
 		},
 		&session_events, store);
@@ -332,6 +347,17 @@ static bool flush(struct store *store, GError **error)
 	return true;
 }
 
+/* What came behind the answer is compressed already. */
+static bool start_deflate(struct store *store, const uint8_t *bytes, size_t len, GError **error)
+{
+	size_t left = imap_session_left(store->session);
+
+	if (!link_start_deflate(store->link, bytes + len - left, left, error))
+		return false;
+	imap_session_deflate_done(store->session);
+	return true;
+}
+
 static bool receive(struct store *store, GError **error)
 {
 	uint8_t bytes[READ_SIZE];
@@ -348,6 +374,9 @@ static bool receive(struct store *store, GError **error)
 			return false;
 		if (imap_session_state(store->session) == IMAP_SESSION_WANT_TLS)
 			return link_start_tls(store->link, store->now_ms, error);
+		if (imap_session_state(store->session) == IMAP_SESSION_WANT_DEFLATE &&
+		    !start_deflate(store, bytes, (size_t)len, error))
+			return false;
 	}
 	return true;
 }
@@ -481,7 +510,8 @@ static void imap_describe(const struct store *store, GString *out)
 	g_autofree char *peer = link_describe_peer(store->link);
 	g_autofree char *tls = link_describe_tls(store->link);
 
-	g_string_append_printf(out, "server: %s\ntls: %s\n", peer, tls);
+	g_string_append_printf(out, "server: %s\ntls: %s\ncompression: %s\n", peer, tls,
+			       link_is_compressed(store->link) ? "deflate" : "none");
 	if (store->session)
 		g_string_append_printf(out, "capabilities: %s\n",
 				       imap_session_cap_text(store->session));
