@@ -116,6 +116,14 @@ plugin {
 """
 
 
+ZLIB = """
+mail_plugins = zlib
+protocol imap {
+  mail_plugins = zlib imap_zlib
+}
+"""
+
+
 # As POP3 is at most sites, but for the lock: it is tested as the strict ones have it.
 POP3 = """
 pop3_lock_session = yes
@@ -228,6 +236,7 @@ class Dovecot:
     capability  what IMAP says it can after login, e.g. "IMAP4rev1"; None: everything
     quota_kib   a quota for each user
     acl         a file "dovecot-acl" in a folder's directory says what may be done there
+    compress    IMAP can COMPRESS
     mta         serves one, with sockets in `run`; lines "user:password" of `passwords` count then
     pop3        the INBOX is a maildrop, too, that one session at a time may use
     tls         False: no TLS on any port, no STARTTLS
@@ -236,7 +245,7 @@ class Dovecot:
     """
 
     def __init__(self, layout="maildir", separator="/", capability=None, quota_kib=None, acl=False,
-                 mta=False, pop3=False, tls=True, san="DNS:localhost,IP:127.0.0.1,IP:::1",
+                 compress=False, mta=False, pop3=False, tls=True, san="DNS:localhost,IP:127.0.0.1,IP:::1",
                  days=30, directory=None):
         self.dir = pathlib.Path(directory or tempfile.mkdtemp(prefix="mailfs-dovecot-"))
         self.dir.mkdir(parents=True, exist_ok=True)
@@ -270,7 +279,8 @@ class Dovecot:
             capability=f"imap_capability = {capability}" if capability else "",
             imaps_port=self.tls_port if tls else 0,
             protocols="imap" + (" lmtp" if mta else "") + (" pop3" if pop3 else ""),
-            plugins=(QUOTA % quota_kib if quota_kib else ACL if acl else "") +
+            plugins=(QUOTA % quota_kib if quota_kib else ACL if acl else ZLIB if compress else
+                     "") +
             (MTA % self.passwords if mta else "") +
             (POP3 % (self.pop3_port, self.pop3s_port if tls else 0) if pop3 else "")))
         self.config.chmod(0o644)
