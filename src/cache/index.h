@@ -98,6 +98,7 @@ void index_folder_refreshed(struct index *index, uint32_t folder, uint32_t uidne
 /* Raises the mtime strictly; called once a commit at most by the engine for each changed folder. */
 void index_folder_touch(struct index *index, uint32_t folder, int64_t now_ns);
 bool index_folder_write_get(struct index *index, uint32_t folder, struct folder_row *ret);
+bool index_folder_write_find(struct index *index, const char *name, struct folder_row *ret);
 
 /* A folder that is known under another name from now on, and those below it (behind `separator`)
  * with it: ids, epochs and messages stay. What had the new names is gone; a parent that was only
@@ -183,6 +184,10 @@ bool index_inbox(struct index_view *view, struct folder_row *ret); /* in any cas
 typedef bool (*index_folder_each_fn)(void *data, const struct folder_row *row);
 void index_folders_each(struct index_view *view, uint32_t parent, uint32_t after,
 			index_folder_each_fn each, void *data);
+/* At most `max` of those that were listed completely and have a modseq: INBOX, then those that
+ * changed last. */
+void index_folders_latest(struct index_view *view, unsigned max, index_folder_each_fn each,
+			  void *data);
 /* The first that has all of `wanted` attributes and none of `unfit`; 0: none has. Looks at all. */
 uint32_t index_folders_search(struct index_view *view, unsigned wanted, unsigned unfit);
 uint32_t index_folders_count(struct index_view *view, uint32_t parent);

@@ -610,6 +610,11 @@ void index_folder_touch(struct index *index, uint32_t folder, int64_t now_ns)
 	index_db_run(&index->db, touch);
 }
 
+bool index_folder_write_find(struct index *index, const char *name, struct folder_row *ret)
+{
+	return folder_find(index, name, ret);
+}
+
 bool index_folder_write_get(struct index *index, uint32_t folder, struct folder_row *ret)
 {
 	sqlite3_stmt *get =

@@ -74,6 +74,9 @@ const char *const index_sql_text[SQL_STATEMENTS] = {
 	[SQL_FOLDER_INBOX] = FOLDER_SELECT "WHERE name = 'INBOX' COLLATE NOCASE LIMIT 1",
 	[SQL_FOLDERS_EACH] = FOLDER_SELECT "INDEXED BY folder_parent"
 					   " WHERE parent = ?1 AND id > ?2 ORDER BY id",
+	[SQL_FOLDERS_LATEST] = FOLDER_SELECT "WHERE synced AND modseq > 0"
+					     " ORDER BY name = 'INBOX' COLLATE NOCASE DESC,"
+					     " mtime_ns DESC LIMIT ?1",
 	[SQL_FOLDERS_COUNT] = "SELECT count(*) FROM folder WHERE parent = ?1",
 	/* a name is longer than its parent's: children come first */
 	[SQL_FOLDERS_ALL] = "SELECT id, attributes FROM folder WHERE id <> ?1"

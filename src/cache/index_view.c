@@ -49,21 +49,39 @@ bool index_inbox(struct index_view *view, struct folder_row *ret)
 	return get && index_folder_take(&view->db, get, ret);
 }
 
-void index_folders_each(struct index_view *view, uint32_t parent, uint32_t after,
-			index_folder_each_fn each, void *data)
+static void rows_each(struct index_view *view, sqlite3_stmt *list, index_folder_each_fn each,
+		      void *data)
 {
-	sqlite3_stmt *list = view_statement(view, SQL_FOLDERS_EACH);
 	struct folder_row row;
 
-	if (!list)
-		return;
-	INDEX_BIND(list, parent, after);
 	while (index_db_row(&view->db, list)) {
 		index_folder_borrow(list, &row);
 		if (!each(data, &row))
 			break;
 	}
 	sqlite3_reset(list);
+}
+
+void index_folders_each(struct index_view *view, uint32_t parent, uint32_t after,
+			index_folder_each_fn each, void *data)
+{
+	sqlite3_stmt *list = view_statement(view, SQL_FOLDERS_EACH);
+
+	if (!list)
+		return;
+	INDEX_BIND(list, parent, after);
+	rows_each(view, list, each, data);
+}
+
+void index_folders_latest(struct index_view *view, unsigned max, index_folder_each_fn each,
+			  void *data)
+{
+	sqlite3_stmt *list = view_statement(view, SQL_FOLDERS_LATEST);
+
+	if (!list)
+		return;
+	INDEX_BIND(list, max);
+	rows_each(view, list, each, data);
 }
 
 struct search {

@@ -49,10 +49,20 @@ static void on_status(void *data, uint32_t folder, const struct store_mailbox *m
 
 	if (!index_folder_write_get(engine->index, folder, &row))
 		return;
-	if (row.uidvalidity != mailbox->uidvalidity || row.messages != mailbox->messages ||
-	    (mailbox->uidnext && row.uidnext != mailbox->uidnext) ||
-	    (mailbox->modseq && row.modseq != mailbox->modseq))
-		folder_changed(engine, folder);
+	folder_told(engine, &row, mailbox);
+	folder_row_clear(&row);
+}
+
+static void on_counts(void *data, const char *name, const struct store_mailbox *mailbox)
+{
+	struct engine *engine = data;
+	struct folder_row row;
+
+	engine->counted = true;
+	if (!index_folder_write_find(engine->index, name, &row))
+		return;
+	if (row.synced)
+		folder_told(engine, &row, mailbox);
 	folder_row_clear(&row);
 }
 
@@ -361,7 +371,6 @@ void apply_done(struct engine *engine, struct store_job *job, const GError *erro
 	case STORE_BODY:
 		body_done(engine, job, error);
 		break;
-	case STORE_QUOTA:
 	case STORE_PROBE:
 		break;
 	case STORE_MEASURE:
@@ -387,6 +396,7 @@ void apply_done(struct engine *engine, struct store_job *job, const GError *erro
 
 const struct store_sink engine_sink = {
 	.folder = on_folder,
+	.counts = on_counts,
 	.status = on_status,
 	.opened = on_opened,
 	.message = on_message,

@@ -97,6 +97,7 @@ struct folder_state {
 	uint32_t id;
 	bool refreshing; /* a job is queued or running */
 	bool changed;	 /* news came: refresh again */
+	bool asked;	 /* a STATUS of it is queued or running */
 	bool lost;	 /* what the refresh told was not kept */
 	bool full;	 /* count and index disagree: list all again */
 	bool verify;	 /* they disagree: find out which exist */
@@ -203,6 +204,8 @@ struct engine {
 	int64_t ahead_not_before_ms;
 	bool listing;	    /* a LIST is queued or running */
 	bool polling;	    /* a STATUS is */
+	bool compare;	    /* connected anew: has anything changed meanwhile? */
+	bool counted;	    /* the listing under way tells */
 	int64_t look_ms;    /* when to look again for what is to be polled */
 	bool start_settled; /* the first listing came: tell after the commit */
 	bool listing_lost;  /* what it told was not kept */
@@ -317,6 +320,9 @@ struct need *needs_find(struct engine *engine, enum need_kind kind, uint32_t id,
 struct folder_state *folder_state(struct engine *engine, uint32_t id);
 void folder_refresh(struct engine *engine, uint32_t id);
 void folder_changed(struct engine *engine, uint32_t id);
+/* STATUS of it, whoever asked. */
+void folder_told(struct engine *engine, const struct folder_row *row,
+		 const struct store_mailbox *mailbox);
 /* A refresh brought a message: who waits for a large listing waits on, not to be taken for
  * forgotten. */
 void folder_progress(struct engine *engine, uint32_t id);

@@ -106,7 +106,8 @@ void folder_refresh(struct engine *engine, uint32_t id)
 	struct folder_row row;
 	struct store_job *job;
 
-	if (state->refreshing || state->held)
+	/* When it is told how it is, that may be enough. */
+	if (state->refreshing || state->held || state->asked)
 		return;
 	if (!index_folder_write_get(engine->index, id, &row)) {
 		needs_settle(engine, NEED_FOLDER, id, 0, ENOENT);
@@ -129,6 +130,25 @@ void folder_changed(struct engine *engine, uint32_t id)
 {
 	folder_state(engine, id)->changed = true;
 	folder_set_fresh(engine, id, 0);
+}
+
+/* Flags can change, and a message come and another go, without a trace in the counts alone. */
+static bool is_as_known(const struct folder_row *row, const struct store_mailbox *mailbox)
+{
+	return row->modseq > 0 && row->modseq == mailbox->modseq &&
+	       row->uidvalidity == mailbox->uidvalidity && row->uidnext == mailbox->uidnext &&
+	       row->messages == mailbox->messages;
+}
+
+void folder_told(struct engine *engine, const struct folder_row *row,
+		 const struct store_mailbox *mailbox)
+{
+	const struct folder_state *state = folder_state(engine, row->id);
+
+	if (!is_as_known(row, mailbox))
+		folder_changed(engine, row->id);
+	else if (!state->changed && !state->refreshing)
+		folder_set_fresh(engine, row->id, engine->now_ms);
 }
 
 /* What was confirmed before it began is in the index now. */
@@ -257,11 +277,15 @@ void folders_heal(struct engine *engine)
 
 void folders_list(struct engine *engine)
 {
+	struct store_job *job;
+
 	if (engine->listing)
 		return;
 	engine->listing = true;
-	engine->listing_lost = engine->listed_inbox = false;
-	lane_queue(engine, LANE_LIST, store_job_new(STORE_LIST));
+	engine->listing_lost = engine->listed_inbox = engine->counted = false;
+	job = store_job_new(STORE_LIST);
+	job->counts = engine->compare;
+	lane_queue(engine, LANE_LIST, job);
 }
 
 void folder_forget(struct engine *engine, const struct folder_row *row)
@@ -279,6 +303,60 @@ void folder_forget(struct engine *engine, const struct folder_row *row)
 static void gone(void *data, const struct folder_row *row)
 {
 	folder_forget(data, row);
+}
+
+static struct store_job *status_job_new(void)
+{
+	struct store_job *job = store_job_new(STORE_STATUS);
+
+	job->names = g_ptr_array_new_with_free_func(g_free);
+	job->folders = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	return job;
+}
+
+static void status_job_add(struct engine *engine, struct store_job *job,
+			   const struct folder_row *row)
+{
+	g_ptr_array_add(job->names, g_strdup(row->name));
+	g_array_append_val(job->folders, row->id);
+	folder_state(engine, row->id)->asked = true;
+}
+
+/* Takes over the job. */
+static void status_job_queue(struct engine *engine, struct store_job *job)
+{
+	engine->polling = job->names->len > 0;
+	if (engine->polling)
+		lane_queue(engine, LANE_LIST, job);
+	else
+		store_job_free(&job);
+}
+
+struct latest {
+	struct engine *engine;
+	struct store_job *job;
+};
+
+static bool add_latest(void *data, const struct folder_row *row)
+{
+	const struct latest *latest = data;
+
+	if (!folder_state(latest->engine, row->id)->refreshing &&
+	    !(row->attributes & STORE_ATTR_NOSELECT))
+		status_job_add(latest->engine, latest->job, row);
+	return true;
+}
+
+/* Of those that are likely to be looked at, where LIST does not tell of all. */
+static void ask_latest(struct engine *engine)
+{
+	struct latest latest = {engine, NULL};
+
+	if (engine->polling)
+		return;
+	latest.job = status_job_new();
+	index_folders_latest(engine->view, ENGINE_POLLED, add_latest, &latest);
+	status_job_queue(engine, latest.job);
 }
 
 void folders_listed(struct engine *engine, const GError *error)
@@ -315,7 +393,9 @@ void folders_listed(struct engine *engine, const GError *error)
 	brief_list(engine, true);
 	needs_settle(engine, NEED_FOLDERS, 0, 0, 0);
 	engine->start_settled = true;
-	lane_queue(engine, LANE_LIST, store_job_new(STORE_QUOTA));
+	if (engine->compare && !engine->counted)
+		ask_latest(engine);
+	engine->compare = false;
 }
 
 /* --- polling --- */
@@ -368,7 +448,7 @@ static GArray *latest_folders(struct engine *engine)
 	return latest;
 }
 
-/* STATUS tells all where there is a HIGHESTMODSEQ; else only a refresh sees flags. */
+/* Without a HIGHESTMODSEQ only a refresh sees flags. */
 static void add_folder(struct engine *engine, struct store_job *job, uint32_t id)
 {
 	struct folder_row row;
@@ -381,8 +461,7 @@ static void add_folder(struct engine *engine, struct store_job *job, uint32_t id
 	} else if (row.modseq == 0) {
 		folder_refresh(engine, id);
 	} else {
-		g_ptr_array_add(job->names, g_strdup(row.name));
-		g_array_append_val(job->folders, id);
+		status_job_add(engine, job, &row);
 	}
 	folder_row_clear(&row);
 }
@@ -391,11 +470,9 @@ static void add_folder(struct engine *engine, struct store_job *job, uint32_t id
 static int64_t poll_latest(struct engine *engine)
 {
 	g_autoptr(GArray) latest = latest_folders(engine);
-	struct store_job *job = store_job_new(STORE_STATUS);
+	struct store_job *job = status_job_new();
 	int64_t next_ms = INT64_MAX;
 
-	job->names = g_ptr_array_new_with_free_func(g_free);
-	job->folders = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	for (unsigned i = 0; i < latest->len; i++) {
 		const struct candidate *folder = &g_array_index(latest, struct candidate, i);
 
@@ -406,11 +483,7 @@ static int64_t poll_latest(struct engine *engine)
 		else
 			add_folder(engine, job, folder->id);
 	}
-	engine->polling = job->names->len > 0;
-	if (engine->polling)
-		lane_queue(engine, LANE_LIST, job);
-	else
-		store_job_free(&job);
+	status_job_queue(engine, job);
 	return next_ms;
 }
 
@@ -461,13 +534,28 @@ int64_t folders_poll(struct engine *engine)
 	return next_ms;
 }
 
+/* Who asked for news of it is answered, or it is looked at closer. */
+static void polled(struct engine *engine, uint32_t id)
+{
+	struct folder_state *state = folder_state(engine, id);
+
+	state->asked = false;
+	if (!needs_find(engine, NEED_FOLDER, id, 0) || state->refreshing)
+		return;
+	if (engine_folder_is_fresh(engine, id))
+		needs_settle(engine, NEED_FOLDER, id, 0, 0);
+	else
+		folder_refresh(engine, id);
+}
+
 void folders_polled(struct engine *engine, const struct store_job *job, const GError *error)
 {
 	engine->polling = false;
-	for (unsigned i = 0; !error && i < job->folders->len; i++) {
+	for (unsigned i = 0; i < job->folders->len; i++) {
 		uint32_t id = g_array_index(job->folders, uint32_t, i);
 
-		if (!folder_state(engine, id)->changed)
-			folder_set_fresh(engine, id, engine->now_ms);
+		if (!error)
+			folder_set_tried(engine, id, engine->now_ms);
+		polled(engine, id);
 	}
 }

@@ -495,6 +495,7 @@ static void lane_ready(struct engine *engine, struct lane *lane)
 	rights_age(engine);
 	set_state(engine, ACCOUNT_ONLINE);
 	folder_set_fresh(engine, INDEX_ROOT, 0);
+	engine->compare = true;
 	folders_list(engine);
 	brief_list(engine, false);
 }

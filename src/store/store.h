@@ -48,13 +48,13 @@ enum store_flag { /* as enum imap_flag, kept in the index */
 };
 
 enum store_job_kind {
-	STORE_LIST,   /* facts: folder...; */
+	STORE_LIST, /* facts: folder...; counts..., if asked for and one command tells of all; quota
+		     */
 	STORE_STATUS, /* facts: status for each of `names` that could be asked */
 	/* Facts: opened, unless it is so already and only verified; message, flags, gone, present
 	 * in any order. Flags and gone of what was known may come ahead of opened. Refreshed. */
 	STORE_REFRESH,
 	STORE_BODY,    /* facts: body_begin, body_data..., body_end */
-	STORE_QUOTA,   /* facts: quota, if the server has one */
 	STORE_PROBE,   /* is it alive, has the open folder changed? facts: changed */
 	STORE_MEASURE, /* is `size_hint` the true size of message `uid`? Result: honest */
 
@@ -149,6 +149,7 @@ struct store_job {
 	uint32_t folder;	  /* the engine's number of it, given back in facts */
 	char *name;		  /* REFRESH, BODY: the mailbox, as the server spelt it */
 	struct store_known known; /* REFRESH; BODY: uidvalidity alone, another one is ERROR_STALE */
+	bool counts;		  /* LIST */
 	GPtrArray *names;	  /* STATUS: of char * */
 	GArray *folders;	  /* STATUS: of uint32_t, beside `names` */
 	/* BODY of one message */
@@ -214,6 +215,8 @@ struct store_quota {
 
 struct store_sink {
 	void (*folder)(void *data, const struct store_folder *folder);
+	/* Status of a folder that was told before, in a list. */
+	void (*counts)(void *data, const char *name, const struct store_mailbox *mailbox);
 	void (*status)(void *data, uint32_t folder, const struct store_mailbox *mailbox);
 	void (*opened)(void *data, uint32_t folder, const struct store_mailbox *mailbox);
 	/* A message with all its items. Known ones may come again. */

@@ -62,11 +62,13 @@ class Wire:
         self.change = threading.Condition()
         self.commands = []  # without tags, literals as {n}
         self.bad = []       # answers BAD
+        self.turns = []     # of each connection: how often a command had to wait for an answer
         self.blind = []     # commands that expunge what others marked
         self.stopped = threading.Event()
         self.held = False
         self._stop = None
         self._last = {}
+        self._turn = {}     # connection -> its place in turns, whether an answer came
         self._writable = {}
         self._open = []
         self._closing = False
@@ -134,7 +136,9 @@ class Wire:
                 s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.change:
                 self._open += [client, server]
-            pair = (client, server)
+                pair = (client, server)
+                self._turn[pair] = [len(self.turns), False]
+                self.turns.append(0)
             for source, sink, filter_piece in ((client, server, self._up),
                                                (server, client, self._down)):
                 threading.Thread(target=self._pass, daemon=True,
@@ -174,6 +178,9 @@ class Wire:
 
     def _note(self, pair, line):
         tag, _, command = line.partition(b" ")
+        turn = self._turn[pair]
+        self.turns[turn[0]] += turn[1]
+        turn[1] = False
         self._last[pair] = len(self.commands)
         self.commands.append(command.decode("latin-1").strip())
         verb = command.split(None, 1)[0].upper() if command.strip() else b""
@@ -205,6 +212,7 @@ class Wire:
 
     def _down(self, pair, piece, what):
         with self.change:
+            self._turn[pair][1] = True
             tag, _, rest = piece.partition(b" ")
             if what == "start" and tag not in (b"*", b"+") and rest.upper().startswith(b"BAD"):
                 self.bad.append(piece.decode("latin-1").strip())

@@ -264,7 +264,6 @@ static GError *run_job(struct store *store, struct store_job *job)
 	case STORE_STATUS:
 		run_status(store, job);
 		return NULL;
-	case STORE_QUOTA:
 	case STORE_PROBE:
 		return NULL;
 	case STORE_CREATE:

@@ -190,7 +190,7 @@ static void on_folder(void *data, const struct store_folder *folder)
 	wire_facts_add(data, "folder %s %s %s", name, quoted, attributes);
 }
 
-static void add_mailbox(struct wire_facts *facts, const char *what, uint32_t folder,
+static void add_mailbox(struct wire_facts *facts, const char *what, const char *name,
 			const struct store_mailbox *mailbox)
 {
 	uint64_t told = mailbox->uidvalidity;
@@ -199,18 +199,25 @@ static void add_mailbox(struct wire_facts *facts, const char *what, uint32_t fol
 	wire_facts_add(facts,
 		       "%s %s uidvalidity=%" G_GUINT64_FORMAT " messages=%" G_GUINT64_FORMAT
 		       " uidnext=%u modseq=%" G_GUINT64_FORMAT,
-		       what, folder_name(facts, folder), uidvalidity, mailbox->messages,
-		       mailbox->uidnext, mailbox->modseq);
+		       what, name, uidvalidity, mailbox->messages, mailbox->uidnext,
+		       mailbox->modseq);
+}
+
+static void on_counts(void *data, const char *name, const struct store_mailbox *mailbox)
+{
+	g_autofree char *quoted = quote_text(name);
+
+	add_mailbox(data, "counts", quoted, mailbox);
 }
 
 static void on_status(void *data, uint32_t folder, const struct store_mailbox *mailbox)
 {
-	add_mailbox(data, "status", folder, mailbox);
+	add_mailbox(data, "status", folder_name(data, folder), mailbox);
 }
 
 static void on_opened(void *data, uint32_t folder, const struct store_mailbox *mailbox)
 {
-	add_mailbox(data, "opened", folder, mailbox);
+	add_mailbox(data, "opened", folder_name(data, folder), mailbox);
 }
 
 static void on_message(void *data, uint32_t folder, const struct store_message *message)
@@ -405,6 +412,7 @@ static void on_done(void *data, struct store_job *job, const GError *error)
 
 const struct store_sink wire_facts_sink = {
 	.folder = on_folder,
+	.counts = on_counts,
 	.status = on_status,
 	.opened = on_opened,
 	.message = on_message,

@@ -415,6 +415,10 @@ static void job_option(struct subject *subject, struct store_job *job, char *wor
 		job->known.verify = true;
 		return;
 	}
+	if (g_str_equal(word, "counts")) {
+		job->counts = true;
+		return;
+	}
 	if (job_text(subject, job, word))
 		return;
 	if (!sign || !number_parse_u64(sign + 1, strlen(sign + 1), &value))
@@ -446,13 +450,12 @@ static void job_options(struct subject *subject, struct store_job *job, const ch
 static struct store_job *job_parse(struct subject *subject, const char *text)
 {
 	static const char *const names[] = {
-		[STORE_LIST] = "list",	     [STORE_STATUS] = "status", [STORE_REFRESH] = "refresh",
-		[STORE_BODY] = "body",	     [STORE_QUOTA] = "quota",	[STORE_PROBE] = "probe",
-		[STORE_MEASURE] = "measure", [STORE_RIGHTS] = "rights", [STORE_FLAGS] = "flags",
-		[STORE_EXPUNGE] = "expunge", [STORE_MOVE] = "move",	[STORE_COPY] = "copy",
-		[STORE_FIND] = "find",	     [STORE_APPEND] = "append", [STORE_MARK] = "mark",
-		[STORE_CREATE] = "create",   [STORE_DELETE] = "delete", [STORE_RENAME] = "rename",
-		[STORE_LEAVE] = "leave",
+		[STORE_LIST] = "list",	   [STORE_STATUS] = "status", [STORE_REFRESH] = "refresh",
+		[STORE_BODY] = "body",	   [STORE_PROBE] = "probe",   [STORE_MEASURE] = "measure",
+		[STORE_RIGHTS] = "rights", [STORE_FLAGS] = "flags",   [STORE_EXPUNGE] = "expunge",
+		[STORE_MOVE] = "move",	   [STORE_COPY] = "copy",     [STORE_FIND] = "find",
+		[STORE_APPEND] = "append", [STORE_MARK] = "mark",     [STORE_CREATE] = "create",
+		[STORE_DELETE] = "delete", [STORE_RENAME] = "rename", [STORE_LEAVE] = "leave",
 	};
 	g_autofree char *word = next_word(subject, &text);
 	unsigned kind = 0;
@@ -465,7 +468,7 @@ static struct store_job *job_parse(struct subject *subject, const char *text)
 	job = store_job_new((enum store_job_kind)kind);
 	if (kind == STORE_STATUS)
 		job_folders(subject, job, &text);
-	else if (kind != STORE_LIST && kind != STORE_QUOTA && kind != STORE_PROBE)
+	else if (kind != STORE_LIST && kind != STORE_PROBE)
 		job_folder(subject, job, &text);
 	job_options(subject, job, &text);
 	return job;

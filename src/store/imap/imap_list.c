@@ -4,6 +4,39 @@
 #include "base/limits.h"
 #include "base/log.h"
 
+/* --- QUOTA (RFC 9208) --- */
+
+static void quota_done(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+
+	/* Who is not told does without. */
+	job->commands--;
+	if (tagged)
+		imap_store_finish(job);
+}
+
+static void quota_send(struct imap_job *job)
+{
+	struct imap_command *command;
+
+	if (!(imap_session_caps(job->store->session) & IMAP_CAP_QUOTA))
+		return;
+	command = imap_command_new("GETQUOTAROOT INBOX");
+	imap_store_send(job, &command, false, quota_done);
+}
+
+void imap_quota_untagged(struct store *store, const struct imap_response *response)
+{
+	if (!response->has_storage && !response->has_message_quota)
+		return;
+	store->sink->quota(store->data,
+			   &(struct store_quota){.used_bytes = response->storage_used,
+						 .limit_bytes = response->storage_limit,
+						 .used_messages = response->message_used,
+						 .limit_messages = response->message_limit});
+}
+
 /* --- LIST --- */
 
 static void list_send(struct imap_job *job, const char *options, imap_done_fn done)
@@ -37,14 +70,37 @@ static void listed_extended(void *data, const struct imap_response *tagged)
 	listed(data, tagged);
 }
 
+static const char *status_items(const struct store *store)
+{
+	if (imap_session_caps(store->session) & IMAP_CAP_CONDSTORE)
+		return "(MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)";
+	return "(MESSAGES UIDNEXT UIDVALIDITY)";
+}
+
+/* What LIST shall tell beside (RFC 5258, RFC 6154, RFC 5819). Free with g_free(). */
+static char *list_options(const struct imap_job *job)
+{
+	unsigned caps = imap_session_caps(job->store->session);
+	bool roles = caps & IMAP_CAP_SPECIAL_USE;
+	bool counts = job->job->counts && caps & IMAP_CAP_LIST_STATUS;
+	g_autofree char *status =
+		counts ? g_strconcat("STATUS ", status_items(job->store), NULL) : g_strdup("");
+
+	if (!(caps & IMAP_CAP_LIST_EXTENDED) || (!roles && !counts))
+		return NULL;
+	return g_strdup_printf(" RETURN (%s%s%s)", roles ? "SPECIAL-USE" : "",
+			       roles && counts ? " " : "", status);
+}
+
 void imap_list_start(struct imap_job *job)
 {
-	const unsigned extended = IMAP_CAP_LIST_EXTENDED | IMAP_CAP_SPECIAL_USE;
+	g_autofree char *options = list_options(job);
 
-	if ((imap_session_caps(job->store->session) & extended) == extended)
-		list_send(job, " RETURN (SPECIAL-USE)", listed_extended);
+	if (options)
+		list_send(job, options, listed_extended);
 	else
 		list_send(job, "", listed);
+	quota_send(job);
 }
 
 void imap_list_untagged(struct store *store, const struct imap_response *response)
@@ -79,14 +135,11 @@ static void status_done(void *data, const struct imap_response *tagged)
 
 static void status_send(struct imap_job *job)
 {
-	bool modseq = imap_session_caps(job->store->session) & IMAP_CAP_CONDSTORE;
-
 	for (unsigned i = 0; i < job->job->names->len; i++) {
 		struct imap_command *command =
 			imap_store_named("STATUS", g_ptr_array_index(job->job->names, i));
 
-		imap_command_text(command, " (MESSAGES UIDNEXT UIDVALIDITY%s)",
-				  modseq ? " HIGHESTMODSEQ" : "");
+		imap_command_text(command, " %s", status_items(job->store));
 		imap_store_send(job, &command, false, status_done);
 	}
 	imap_store_finish(job);
@@ -107,52 +160,30 @@ void imap_status_start(struct imap_job *job)
 		status_send(job);
 }
 
+static struct store_mailbox told_mailbox(const struct imap_response *response)
+{
+	return (struct store_mailbox){.uidvalidity = response->uidvalidity,
+				      .messages = response->messages,
+				      .uidnext = (uint32_t)MIN(response->uidnext, G_MAXUINT32),
+				      .modseq = response->highestmodseq};
+}
+
+void imap_list_status(struct store *store, const struct imap_response *response)
+{
+	struct store_mailbox box = told_mailbox(response);
+
+	store->sink->counts(store->data, response->mailbox, &box);
+}
+
 void imap_status_untagged(struct imap_job *job, const struct imap_response *response)
 {
 	struct store *store = job->store;
+	struct store_mailbox box = told_mailbox(response);
 
 	for (unsigned i = 0; i < job->job->names->len; i++) {
 		if (!imap_store_is_same(g_ptr_array_index(job->job->names, i), response->mailbox))
 			continue;
 		store->sink->status(store->data, g_array_index(job->job->folders, uint32_t, i),
-				    &(struct store_mailbox){.uidvalidity = response->uidvalidity,
-							    .messages = response->messages,
-							    .uidnext = (uint32_t)MIN(
-								    response->uidnext, G_MAXUINT32),
-							    .modseq = response->highestmodseq});
+				    &box);
 	}
-}
-
-/* --- QUOTA (RFC 9208) --- */
-
-static void quota_done(void *data, const struct imap_response *tagged)
-{
-	struct imap_job *job = data;
-
-	imap_store_answered(job, tagged, "cannot ask for the quota");
-	if (tagged)
-		imap_store_finish(job);
-}
-
-void imap_quota_start(struct imap_job *job)
-{
-	struct imap_command *command;
-
-	if (!(imap_session_caps(job->store->session) & IMAP_CAP_QUOTA)) {
-		imap_store_finish(job);
-		return;
-	}
-	command = imap_command_new("GETQUOTAROOT INBOX");
-	imap_store_send(job, &command, false, quota_done);
-}
-
-void imap_quota_untagged(struct store *store, const struct imap_response *response)
-{
-	if (!response->has_storage && !response->has_message_quota)
-		return;
-	store->sink->quota(store->data,
-			   &(struct store_quota){.used_bytes = response->storage_used,
-						 .limit_bytes = response->storage_limit,
-						 .used_messages = response->message_used,
-						 .limit_messages = response->message_limit});
 }

@@ -6,6 +6,8 @@
  *
  * - neither: EXAMINE; UID FETCH what is new and, now and then, all flags.
  *
+ * A mailbox that was never opened is listed in the same round trip, if none is open.
+ *
  * A mailbox that is open already is opened again: it costs no more than NOOP, and a mailbox that
  * was deleted and made anew does not pass for the old one. New messages and changed flags are asked
  * for together. Whether something was expunged shows in the number of messages; the engine compares
@@ -276,12 +278,39 @@ static void refresh_opened(struct imap_job *job)
 {
 	compare(job);
 	/* What is told as known at the end has to be so, with or without `verify`. */
-	fetch_new(job);
+	if (!job->ahead)
+		fetch_new(job);
 	fetch_flags(job);
 	if (job->job->known.verify)
 		verify(job);
 	else
 		finish(job);
+}
+
+/* Where it is refused, for whatever reason, it is asked for again. */
+static void fetched_ahead(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+
+	job->commands--;
+	if (!tagged)
+		return;
+	job->ahead = tagged->status == IMAP_OK;
+	if (!job->ahead && !job->error && job->commands == 0)
+		fetch_new(job);
+	finish(job);
+}
+
+/* Nothing is known, so that nothing can be taken for another mailbox' than it is. */
+static bool may_fetch_ahead(const struct imap_job *job)
+{
+	return job->job->known.uidvalidity == 0 && !job->store->selected_name;
+}
+
+static void fetch_ahead(struct imap_job *job)
+{
+	job->ahead = true;
+	send_fetch(job, "1:* " ITEMS, fetched_ahead);
 }
 
 static void reopen(struct imap_job *job)
@@ -297,7 +326,12 @@ static void reopen(struct imap_job *job)
 					known->uidvalidity, known->modseq);
 	else if (caps & IMAP_CAP_CONDSTORE)
 		parameters = g_strdup(" (CONDSTORE)");
-	imap_select(job, parameters ? parameters : "", refresh_opened);
+	if (!may_fetch_ahead(job)) {
+		imap_select(job, parameters ? parameters : "", refresh_opened);
+		return;
+	}
+	imap_select_ahead(job, parameters ? parameters : "", refresh_opened);
+	fetch_ahead(job);
 }
 
 void imap_refresh_start(struct imap_job *job)

@@ -72,13 +72,25 @@ static void examined(void *data, const struct imap_response *tagged)
 		imap_store_finish(job);
 }
 
-void imap_select(struct imap_job *job, const char *parameters, void (*next)(struct imap_job *))
+static void examine(struct imap_job *job, const char *parameters, bool alone,
+		    void (*next)(struct imap_job *))
 {
 	struct imap_command *command = opening(job, "EXAMINE");
 
 	imap_command_text(command, "%s", parameters);
 	job->next = next;
-	imap_store_send(job, &command, true, examined);
+	imap_store_send(job, &command, alone, examined);
+}
+
+void imap_select(struct imap_job *job, const char *parameters, void (*next)(struct imap_job *))
+{
+	examine(job, parameters, true, next);
+}
+
+void imap_select_ahead(struct imap_job *job, const char *parameters,
+		       void (*next)(struct imap_job *))
+{
+	examine(job, parameters, false, next);
 }
 
 /* True, and the job has failed, if the mailbox is another one than the engine knows. */

@@ -156,11 +156,13 @@ static void on_untagged(void *data, const struct imap_response *response)
 	case IMAP_DATA_MAILBOX_STATUS:
 		if (first_is(store, STORE_STATUS))
 			imap_status_untagged(first_job(store), response);
+		else if (first_is(store, STORE_LIST))
+			imap_list_status(store, response);
 		else if (first_is(store, STORE_MARK))
 			imap_mark_untagged(first_job(store), response);
 		break;
 	case IMAP_DATA_QUOTA:
-		if (first_is(store, STORE_QUOTA))
+		if (first_is(store, STORE_LIST))
 			imap_quota_untagged(store, response);
 		break;
 	case IMAP_DATA_SEARCH:
@@ -477,14 +479,13 @@ static void imap_submit(struct store *store, struct store_job *submitted, int64_
 	static void (*const start[])(struct imap_job *) = {
 		[STORE_LIST] = imap_list_start,	      [STORE_STATUS] = imap_status_start,
 		[STORE_REFRESH] = imap_refresh_start, [STORE_BODY] = imap_body_start,
-		[STORE_QUOTA] = imap_quota_start,     [STORE_PROBE] = imap_probe_start,
-		[STORE_MEASURE] = imap_measure_start, [STORE_RIGHTS] = imap_rights_start,
-		[STORE_FLAGS] = imap_flags_start,     [STORE_EXPUNGE] = imap_expunge_start,
-		[STORE_MOVE] = imap_transfer_start,   [STORE_COPY] = imap_transfer_start,
-		[STORE_FIND] = imap_find_start,	      [STORE_APPEND] = imap_append_start,
-		[STORE_MARK] = imap_mark_start,	      [STORE_CREATE] = imap_create_start,
-		[STORE_DELETE] = imap_delete_start,   [STORE_RENAME] = imap_rename_start,
-		[STORE_LEAVE] = imap_leave_start,
+		[STORE_PROBE] = imap_probe_start,     [STORE_MEASURE] = imap_measure_start,
+		[STORE_RIGHTS] = imap_rights_start,   [STORE_FLAGS] = imap_flags_start,
+		[STORE_EXPUNGE] = imap_expunge_start, [STORE_MOVE] = imap_transfer_start,
+		[STORE_COPY] = imap_transfer_start,   [STORE_FIND] = imap_find_start,
+		[STORE_APPEND] = imap_append_start,   [STORE_MARK] = imap_mark_start,
+		[STORE_CREATE] = imap_create_start,   [STORE_DELETE] = imap_delete_start,
+		[STORE_RENAME] = imap_rename_start,   [STORE_LEAVE] = imap_leave_start,
 	};
 	struct imap_job *job = g_new0(struct imap_job, 1);
 

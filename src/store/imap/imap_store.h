@@ -27,6 +27,7 @@ struct imap_job {
 	bool unselectable; /* LIST says so */
 	/* refresh */
 	uint32_t highest;   /* UID seen */
+	bool ahead;	    /* the fetch went out behind the opening, and was not refused */
 	struct seqset seen; /* UIDs of this pass, when they are counted; told by COPYUID */
 	bool counting;
 	/* body */
@@ -110,6 +111,9 @@ char *imap_store_flag_list(unsigned flags, const char *words);
 
 /* EXAMINE; then `next`. `parameters` such as " (CONDSTORE)" or "". */
 void imap_select(struct imap_job *job, const char *parameters, void (*next)(struct imap_job *));
+/* The same, but what is sent next need not wait for it: only if no mailbox is open. */
+void imap_select_ahead(struct imap_job *job, const char *parameters,
+		       void (*next)(struct imap_job *));
 /* The same unless it is open already, in whichever way; the job ends if it was replaced. */
 void imap_select_to_read(struct imap_job *job, void (*next)(struct imap_job *));
 /* SELECT, and what is allowed there, unless it is open so already; the job ends if the mailbox was
@@ -126,7 +130,7 @@ void imap_list_start(struct imap_job *job);
 void imap_list_untagged(struct store *store, const struct imap_response *response);
 void imap_status_start(struct imap_job *job);
 void imap_status_untagged(struct imap_job *job, const struct imap_response *response);
-void imap_quota_start(struct imap_job *job);
+void imap_list_status(struct store *store, const struct imap_response *response);
 void imap_quota_untagged(struct store *store, const struct imap_response *response);
 void imap_refresh_start(struct imap_job *job);
 /* True if the response was news of the job's folder that it wanted. */

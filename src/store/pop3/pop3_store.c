@@ -244,7 +244,7 @@ static void rights_start(struct pop3_job *job)
 	pop3_store_end(job);
 }
 
-/* What there is to tell was told when the session began: QUOTA, PROBE. A size that LIST told is
+/* What there is to tell was told when the session began: PROBE. A size that LIST told is
  * never to be believed: MEASURE. */
 static void nothing_start(struct pop3_job *job)
 {
@@ -291,7 +291,6 @@ static void pop3_submit(struct store *store, struct store_job *submitted, int64_
 		[STORE_STATUS] = status_start,
 		[STORE_REFRESH] = pop3_refresh_start,
 		[STORE_BODY] = pop3_body_start,
-		[STORE_QUOTA] = nothing_start,
 		[STORE_PROBE] = nothing_start,
 		[STORE_MEASURE] = nothing_start,
 		[STORE_RIGHTS] = rights_start,
