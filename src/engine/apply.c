@@ -263,7 +263,7 @@ static void on_refreshed(void *data, uint32_t folder, uint32_t uidnext, uint64_t
 	index_folder_refreshed(engine->index, folder, uidnext, modseq);
 }
 
-static void on_changed(void *data, uint32_t folder)
+static void on_changed(void *data, uint32_t folder, bool flags)
 {
 	folder_changed(data, folder);
 	brief_outdated(data);
@@ -277,10 +277,16 @@ static void on_rights(void *data, uint32_t folder, const struct store_rights *ri
 static void on_quota(void *data, const struct store_quota *quota)
 {
 	struct engine *engine = data;
+	folder_state(data, folder)->flags |= flags;
 
 	pthread_mutex_lock(&engine->lock);
 	engine->shared.quota = *quota;
 	engine->shared.has_quota = true;
+static void on_watched(void *data, uint32_t folder)
+{
+	watch_began(data, folder);
+}
+
 	pthread_mutex_unlock(&engine->lock);
 }
 

@@ -124,6 +124,9 @@ enum account_state {
 	ACCOUNT_REFUSED,
 	ACCOUNT_KEPT_OFFLINE, /* by the user, for as long as it is mounted */
 };
+	bool flags;	 /* of known messages some have changed */
+	bool watched;	 /* what happens in it is told */
+	int64_t watch_ms; /* it could not be watched: not tried before */
 
 /* Of a folder, under engine->lock. */
 struct known_rights {

@@ -77,7 +77,11 @@ enum store_job_kind {
 	STORE_CREATE, /* and subscribed */
 	STORE_DELETE, /* ERROR_NOT_EMPTY if it holds a message that is not \Deleted */
 	STORE_RENAME, /* to `target`; its subscription with it */
-	STORE_LEAVE,  /* `name` and those below it (behind `separator`) are open here no more */
+
+	/* What happens in `name`, or in each of `names` (STORE_CAN_WATCH_MANY), is told until the
+	 * next WATCH, or LEAVE of `name`, on the same store. Facts: status, watched, changed. */
+	STORE_WATCH,
+	STORE_LEAVE, /* `name` and those below it (behind `separator`) are open here no more */
 };
 
 enum store_ability {
@@ -88,6 +92,8 @@ enum store_ability {
 	 * good. It is done when the server confirmed it; facts: gone. ERROR_DENIED: those that were
 	 * not told as gone stay, as they cannot be told from others; the rest is done. */
 	STORE_CAN_REMOVE = 1 << 3,
+	STORE_CAN_WATCH = 1 << 4,      /* one mailbox a connection */
+	STORE_CAN_WATCH_MANY = 1 << 5, /* several */
 };
 
 /* What the server allows in a folder. */
@@ -125,6 +131,7 @@ struct store_known {
 	uint32_t uidnext;     /* all UIDs below are known */
 	uint64_t modseq;      /* 0: none */
 	bool verify;	      /* the number of messages was wrong: find out which exist */
+	bool flags;	      /* of known messages some have changed */
 };
 
 struct store_mailbox {
@@ -150,8 +157,8 @@ struct store_job {
 	char *name;		  /* REFRESH, BODY: the mailbox, as the server spelt it */
 	struct store_known known; /* REFRESH; BODY: uidvalidity alone, another one is ERROR_STALE */
 	bool counts;		  /* LIST */
-	GPtrArray *names;	  /* STATUS: of char * */
-	GArray *folders;	  /* STATUS: of uint32_t, beside `names` */
+	GPtrArray *names;	  /* STATUS, WATCH: of char * */
+	GArray *folders;	  /* STATUS, WATCH: of uint32_t, beside `names` */
 	/* BODY of one message */
 	uint32_t uid;
 	uint64_t origin; /* first byte wanted */
@@ -174,6 +181,8 @@ struct store_job {
 	/* results */
 	bool sent; /* the command that changes something was begun */
 	bool honest;
+	/* REFRESH: known.flags, but it would have cost too much to ask for them so soon again. */
+	bool flags_left;
 	struct store_mailbox
 		box; /* MARK, APPEND, MOVE, COPY (of the target); uidvalidity 0: not told */
 	uint32_t appended_uid; /* 0: not told */
@@ -232,8 +241,10 @@ struct store_sink {
 	 * UINT64_MAX if it moved meanwhile. */
 	void (*refreshed)(void *data, uint32_t folder, uint32_t uidnext, uint64_t modseq,
 			  uint64_t messages);
-	/* Something happened in the open folder that only a refresh can tell. */
-	void (*changed)(void *data, uint32_t folder);
+	/* Something happened in the folder that only a refresh can tell; `flags`: to flags, too. */
+	void (*changed)(void *data, uint32_t folder, bool flags);
+	/* What happens in the folder from now on, or since the status that came before, is told. */
+	void (*watched)(void *data, uint32_t folder);
 	void (*quota)(void *data, const struct store_quota *quota);
 	void (*rights)(void *data, uint32_t folder, const struct store_rights *rights);
 	/* Bytes of message `uid`, not yet verified. False fails it: the disk is full. */

@@ -218,7 +218,7 @@ static GError *run_body(struct store *store, const struct store_job *job,
 		return NULL;
 	}
 	if (memory.another == job->uid) {
-		store->sink->changed(store->data, job->folder);
+		store->sink->changed(store->data, job->folder, false);
 		return g_error_new(MAILFS_ERROR, ERROR_GONE, "another");
 	}
 	message = memory_find_message(folder, job->uid);

@@ -268,9 +268,14 @@ static void on_refreshed(void *data, uint32_t folder, uint32_t uidnext, uint64_t
 		       folder_name(data, folder), uidnext, modseq, count);
 }
 
-static void on_changed(void *data, uint32_t folder)
+static void on_changed(void *data, uint32_t folder, bool flags)
 {
-	wire_facts_add(data, "changed %s", folder_name(data, folder));
+	wire_facts_add(data, "changed %s%s", folder_name(data, folder), flags ? " flags" : "");
+}
+
+static void on_watched(void *data, uint32_t folder)
+{
+	wire_facts_add(data, "watched %s", folder_name(data, folder));
 }
 
 static void on_quota(void *data, const struct store_quota *quota)
@@ -389,6 +394,8 @@ static void add_results(struct wire_facts *facts, const struct store_job *job)
 		g_string_append(text, " sent");
 	if (job->honest)
 		g_string_append(text, " honest");
+	if (job->flags_left)
+		g_string_append(text, " flags-left");
 	add_box(text, &job->box);
 	if (job->appended_uid > 0)
 		g_string_append_printf(text, " uid=%u", job->appended_uid);
@@ -421,6 +428,7 @@ const struct store_sink wire_facts_sink = {
 	.present = on_present,
 	.refreshed = on_refreshed,
 	.changed = on_changed,
+	.watched = on_watched,
 	.quota = on_quota,
 	.rights = on_rights,
 	.body_begin = on_body_begin,

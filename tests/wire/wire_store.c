@@ -415,6 +415,10 @@ static void job_option(struct subject *subject, struct store_job *job, char *wor
 		job->known.verify = true;
 		return;
 	}
+	if (g_str_equal(word, "flags")) {
+		job->known.flags = true;
+		return;
+	}
 	if (g_str_equal(word, "counts")) {
 		job->counts = true;
 		return;
@@ -446,6 +450,17 @@ static void job_options(struct subject *subject, struct store_job *job, const ch
 	}
 }
 
+/* One folder, or several in brackets. */
+static void job_watch(struct subject *subject, struct store_job *job, const char **text)
+{
+	if (g_str_has_prefix(*text, " ("))
+		*text += 2;
+	else
+		job_folder(subject, job, text);
+	if (!job->name)
+		job_folders(subject, job, text);
+}
+
 /* NULL if `text` is no job. */
 static struct store_job *job_parse(struct subject *subject, const char *text)
 {
@@ -455,7 +470,8 @@ static struct store_job *job_parse(struct subject *subject, const char *text)
 		[STORE_RIGHTS] = "rights", [STORE_FLAGS] = "flags",   [STORE_EXPUNGE] = "expunge",
 		[STORE_MOVE] = "move",	   [STORE_COPY] = "copy",     [STORE_FIND] = "find",
 		[STORE_APPEND] = "append", [STORE_MARK] = "mark",     [STORE_CREATE] = "create",
-		[STORE_DELETE] = "delete", [STORE_RENAME] = "rename", [STORE_LEAVE] = "leave",
+		[STORE_DELETE] = "delete", [STORE_RENAME] = "rename", [STORE_WATCH] = "watch",
+		[STORE_LEAVE] = "leave",
 	};
 	g_autofree char *word = next_word(subject, &text);
 	unsigned kind = 0;
@@ -468,6 +484,8 @@ static struct store_job *job_parse(struct subject *subject, const char *text)
 	job = store_job_new((enum store_job_kind)kind);
 	if (kind == STORE_STATUS)
 		job_folders(subject, job, &text);
+	else if (kind == STORE_WATCH)
+		job_watch(subject, job, &text);
 	else if (kind != STORE_LIST && kind != STORE_PROBE)
 		job_folder(subject, job, &text);
 	job_options(subject, job, &text);
@@ -511,11 +529,13 @@ static void expect_abilities(struct subject *subject, const char *expected)
 	uint64_t append_max;
 	unsigned abilities = subject->ops->abilities(subject->store, &append_max);
 	g_autofree char *got =
-		g_strdup_printf("abilities %s%s%s%s append=%" G_GUINT64_FORMAT,
+		g_strdup_printf("abilities %s%s%s%s%s%s append=%" G_GUINT64_FORMAT,
 				abilities & STORE_CAN_CHANGE ? "change" : "",
 				abilities & STORE_CAN_MOVE ? ",move" : "",
 				abilities & STORE_CAN_EXPUNGE ? ",expunge" : "",
-				abilities & STORE_CAN_REMOVE ? "remove" : "", append_max);
+				abilities & STORE_CAN_REMOVE ? "remove" : "",
+				abilities & STORE_CAN_WATCH ? ",watch" : "",
+				abilities & STORE_CAN_WATCH_MANY ? ",many" : "", append_max);
 
 	if (!g_str_equal(got, expected))
 		wire_fail(subject->play, "expected: %s\ngot:      %s", expected, got);

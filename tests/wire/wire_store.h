@@ -5,6 +5,7 @@
  *   ! refresh A uidvalidity=7 uidnext=10 modseq=5 messages=9 verify     what is not known: left out
  *   ! body A uidvalidity=7 uid=5 hint=20 origin=0 window=9
  *   ! body A uidvalidity=7 5=20 6=30    a batch
+ *   ! watch A   ! watch ( A "B c"       one; several
  *   ! rights A uidvalidity=7   ! measure A uidvalidity=7 uid=5 hint=90   changes: with a folder
  * each ! flags A uidvalidity=7 uids=1:5,9 set=\Seen,$Junk clear=\Flagged ! expunge A uidvalidity=7
  * uids=1000*20:3      so many from 20 on, every third ! move A uidvalidity=7 uids=5 to B copy

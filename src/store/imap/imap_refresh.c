@@ -22,7 +22,8 @@
 
 #include <string.h>
 
-#define SEARCH_MAX 50000 /* UIDs that fit one line of a SEARCH answer */
+#define FLAGS_AT_ONCE 5000 /* messages whose flags are all asked for as often as some change */
+#define SEARCH_MAX 50000   /* UIDs that fit one line of a SEARCH answer */
 
 #define ITEMS "(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (SUBJECT)])"
 
@@ -40,7 +41,7 @@ static void report(struct imap_job *job)
 	store->sink->refreshed(store->data, job->job->folder, uidnext, store->box.modseq,
 			       store->dirty ? UINT64_MAX : store->box.messages);
 	if (store->dirty)
-		store->sink->changed(store->data, job->job->folder);
+		store->sink->changed(store->data, job->job->folder, store->dirty_flags);
 }
 
 static void finish(struct imap_job *job)
@@ -218,6 +219,8 @@ static bool flags_are_due(struct imap_job *job)
 	/* All flags of a large mailbox cost much: the larger, the rarer. */
 	int64_t pause = (int64_t)MIN(store->box.messages, LIMIT_MESSAGES) * 10;
 
+	if (job->job->known.flags && store->box.messages <= FLAGS_AT_ONCE)
+		pause = 0;
 	if (last && store->now_ms - *last < pause)
 		return false;
 	last = g_new(int64_t, 1);
@@ -243,6 +246,7 @@ static void fetch_flags(struct imap_job *job)
 		g_string_append_printf(arguments, " (CHANGEDSINCE %" G_GUINT64_FORMAT ")",
 				       known->modseq);
 	} else if (!flags_are_due(job) && store->box.modseq == 0) {
+		job->job->flags_left = known->flags;
 		return; /* where a MODSEQ will be known from now on, they are asked for once */
 	}
 	send_fetch(job, arguments->str, fetched);

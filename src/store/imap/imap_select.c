@@ -21,7 +21,8 @@ void imap_select_clear(struct store *store)
 	store->selected = 0;
 	store->writable = false;
 	store->box = (struct store_mailbox){0};
-	store->counted = store->dirty = store->clean = false;
+	store->counted = store->dirty = store->dirty_flags = store->clean = false;
+	store->watching = store->news = store->news_flags = false;
 }
 
 /* Command to open the mailbox of the job. */
@@ -54,7 +55,7 @@ static bool is_opened(struct imap_job *job, const struct imap_response *tagged)
 					    store->counted ? "UIDVALIDITY" : "number of messages"));
 		return false;
 	}
-	store->dirty = false;
+	store->dirty = store->dirty_flags = false;
 	return true;
 }
 
@@ -338,14 +339,15 @@ void imap_leave(struct imap_job *job, void (*next)(struct imap_job *))
 
 /* --- news --- */
 
-static void mark_dirty(struct store *store)
+static void mark_dirty(struct store *store, bool flags)
 {
+	store->dirty_flags |= flags;
 	if (store->dirty)
 		return;
 	store->dirty = true;
 	/* While the mailbox is being opened or refreshed the job itself will tell. */
 	if (store->clean)
-		store->sink->changed(store->data, store->selected);
+		store->sink->changed(store->data, store->selected, flags);
 }
 
 /* While a mailbox is being opened, news of the one before may still come. They end with [CLOSED],
@@ -416,7 +418,7 @@ static void fetched(struct store *store, const struct imap_response *response)
 	if (!(fetch->items & IMAP_FETCH_FLAGS))
 		return;
 	if (!(fetch->items & IMAP_FETCH_UID))
-		mark_dirty(store);
+		mark_dirty(store, true);
 	else if (!(fetch->items & IMAP_FETCH_DATE))
 		store->sink->flags(store->data, store->selected, store->box.uidvalidity, fetch->uid,
 				   fetch->flags, fetch->keywords);
@@ -426,6 +428,10 @@ void imap_select_untagged(struct store *store, const struct imap_response *respo
 {
 	if (!store->selected_name)
 		return;
+	if (store->watching) {
+		imap_watch_untagged(store, response);
+		return;
+	}
 	switch (response->data) {
 	case IMAP_DATA_STATUS:
 		status_code(store, response);
@@ -436,13 +442,13 @@ void imap_select_untagged(struct store *store, const struct imap_response *respo
 		break;
 	case IMAP_DATA_EXISTS:
 		if (store->box.messages != response->number)
-			mark_dirty(store);
+			mark_dirty(store, false);
 		store->box.messages = response->number;
 		store->counted = true;
 		break;
 	case IMAP_DATA_EXPUNGE:
 		store->expunges++;
-		mark_dirty(store);
+		mark_dirty(store, false);
 		if (store->box.messages > 0)
 			store->box.messages--;
 		break;

@@ -26,7 +26,8 @@ void imap_store_send(struct imap_job *job, struct imap_command **command, bool a
 		     imap_done_fn done)
 {
 	job->commands++;
-	if (imap_session_in_flight(job->store->session) == 0)
+	if (imap_session_in_flight(job->store->session) == 0 ||
+	    imap_session_is_idle(job->store->session))
 		job->store->progress_ms = job->store->now_ms;
 	imap_session_send(job->store->session, command, alone, done, job);
 }
@@ -142,6 +143,9 @@ static void on_untagged(void *data, const struct imap_response *response)
 	case IMAP_DATA_STATUS:
 		if (first_is(store, STORE_MOVE) || first_is(store, STORE_COPY))
 			imap_transfer_told(first_job(store), response);
+		else if (first_is(store, STORE_WATCH) &&
+			 response->code == IMAP_CODE_NOTIFICATIONOVERFLOW)
+			imap_watch_overflow(first_job(store));
 		break;
 	case IMAP_DATA_LIST:
 		if (first_is(store, STORE_LIST))
@@ -160,6 +164,8 @@ static void on_untagged(void *data, const struct imap_response *response)
 			imap_list_status(store, response);
 		else if (first_is(store, STORE_MARK))
 			imap_mark_untagged(first_job(store), response);
+		else if (first_is(store, STORE_WATCH))
+			imap_watch_status(first_job(store), response);
 		break;
 	case IMAP_DATA_QUOTA:
 		if (first_is(store, STORE_LIST))
@@ -292,7 +298,9 @@ static void imap_close(struct store **ret_store)
 /* Something is owed to us: silence is measured. */
 static bool is_waiting(const struct store *store)
 {
-	return store->session && (!imap_ready(store) || imap_session_in_flight(store->session) > 0);
+	return store->session &&
+	       (!imap_ready(store) || (imap_session_in_flight(store->session) > 0 &&
+				       !imap_session_is_idle(store->session)));
 }
 
 /* An upload may be slow, as long as it goes on. */
@@ -311,11 +319,11 @@ static int64_t deadline_ms(const struct store *store)
 	int64_t deadline = link_deadline_ms(store->link);
 
 	if (!is_waiting(store))
-		return deadline;
+		return MIN(deadline, imap_watch_deadline_ms(store));
 	deadline = MIN(deadline, store->progress_ms + store->account->timeout_s * 1000ll);
 	if (!imap_ready(store))
 		deadline = MIN(deadline, store->born_ms + LOGIN_MS);
-	else if (job && job->job->kind != STORE_REFRESH)
+	else if (job && job->job->kind != STORE_REFRESH && job->job->kind != STORE_WATCH)
 		deadline = MIN(deadline, job_deadline_ms(job));
 	return deadline;
 }
@@ -428,7 +436,11 @@ static bool step(struct store *store, GError **error)
 		open_session(store);
 		store->progress_ms = store->now_ms;
 	}
-	return converse(store, error) && is_on_time(store, error);
+	imap_watch_step(store);
+	if (!converse(store, error) || !is_on_time(store, error))
+		return false;
+	imap_watch_tell(store);
+	return true;
 }
 
 static bool imap_step(struct store *store, int64_t now_ms, GError **error)
@@ -452,6 +464,8 @@ static bool imap_accepts(const struct store *store, const struct store_job *job)
 	if (!imap_ready(store))
 		return false;
 	if (!first)
+		return true;
+	if (imap_watch_accepts(store, job))
 		return true;
 	return job->kind == STORE_BODY && first->asked && !store->uid_late &&
 	       store->selected == job->folder && first->job->folder == job->folder &&
@@ -479,13 +493,14 @@ static void imap_submit(struct store *store, struct store_job *submitted, int64_
 	static void (*const start[])(struct imap_job *) = {
 		[STORE_LIST] = imap_list_start,	      [STORE_STATUS] = imap_status_start,
 		[STORE_REFRESH] = imap_refresh_start, [STORE_BODY] = imap_body_start,
-		[STORE_PROBE] = imap_probe_start,     [STORE_MEASURE] = imap_measure_start,
-		[STORE_RIGHTS] = imap_rights_start,   [STORE_FLAGS] = imap_flags_start,
-		[STORE_EXPUNGE] = imap_expunge_start, [STORE_MOVE] = imap_transfer_start,
-		[STORE_COPY] = imap_transfer_start,   [STORE_FIND] = imap_find_start,
-		[STORE_APPEND] = imap_append_start,   [STORE_MARK] = imap_mark_start,
-		[STORE_CREATE] = imap_create_start,   [STORE_DELETE] = imap_delete_start,
-		[STORE_RENAME] = imap_rename_start,   [STORE_LEAVE] = imap_leave_start,
+		[STORE_PROBE] = imap_probe_start,
+		[STORE_MEASURE] = imap_measure_start, [STORE_RIGHTS] = imap_rights_start,
+		[STORE_FLAGS] = imap_flags_start,     [STORE_EXPUNGE] = imap_expunge_start,
+		[STORE_MOVE] = imap_transfer_start,   [STORE_COPY] = imap_transfer_start,
+		[STORE_FIND] = imap_find_start,	      [STORE_APPEND] = imap_append_start,
+		[STORE_MARK] = imap_mark_start,	      [STORE_CREATE] = imap_create_start,
+		[STORE_DELETE] = imap_delete_start,   [STORE_RENAME] = imap_rename_start,
+		[STORE_WATCH] = imap_watch_start,     [STORE_LEAVE] = imap_leave_start,
 	};
 	struct imap_job *job = g_new0(struct imap_job, 1);
 
@@ -503,7 +518,9 @@ static unsigned imap_abilities(const struct store *store, uint64_t *ret_append_m
 
 	*ret_append_max_bytes = imap_session_append_limit(store->session);
 	return STORE_CAN_CHANGE | (caps & IMAP_CAP_MOVE ? STORE_CAN_MOVE : 0) |
-	       (caps & IMAP_CAP_UIDPLUS ? STORE_CAN_EXPUNGE : 0);
+	       (caps & IMAP_CAP_UIDPLUS ? STORE_CAN_EXPUNGE : 0) |
+	       (caps & IMAP_CAP_IDLE ? STORE_CAN_WATCH : 0) |
+	       (caps & IMAP_CAP_NOTIFY ? STORE_CAN_WATCH_MANY : 0);
 }
 
 static void imap_describe(const struct store *store, GString *out)

@@ -9,6 +9,8 @@
 #include "store/store.h"
 
 #define IMAP_BODY_DEPTH 16 /* body fetches in flight */
+/* NATs forget a connection that was silent for ten minutes. */
+#define IMAP_WATCH_MS (9 * 60 * 1000)
 
 struct imap_job {
 	struct store *store;
@@ -26,9 +28,11 @@ struct imap_job {
 	bool rights_told;
 	bool unselectable; /* LIST says so */
 	/* refresh */
-	uint32_t highest;   /* UID seen */
-	bool ahead;	    /* the fetch went out behind the opening, and was not refused */
-	struct seqset seen; /* UIDs of this pass, when they are counted; told by COPYUID */
+	uint32_t highest; /* UID seen */
+	/* UIDs of this pass, when they are counted; told by COPYUID; which of the mailboxes that
+	 * are watched were told of */
+	struct seqset seen;
+	bool ahead; /* the fetch went out behind the opening, and was not refused */
 	bool counting;
 	/* body */
 	bool asked;	  /* its mailbox is open, the fetch was sent */
@@ -68,7 +72,12 @@ struct store {
 	struct store_mailbox box;
 	bool counted;	      /* EXISTS was told */
 	bool dirty;	      /* something happened that only a refresh can tell */
+	bool dirty_flags;     /* to flags, at least */
 	bool clean;	      /* a refresh ended in this selection */
+	bool watching;	      /* it is open for being told of what happens, alone */
+	bool news;	      /* something did in this step */
+	bool news_flags;      /* to flags, at least */
+	int64_t watch_ms;     /* when the watch is begun anew */
 	unsigned expunges;    /* seen, of the kind that names no UID */
 	GHashTable *flags_ms; /* folder -> when all its flags were fetched last */
 
@@ -160,3 +169,13 @@ void imap_delete_start(struct imap_job *job);
 void imap_delete_listed(struct imap_job *job, const struct imap_response *response);
 void imap_rename_start(struct imap_job *job);
 void imap_leave_start(struct imap_job *job);
+void imap_watch_start(struct imap_job *job);
+/* While a watch is the only job. */
+bool imap_watch_accepts(const struct store *store, const struct store_job *job);
+void imap_watch_untagged(struct store *store, const struct imap_response *response);
+void imap_watch_status(struct imap_job *job, const struct imap_response *response);
+void imap_watch_overflow(struct imap_job *job);
+/* What came in a step is told together. */
+void imap_watch_tell(struct store *store);
+void imap_watch_step(struct store *store);
+int64_t imap_watch_deadline_ms(const struct store *store);

@@ -83,7 +83,7 @@ static void is_another(struct pop3_ask *ask)
 	seqset_add(&gone, number, number);
 	pop3_store_forget(store, number);
 	store->sink->gone(store->data, job->job->folder, store->validity, &gone);
-	store->sink->changed(store->data, job->job->folder);
+	store->sink->changed(store->data, job->job->folder, false);
 	seqset_clear(&gone);
 	fail_one(ask, ERROR_GONE, "the server sends another message in its place");
 }

@@ -59,7 +59,7 @@ static void end(struct pop3_job *job)
 
 	if (job->asked == 0 && job->others.ranges && !is_put_off(job)) {
 		forget_all(job, &job->others);
-		store->sink->changed(store->data, job->job->folder);
+		store->sink->changed(store->data, job->job->folder, false);
 	}
 	pop3_store_end(job);
 }
