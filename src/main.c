@@ -9,6 +9,7 @@
 #include "engine/label.h"
 #include "fuse/mount.h"
 #include "fuse/mountpoint.h"
+#include "fuse/replay.h"
 #include "fuse/watchdog.h"
 #include "state/state.h"
 #include "store/store.h"
@@ -27,6 +28,7 @@ struct app {
 	struct options options;
 	int parent_fd; /* to report on; -1 in the foreground */
 	struct watchdog *watchdog;
+	struct replay *replay; /* NULL: watchers are told nothing */
 	struct secret *secret;
 	int state_claim; /* -1: not taken */
 	int cache_claim;
@@ -141,7 +143,7 @@ static bool app_build(struct app *app, GError **error)
 		.state = app->state,
 	};
 
-	app->mount = mount_new(&app->options, app->watchdog, error);
+	app->mount = mount_new(&app->options, app->watchdog, app->replay, error);
 	if (!app->mount)
 		return false;
 	app->engine = engine_new(&engine, mount_events(), app->mount, error);
@@ -177,6 +179,12 @@ static bool app_prepare(struct app *app, GError **error)
 	app->watchdog = watchdog_new(error);
 	if (!app->watchdog)
 		return false;
+	/* Where nothing can be changed the kernel lets nobody do as if. */
+	if (options->account.inotify && !options->account.read_only) {
+		app->replay = replay_new(error);
+		if (!app->replay)
+			return false;
+	}
 	return app_find_secrets(app, error) && app_open_files(app, error) && app_build(app, error);
 }
 
@@ -220,6 +228,7 @@ static void app_close(struct app *app)
 	if (app->engine)
 		engine_stop(app->engine);
 	mount_free(&app->mount);
+	replay_free(&app->replay);
 	watchdog_free(&app->watchdog);
 	tree_free(&app->tree);
 	outbox_free(&app->outbox);

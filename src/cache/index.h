@@ -83,6 +83,8 @@ bool index_commit(struct index *index, GError **error);
  * marked like a missing one. False if nothing changed or the name is refused (empty, over
  * LIMIT_MAILBOX_NAME, deeper than LIMIT_FOLDER_DEPTH, more than LIMIT_FOLDERS). */
 typedef void (*index_folder_fn)(void *data, const struct folder_row *row);
+/* Called for each folder that is made from now on, a parent too; with its id, parent and leaf. */
+void index_on_folder_made(struct index *index, index_folder_fn made, void *data);
 bool index_folder_seen(struct index *index, const char *name, char separator, unsigned attributes,
 		       int64_t now_ns);
 void index_folders_sweep(struct index *index, int64_t now_ns, index_folder_fn gone, void *data);

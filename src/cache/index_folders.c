@@ -131,7 +131,17 @@ static uint32_t folder_make(struct index *index, const char *name, char separato
 		return 0;
 	index->folders++;
 	index_folder_touch(index, place.parent, now_ns);
+	if (index->made)
+		index->made(index->made_data, &(struct folder_row){.id = id,
+								  .parent = place.parent,
+								  .leaf = (char *)place.leaf});
 	return id;
+}
+
+void index_on_folder_made(struct index *index, index_folder_fn made, void *data)
+{
+	index->made = made;
+	index->made_data = data;
 }
 
 static uint32_t folder_ensure(struct index *index, const char *name, size_t len, char separator,

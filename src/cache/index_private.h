@@ -99,6 +99,8 @@ struct index {
 	GHashTable *listed;	/* ids of folders listed since the last sweep */
 	GHashTable *ancestors;	/* and of those above them */
 	int64_t folders;	/* rows; -1: to be counted */
+	index_folder_fn made;	/* told of a new folder; may be NULL */
+	void *made_data;
 	uint32_t pending_epoch; /* the folder row that lacks these: */
 	int64_t pending_messages;
 	int64_t pending_bytes;

@@ -84,6 +84,7 @@ struct account {
 	enum delete_mode delete_mode;
 	bool append_seen; /* new messages get \Seen */
 	bool xattr;
+	bool inotify; /* watchers of folders are told what comes and goes */
 	struct submission smtp;
 };
 

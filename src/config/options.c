@@ -153,6 +153,14 @@ static bool set_compress(struct parse *parse, const char *value, GError **error)
 	return true;
 }
 
+static bool set_inotify(struct parse *parse, const char *value, GError **error)
+{
+	if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+		return bad_value(error, "inotify", value, "on or off");
+	parse->options->account.inotify = strcmp(value, "on") == 0;
+	return true;
+}
+
 static bool set_delete(struct parse *parse, const char *value, GError **error)
 {
 	if (strcmp(value, "flag") == 0)
@@ -324,6 +332,8 @@ static const struct row rows[] = {
 	{0, "delete", "flag|trash|expunge", "what rm does to a message (default flag)", set_delete},
 	{0, "append_seen", NULL, "new messages are marked as seen", FLAG(account.append_seen)},
 	{0, "xattr", NULL, "flags and more as extended attributes", FLAG(account.xattr)},
+	{0, "inotify", "on|off", "tell watchers of folders what comes and goes (default on)",
+	 set_inotify},
 	{0, "poll", "SECONDS", "how old a listing may be (default 30)", set_poll},
 	{0, "timeout", "SECONDS", "how long the server may be silent (default 30)", set_timeout},
 	{0, "compress", "auto|on|off", "compress what goes over the line (default auto)",
@@ -708,6 +718,7 @@ static void options_init(struct options *options)
 	*options = (struct options){
 		.account = {.names = NAMES_LABEL,
 			    .poll_s = 30,
+			    .inotify = true,
 			    .timeout_s = 30,
 			    .cache_size_bytes = 1024ull * 1024 * 1024,
 			    .smtp = {.send_delay_s = 2}},

@@ -19,6 +19,7 @@ static uint32_t epoch_of(struct engine *engine, uint32_t folder)
 	engine->last_folder = folder;
 	engine->last_epoch = row.epoch;
 	engine->last_uidvalidity = row.uidvalidity;
+	engine->last_synced = row.synced;
 	g_strlcpy(engine->last_token, row.token, sizeof(engine->last_token));
 	folder_row_clear(&row);
 	return engine->last_epoch;
@@ -82,6 +83,7 @@ static void on_opened(void *data, uint32_t folder, const struct store_mailbox *m
 	bodies_drop_epoch(engine->bodies, old);
 	report_epoch_gone(engine, folder, old);
 	report_touched(engine, folder);
+	news_many(engine, folder);
 }
 
 static bool take_label(void *data, const struct message_row *row)
@@ -131,12 +133,17 @@ static void on_message(void *data, uint32_t folder, const struct store_message *
 	switch (index_message_put(engine->index, epoch, &row, engine->now_ns)) {
 	case INDEX_NEW:
 		report_touched(engine, folder);
+		if (engine->last_synced && !(message->flags & STORE_FLAG_DELETED))
+			news_message(engine, NEWS_NEW, folder, epoch, message->uid);
 		break;
 	case INDEX_SHIFTED:
 		apply_shifted(engine, folder, epoch, message->uid);
+		news_shifted(engine, folder, epoch, message->uid,
+			     message->flags & STORE_FLAG_DELETED);
 		break;
 	case INDEX_CHANGED:
 		report_message_changed(engine, epoch, message->uid);
+		news_message(engine, NEWS_FLAGS, folder, epoch, message->uid);
 		break;
 	case INDEX_SAME:
 		break;
@@ -155,9 +162,11 @@ static void on_flags(void *data, uint32_t folder, uint64_t uidvalidity, uint32_t
 	switch (index_message_flags(engine->index, epoch, uid, flags, text, engine->now_ns)) {
 	case INDEX_SHIFTED:
 		apply_shifted(engine, folder, epoch, uid);
+		news_shifted(engine, folder, epoch, uid, flags & STORE_FLAG_DELETED);
 		break;
 	case INDEX_CHANGED:
 		report_message_changed(engine, epoch, uid);
+		news_message(engine, NEWS_FLAGS, folder, epoch, uid);
 		break;
 	default:
 		break;
@@ -179,6 +188,7 @@ static void forget_message(void *data, uint32_t uid, const char *label)
 	bodies_drop(engine->bodies, gone->epoch, uid);
 	report_message_gone(engine, gone->folder, gone->epoch, uid, label, engine->last_token,
 			    chosen);
+	news_gone(engine, gone->folder, gone->epoch, uid, label, chosen);
 	if (chosen)
 		names_drop(engine->state, gone->epoch, uid, uid);
 	report_touched(engine, gone->folder);
@@ -261,12 +271,19 @@ static void on_refreshed(void *data, uint32_t folder, uint32_t uidnext, uint64_t
 	known = index_messages_count(engine->index, epoch_of(engine, folder), &highest);
 	folder_compare(engine, folder, messages, known);
 	index_folder_refreshed(engine->index, folder, uidnext, modseq);
+	engine->last_folder = 0; /* it is listed from now on */
 }
 
 static void on_changed(void *data, uint32_t folder, bool flags)
 {
+	folder_state(data, folder)->flags |= flags;
 	folder_changed(data, folder);
 	brief_outdated(data);
+}
+
+static void on_watched(void *data, uint32_t folder)
+{
+	watch_began(data, folder);
 }
 
 static void on_rights(void *data, uint32_t folder, const struct store_rights *rights)
@@ -277,16 +294,10 @@ static void on_rights(void *data, uint32_t folder, const struct store_rights *ri
 static void on_quota(void *data, const struct store_quota *quota)
 {
 	struct engine *engine = data;
-	folder_state(data, folder)->flags |= flags;
 
 	pthread_mutex_lock(&engine->lock);
 	engine->shared.quota = *quota;
 	engine->shared.has_quota = true;
-static void on_watched(void *data, uint32_t folder)
-{
-	watch_began(data, folder);
-}
-
 	pthread_mutex_unlock(&engine->lock);
 }
 

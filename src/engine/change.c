@@ -268,6 +268,7 @@ void change_drop(struct engine *engine, struct change *change, const GError *err
 		error->message);
 	report_both(engine, change);
 	apply_shifted(engine, folder, epoch, uid);
+	news_failed(engine, folder, epoch, uid, error->message);
 	pending_note_failure(engine, folder, number);
 	if (change->target) {
 		pending_note_failure(engine, change->target, number);
@@ -376,9 +377,10 @@ static void alter_flags(struct engine *engine, const struct change *change, unsi
 	if (!index_message_get(engine->view, change->epoch, change->uid, take_flags, &old))
 		return;
 	words = words_alter(old.words, change->set_words, change->clear_words);
-	index_message_flags(engine->index, change->epoch, change->uid,
-			    (old.flags | change->set | set) & ~change->clear, words,
-			    engine->now_ns);
+	if (index_message_flags(engine->index, change->epoch, change->uid,
+				(old.flags | change->set | set) & ~change->clear, words,
+				engine->now_ns) == INDEX_CHANGED)
+		news_message(engine, NEWS_FLAGS, change->folder, change->epoch, change->uid);
 	g_free(old.words);
 	report_message_changed(engine, change->epoch, change->uid);
 }
@@ -424,6 +426,8 @@ void change_place(struct engine *engine, const struct change *change, uint32_t e
 	index_message_copy(engine->index, change->epoch, change->uid, epoch, uid, flags.flags,
 			   engine->now_ns);
 	bodies_link(engine->bodies, change->epoch, change->uid, epoch, uid);
+	if (change->kind == CHANGE_COPY)
+		news_message(engine, NEWS_NEW, change->target, epoch, uid);
 	g_free(flags.words);
 }
 

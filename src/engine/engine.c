@@ -363,6 +363,7 @@ struct engine *engine_new(const struct engine_config *config, const struct engin
 	engine->folders = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	engine->touched = g_hash_table_new(NULL, NULL);
 	engine->reports = report_array_new();
+	news_init(engine);
 	engine->shared.needs = g_array_new(FALSE, FALSE, sizeof(struct need));
 	engine->shared.opened = g_hash_table_new(NULL, NULL);
 	engine->shared.triggers = g_hash_table_new(NULL, NULL);
@@ -401,6 +402,7 @@ void engine_free(struct engine **ret_engine)
 	report_clear(engine);
 	clear_changes(engine);
 	g_array_unref(engine->reports);
+	news_clear(engine);
 	g_hash_table_unref(engine->touched);
 	g_hash_table_unref(engine->folders);
 	g_hash_table_unref(engine->fetching);

@@ -17,6 +17,34 @@
 
 struct engine;
 
+/* What somebody may want to hear of. The own ones are what this mount did. */
+enum engine_news_kind {
+	NEWS_NEW,   /* a message: it shows up in a folder that had been listed before */
+	NEWS_GONE,  /* a message that somebody else removed */
+	NEWS_FLAGS, /* a message's */
+	NEWS_FAILED, /* the server refused a change of a message, which shows again as it was */
+	NEWS_MANY,   /* so much in this folder that it is not told one by one */
+	NEWS_FOLDER_NEW,
+	NEWS_FOLDER_GONE,
+	NEWS_FOLDER_MOVED,
+	NEWS_ONLINE,
+	NEWS_OFFLINE,
+};
+
+/* Strings live during the call. */
+struct engine_news {
+	enum engine_news_kind kind;
+	bool own;	 /* FOLDER_NEW, FOLDER_GONE */
+	uint32_t folder; /* of the message, or the one that is meant */
+	uint32_t epoch;	 /* of messages */
+	uint32_t uid;
+	/* GONE: "" if it has none. FOLDER_GONE and FOLDER_MOVED: the leaf that it had. FAILED: why. */
+	const char *text;
+	const char *token;  /* GONE: the folder's, for the name (semantics: "Names") */
+	const char *chosen; /* GONE: the name that a client gave it, or NULL */
+	uint32_t parent;    /* FOLDER_GONE and FOLDER_MOVED: where it was */
+};
+
 /* Called in the engine thread after the commit that made it true; must not block nor call the
  * engine's stop function. Ids and copies only. */
 struct engine_events {
@@ -37,6 +65,9 @@ struct engine_events {
 	void (*epoch_gone)(void *data, uint32_t folder, uint32_t epoch);
 	/* The server can be reached again. */
 	void (*online)(void *data);
+	/* Of one refresh of a folder, and of one listing of folders, the first 1,000 are told one by
+	 * one, the rest as NEWS_MANY. */
+	void (*news)(void *data, const struct engine_news *news);
 };
 
 struct engine_config {

@@ -108,6 +108,8 @@ struct folder_state {
 	uint64_t began; /* the refresh under way, or the last: see struct engine.order */
 	int64_t refreshed_ms;
 	int64_t told_ms; /* that the refresh under way gets on */
+	unsigned news;	 /* told since the refresh that began last (news.c) */
+	uint64_t news_began;
 };
 
 /* Seen by other threads too, under engine->lock. */
@@ -244,10 +246,14 @@ struct engine {
 	uint32_t last_epoch;
 	uint64_t last_uidvalidity;
 	char last_token[sizeof(((struct folder_row *)NULL)->token)];
+	bool last_synced;
 
 	/* For after the commit. */
 	GArray *reports;     /* of struct report */
 	GHashTable *touched; /* set of folder ids whose entries changed */
+	GArray *news;	     /* of struct engine_news, with their strings */
+	bool news_of_folders; /* those that there were at the start are known */
+	bool news_own;	      /* the folder that is made now is made by us */
 };
 
 /* With the lock held. */
@@ -463,6 +469,29 @@ void apply_remove(struct engine *engine, uint32_t folder, uint32_t epoch,
 void apply_shifted(struct engine *engine, uint32_t folder, uint32_t epoch, uint32_t uid);
 extern const struct store_sink engine_sink;
 void apply_done(struct engine *engine, struct store_job *job, const GError *error);
+
+/* news.c: what is told to people; collected during a turn like the reports */
+void news_init(struct engine *engine);
+void news_clear(struct engine *engine);
+/* NEWS_NEW, NEWS_FLAGS. Not of what is \Deleted. */
+void news_message(struct engine *engine, enum engine_news_kind kind, uint32_t folder,
+		  uint32_t epoch, uint32_t uid);
+/* \Deleted came or went. */
+void news_shifted(struct engine *engine, uint32_t folder, uint32_t epoch, uint32_t uid,
+		  bool deleted);
+/* It is about to go from the index. */
+void news_gone(struct engine *engine, uint32_t folder, uint32_t epoch, uint32_t uid,
+	       const char *label, const char *chosen);
+void news_failed(struct engine *engine, uint32_t folder, uint32_t epoch, uint32_t uid,
+		 const char *why);
+void news_folder_gone(struct engine *engine, const struct folder_row *row, bool own);
+/* `row`: as it was. */
+void news_folder_moved(struct engine *engine, const struct folder_row *row);
+void news_many(struct engine *engine, uint32_t folder);
+/* A refresh of the folder, or a listing of folders (INDEX_ROOT), has ended. */
+void news_refreshed(struct engine *engine, uint32_t folder);
+void news_state(struct engine *engine, bool online);
+void news_tell(struct engine *engine);
 
 /* report.c */
 GArray *report_array_new(void);

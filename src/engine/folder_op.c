@@ -146,8 +146,10 @@ void operations_take(struct engine *engine, GArray *operations)
 
 static void created(struct engine *engine, const struct operation *operation)
 {
+	engine->news_own = true;
 	index_folder_seen(engine->index, operation->mailbox, operation->separator, 0,
 			  engine->now_ns);
+	engine->news_own = false;
 }
 
 static void deleted(struct engine *engine, const struct operation *operation)
@@ -157,6 +159,7 @@ static void deleted(struct engine *engine, const struct operation *operation)
 	if (!index_folder_write_get(engine->index, operation->folder, &row))
 		return;
 	folder_forget(engine, &row);
+	news_folder_gone(engine, &row, true);
 	index_folder_remove(engine->index, row.id, engine->now_ns);
 	report_touched(engine, row.parent);
 	folder_row_clear(&row);
@@ -176,6 +179,7 @@ static void renamed(struct engine *engine, const struct operation *operation)
 		log_error("%s: %s", engine->account->name, error->message);
 	lanes_renamed(engine, operation);
 	report_folder_gone(engine, &row);
+	news_folder_moved(engine, &row);
 	report_touched(engine, row.parent);
 	if (index_folder_write_get(engine->index, row.id, &now)) {
 		report_touched(engine, now.parent);

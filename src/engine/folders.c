@@ -184,6 +184,7 @@ void folder_done(struct engine *engine, struct store_job *job, const GError *err
 
 	state->refreshing = false;
 	state->refreshed_ms = engine->now_ms;
+	news_refreshed(engine, job->folder);
 	folder_set_tried(engine, job->folder, engine->now_ms);
 	if (!error && !state->lost) {
 		refreshed_well(engine, state);
@@ -303,6 +304,7 @@ void folder_forget(struct engine *engine, const struct folder_row *row)
 static void gone(void *data, const struct folder_row *row)
 {
 	folder_forget(data, row);
+	news_folder_gone(data, row, false);
 }
 
 static struct store_job *status_job_new(void)
@@ -380,6 +382,7 @@ void folders_listed(struct engine *engine, const GError *error)
 	if (engine->listed_inbox)
 		index_folders_sweep(engine->index, engine->now_ns, gone, engine);
 	report_touched(engine, INDEX_ROOT);
+	news_refreshed(engine, INDEX_ROOT);
 	report_commit(engine);
 	pending_bind(engine);
 	if (engine->listed_inbox)

@@ -116,16 +116,19 @@ bool lanes_are_starting(const struct engine *engine)
 
 static void set_state(struct engine *engine, enum account_state state)
 {
-	bool changed;
+	bool changed, was_online;
 
 	pthread_mutex_lock(&engine->lock);
 	changed = engine->shared.state != state;
+	was_online = engine->shared.state == ACCOUNT_ONLINE;
 	engine->shared.state = state;
 	if (changed)
 		engine->shared.state_since_ns = engine->now_ns;
 	pthread_mutex_unlock(&engine->lock);
 	if (changed && (state == ACCOUNT_ONLINE || !lanes_are_starting(engine)))
 		log_info("%s: %s", engine->account->name, account_state_word(state));
+	if (changed && (was_online || state == ACCOUNT_ONLINE))
+		news_state(engine, !was_online);
 	if (changed && state == ACCOUNT_ONLINE)
 		engine->events->online(engine->data);
 }

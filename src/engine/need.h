@@ -18,6 +18,7 @@ enum need_kind {
 	NEED_CHANGES, /* folder `id` and what is on its way into it; INDEX_ROOT: all */
 	NEED_SPOOL,   /* spool file `uid` is on the server */
 	NEED_OUTBOX,  /* file `uid` of the outbox has a verdict; 0: all; `upto` as of CHANGES */
+	NEED_EVENTS,  /* reader `uid` of .mailfs/events has something to read; never stated */
 	NEED_TICKET,  /* the folder operation `uid` (engine_folder_op()); never stated */
 };
 

@@ -184,6 +184,7 @@ void report_all(struct engine *engine)
 			tell(engine, report);
 	}
 	report_clear(engine);
+	news_tell(engine);
 	if (engine->start_settled)
 		lanes_first_attempt_ended(engine, NULL);
 	engine->start_settled = false;

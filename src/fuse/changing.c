@@ -78,14 +78,26 @@ static int rename_work(struct request *request, struct tree_call *call)
 			   request->new_parent, request->new_name, request->flags);
 }
 
-static void names_reply(struct request *request)
+/* Of messages alone: other files are nobody's news. */
+static void unlink_reply(struct request *request)
 {
 	request_reply_done(request);
+	if (request->names)
+		tell_removed(request->mount, request->node, request->name);
 	names_drop(request);
 }
 
-const struct request_kind request_unlink = {"unlink", unlink_work, names_reply, .locks = true};
-const struct request_kind request_rename = {"rename", rename_work, names_reply, .locks = true};
+static void rename_reply(struct request *request)
+{
+	request_reply_done(request);
+	if (request->names)
+		tell_renamed(request->mount, request->node, request->name,
+				  request->new_parent, request->new_name);
+	names_drop(request);
+}
+
+const struct request_kind request_unlink = {"unlink", unlink_work, unlink_reply, .locks = true};
+const struct request_kind request_rename = {"rename", rename_work, rename_reply, .locks = true};
 
 /* --- folders --- */
 

@@ -30,6 +30,7 @@ static void opened_remove(struct mount *mount, struct opened *opened)
 void opened_free(struct mount *mount, struct opened *opened)
 {
 	opened_remove(mount, opened);
+	stream_close(mount->streams, &opened->stream);
 	tree_close(mount->tree, &opened->file);
 	g_free(opened);
 }
@@ -41,6 +42,7 @@ void ops_abandon_all(struct mount *mount)
 
 	while ((opened = mount->opened)) {
 		opened_remove(mount, opened);
+		stream_close(mount->streams, &opened->stream);
 		tree_abandon(mount->tree, &opened->file);
 		g_free(opened);
 	}
@@ -60,8 +62,13 @@ static int open_work(struct request *request, struct tree_call *call)
 	int result;
 
 	result = tree_open(request->mount->tree, call, request->node, request->info.flags, &file);
-	if (result == 0)
-		request->opened = opened_new(request->mount, file);
+	if (result != 0)
+		return result;
+	request->opened = opened_new(request->mount, file);
+	if (request->node == tree_events_node())
+		result = listen_open(request->mount, request->opened);
+	if (result != 0)
+		opened_free(request->mount, request->opened);
 	return result;
 }
 
@@ -73,6 +80,7 @@ static void open_settings(struct request *request)
 	bool is_message = tree_node_kind(request->node) == NODE_MESSAGE;
 
 	info->fh = (uintptr_t)request->opened;
+	info->nonseekable = request->opened->stream != NULL;
 	info->direct_io = tree_file_is_text(request->opened->file);
 	info->keep_cache = is_message && !info->direct_io;
 	info->noflush = is_message;

@@ -96,6 +96,11 @@ static void event_online(void *data)
 		outbox_online(outbox);
 }
 
+static void event_news(void *data, const struct engine_news *news)
+{
+	tell_news(data, news);
+}
+
 const struct engine_events events_table = {
 	.settled = event_settled,
 	.folder_changed = event_folder_changed,
@@ -105,6 +110,7 @@ const struct engine_events events_table = {
 	.message_changed = event_message_changed,
 	.epoch_gone = event_epoch_gone,
 	.online = event_online,
+	.news = event_news,
 };
 
 /* --- what the outbox tells, in its thread --- */
@@ -129,6 +135,11 @@ static void outbox_listing_changed(void *data)
 	}
 }
 
+static void outbox_verdict(void *data, const char *name, bool sent, const char *why)
+{
+	tell_verdict(data, name, sent, why);
+}
+
 static bool outbox_file_copy(void *data, struct queue *queue, const struct queue_file *file,
 			     struct compose *text, GError **error)
 {
@@ -147,6 +158,7 @@ static bool outbox_provider_files(void *data)
 const struct outbox_events outbox_events_table = {
 	.settled = outbox_settled,
 	.changed = outbox_listing_changed,
+	.verdict = outbox_verdict,
 	.file_copy = outbox_file_copy,
 	.provider_files = outbox_provider_files,
 };

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define WORKERS 4 /* none of them ever waits for the network */
@@ -39,10 +40,14 @@ static void state_need(void *data, const struct need *need)
 {
 	const struct mount *mount = data;
 
-	if (need->kind == NEED_OUTBOX)
+	if (need->kind == NEED_EVENTS) {
+		if (streams_are_ready(mount->streams, need->uid))
+			park_settled(mount->park, need, 0);
+	} else if (need->kind == NEED_OUTBOX) {
 		outbox_want(mount->outbox, need->uid, (int64_t)need->upto);
-	else
+	} else {
 		engine_need(mount->engine, need);
+	}
 }
 
 /* --- new and free --- */
@@ -102,7 +107,8 @@ static void refuse_options(const struct options *options, GError **error)
 		    list->str);
 }
 
-struct mount *mount_new(const struct options *options, struct watchdog *watchdog, GError **error)
+struct mount *mount_new(const struct options *options, struct watchdog *watchdog,
+			struct replay *replay, GError **error)
 {
 	struct mount *mount = g_new0(struct mount, 1);
 	const struct park_config config = {
@@ -115,6 +121,7 @@ struct mount *mount_new(const struct options *options, struct watchdog *watchdog
 
 	pthread_mutex_init(&mount->mutex, NULL);
 	mount->watchdog = watchdog;
+	mount->replay = replay;
 	mount->mountpoint = g_strdup(options->mountpoint);
 	mount->single = options->single;
 	mount->xattr = options->account.xattr;
@@ -128,6 +135,7 @@ struct mount *mount_new(const struct options *options, struct watchdog *watchdog
 	mount->known = known_new();
 	mount->notify = notify_new(mount->session);
 	mount->park = park_new(&config);
+	mount->streams = streams_new(listen_ready, mount);
 	return mount;
 }
 
@@ -138,7 +146,9 @@ void mount_free(struct mount **mount)
 	if (!old)
 		return;
 	signals_stop(old);
+	replay_stop(old->replay);
 	park_free(&old->park);
+	streams_free(&old->streams);
 	if (old->notify)
 		notify_free(&old->notify);
 	known_free(&old->known);
@@ -178,16 +188,19 @@ static void set_state(struct mount *mount, enum mount_state state)
 
 /* The kernel's list is asked for the device, as who asks the mount itself waits for us. `real`: the
  * mountpoint without links. */
-static void arm_watchdog(struct mount *mount, const char *real)
+static void start_helpers(struct mount *mount, const char *real)
 {
 	g_autofree char *mountinfo = NULL;
-	unsigned device;
+	unsigned minor_of;
 
-	if (real && g_file_get_contents("/proc/self/mountinfo", &mountinfo, NULL, NULL) &&
-	    mountpoint_device(mountinfo, real, &device))
-		watchdog_arm(mount->watchdog, device);
-	else
+	if (!real || !g_file_get_contents("/proc/self/mountinfo", &mountinfo, NULL, NULL) ||
+	    !mountpoint_device(mountinfo, real, &minor_of)) {
 		log_warning("%s: not in the list of mounts, so no watchdog", mount->mountpoint);
+		return;
+	}
+	watchdog_arm(mount->watchdog, minor_of);
+	/* What has no file system of a device has the major number 0. */
+	replay_start(mount->replay, real, makedev(0, minor_of));
 }
 
 bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine,
@@ -215,8 +228,8 @@ bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine,
 		fuse_session_unmount(mount->session);
 		return false;
 	}
-	arm_watchdog(mount, real);
 	notify_start(mount->notify);
+	start_helpers(mount, real);
 	return true;
 }
 
@@ -254,6 +267,7 @@ bool mount_serve(struct mount *mount, GError **error)
 	set_in_loop(mount, false);
 
 	signals_stop(mount);
+	replay_stop(mount->replay);
 	park_stop(mount->park);
 	notify_stop(mount->notify);
 	fuse_session_unmount(mount->session);

@@ -14,6 +14,7 @@ enum notify_state { NOTIFY_IDLE, NOTIFY_RUNNING, NOTIFY_STOPPED };
 struct note {
 	uint64_t node; /* of a name: its folder */
 	char *name;    /* NULL: the attributes of `node` */
+	struct fuse_pollhandle *poll; /* not NULL: neither, but who polls */
 };
 
 /* A directory that is locked by requests that wait. */
@@ -37,6 +38,8 @@ static void note_free(void *data)
 {
 	struct note *note = data;
 
+	if (note->poll)
+		fuse_pollhandle_destroy(note->poll);
 	g_free(note->name);
 	g_free(note);
 }
@@ -62,7 +65,7 @@ static struct note *pop_locked(struct notify *notify)
 			break;
 		g_queue_push_tail(&held->names, note);
 	}
-	if (note && !note->name)
+	if (note && !note->name && !note->poll)
 		g_hash_table_remove(notify->attrs, &note->node);
 	return note;
 }
@@ -82,7 +85,9 @@ static void send_note(struct notify *notify, const struct note *note)
 {
 	int result;
 
-	if (note->name)
+	if (note->poll)
+		result = fuse_lowlevel_notify_poll(note->poll);
+	else if (note->name)
 		result = fuse_lowlevel_notify_inval_entry(notify->session, note->node, note->name,
 							  strlen(note->name));
 	else
@@ -186,14 +191,13 @@ void notify_release(struct notify *notify, uint64_t directory)
 	pthread_mutex_unlock(&notify->mutex);
 }
 
-static void push_locked(struct notify *notify, uint64_t node, char *name)
+static void push_locked(struct notify *notify, const struct note *note)
 {
-	struct note *note = g_new(struct note, 1);
+	struct note *copy = g_memdup2(note, sizeof(*note));
 
-	*note = (struct note){.node = node, .name = name};
-	if (!name)
-		g_hash_table_add(notify->attrs, &note->node);
-	g_queue_push_tail(&notify->queue, note);
+	if (!copy->name && !copy->poll)
+		g_hash_table_add(notify->attrs, &copy->node);
+	g_queue_push_tail(&notify->queue, copy);
 	pthread_cond_signal(&notify->wake);
 }
 
@@ -201,7 +205,7 @@ void notify_attr(struct notify *notify, uint64_t node)
 {
 	pthread_mutex_lock(&notify->mutex);
 	if (notify->state == NOTIFY_RUNNING && !g_hash_table_contains(notify->attrs, &node))
-		push_locked(notify, node, NULL);
+		push_locked(notify, &(struct note){.node = node});
 	pthread_mutex_unlock(&notify->mutex);
 }
 
@@ -212,8 +216,21 @@ void notify_name(struct notify *notify, uint64_t parent, char *name)
 	pthread_mutex_lock(&notify->mutex);
 	running = notify->state == NOTIFY_RUNNING;
 	if (running)
-		push_locked(notify, parent, name);
+		push_locked(notify, &(struct note){.node = parent, .name = name});
 	pthread_mutex_unlock(&notify->mutex);
 	if (!running)
 		g_free(name);
+}
+
+void notify_poll(struct notify *notify, struct fuse_pollhandle *handle)
+{
+	bool running;
+
+	pthread_mutex_lock(&notify->mutex);
+	running = notify->state == NOTIFY_RUNNING;
+	if (running)
+		push_locked(notify, &(struct note){.poll = handle});
+	pthread_mutex_unlock(&notify->mutex);
+	if (!running)
+		fuse_pollhandle_destroy(handle);
 }

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+struct fuse_pollhandle;
 struct fuse_session;
 struct notify;
 
@@ -28,3 +29,5 @@ void notify_release(struct notify *notify, uint64_t directory);
 void notify_attr(struct notify *notify, uint64_t node);
 /* A name stands for something else now, or for nothing. Takes `name` (g_malloc). */
 void notify_name(struct notify *notify, uint64_t parent, char *name);
+/* Who polls is to look again. Takes `handle`. */
+void notify_poll(struct notify *notify, struct fuse_pollhandle *handle);

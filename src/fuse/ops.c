@@ -1,4 +1,5 @@
 #include "fuse/private.h"
+#include "fuse/replay_helper.h"
 #include "fuse/request.h"
 
 #include "base/clock.h"
@@ -63,6 +64,8 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct request request = {.kind = &request_lookup, .node = parent, .name = (char *)name};
 
+	if (replay_answer(req, REPLAY_LOOKUP, parent, name))
+		return;
 	request_start(&request, req);
 }
 
@@ -112,11 +115,13 @@ static void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info
 static void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset,
 		    struct fuse_file_info *info)
 {
-	struct request request = {.kind = &request_read,
+	struct opened *opened = opened_of(info);
+	struct request request = {.kind = opened && opened->stream ? &request_listen : &request_read,
 				  .node = node,
 				  .size = size,
 				  .offset = (uint64_t)offset,
-				  .opened = opened_of(info)};
+				  .info = *info,
+				  .opened = opened};
 
 	request_start(&request, req);
 }
@@ -127,6 +132,12 @@ static void op_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *i
 
 	opened_free(mount, opened_of(info));
 	fuse_reply_err(req, 0);
+}
+
+static void op_poll(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info,
+		    struct fuse_pollhandle *handle)
+{
+	listen_poll(req, opened_of(info), handle);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t node)
@@ -215,6 +226,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr, int t
 			    .set_mtime = to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW),
 			    .mtime_ns = mtime_of(attr, to_set)}};
 
+	if (replay_answer(req, REPLAY_SETATTR, node, NULL))
+		return;
 	request_start(&request, req);
 }
 
@@ -222,13 +235,20 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 {
 	struct request request = {.kind = &request_mkdir, .node = parent, .name = (char *)name};
 
-	request_start(&request, req);
+	if (replay_answer(req, REPLAY_MAKE, parent, name))
+		return;
+	if ((mode & ALLPERMS) == REPLAY_DIR_MODE)
+		fuse_reply_err(req, EPERM);
+	else
+		request_start(&request, req);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct request request = {.kind = &request_rmdir, .node = parent, .name = (char *)name};
 
+	if (replay_answer(req, REPLAY_REMOVE, parent, name))
+		return;
 	request_start(&request, req);
 }
 
@@ -236,6 +256,8 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct request request = {.kind = &request_unlink, .node = parent, .name = (char *)name};
 
+	if (replay_answer(req, REPLAY_REMOVE, parent, name))
+		return;
 	request_start(&request, req);
 }
 
@@ -265,7 +287,8 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
 {
-	fuse_reply_err(req, EPERM);
+	if (!replay_answer(req, REPLAY_MAKE, parent, name))
+		fuse_reply_err(req, EPERM);
 }
 
 /* --- extended attributes --- */
@@ -349,6 +372,7 @@ const struct fuse_lowlevel_ops ops_table = {
 	.readdirplus = op_readdirplus,
 	.open = op_open,
 	.read = op_read,
+	.poll = op_poll,
 	.release = op_release,
 	.statfs = op_statfs,
 	.create = op_create,

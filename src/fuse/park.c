@@ -72,6 +72,8 @@ static void heed_due_locked(struct park *park, struct parked *parked)
 
 static int64_t deadline_of(const struct park *park, const struct parked *parked, int64_t now_ms)
 {
+	if (parked->need.kind == NEED_EVENTS) /* there may be none for days */
+		return INT64_MAX;
 	if (parked->rounds > PARK_MAX_ROUNDS)
 		return now_ms;
 	if (parked->soft)

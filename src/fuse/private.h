@@ -7,6 +7,8 @@
 #include "fuse/mount.h"
 #include "fuse/notify.h"
 #include "fuse/park.h"
+#include "fuse/replay.h"
+#include "fuse/stream.h"
 #include "fuse/watchdog.h"
 
 #include <pthread.h>
@@ -21,6 +23,7 @@ struct mount {
 	struct init_patch init_patch; /* first: the session's userdata */
 	struct fuse_session *session;
 	struct watchdog *watchdog; /* borrowed */
+	struct replay *replay;	   /* borrowed; NULL: watchers are told nothing */
 	struct tree *tree;	   /* borrowed, as the engine; from mount_attach() on */
 	struct engine *engine;
 	struct outbox *outbox; /* NULL: there is none */
@@ -30,6 +33,7 @@ struct mount {
 	struct park *park;
 	struct known *known;
 	struct notify *notify;
+	struct streams *streams;
 
 	pthread_mutex_t mutex; /* over the rest */
 	enum mount_state state;
@@ -43,6 +47,7 @@ struct mount {
 /* An open file; fuse_file_info.fh points to it. */
 struct opened {
 	struct tree_file *file;
+	struct stream *stream; /* of .mailfs/events; else NULL */
 	struct opened *prev, *next;
 };
 
@@ -54,6 +59,18 @@ void ops_abandon_all(struct mount *mount);
  * before any other thread, they are blocked everywhere but in the thread that waits for them. */
 void signals_start(struct mount *mount);
 void signals_stop(struct mount *mount);
+
+/* listen.c: stream_ready_fn; `data` is the mount. */
+void listen_ready(void *data, uint32_t reader, struct fuse_pollhandle *handle);
+
+/* tell.c: to who has .mailfs/events open, and (the engine's) to watchers of folders */
+void tell_news(struct mount *mount, const struct engine_news *news);
+/* `why`: of failed/. */
+void tell_verdict(struct mount *mount, const char *name, bool sent, const char *why);
+/* This mount removed a message, or gave it another place. */
+void tell_removed(struct mount *mount, uint64_t parent, const char *name);
+void tell_renamed(struct mount *mount, uint64_t parent, const char *name,
+		       uint64_t new_parent, const char *new_name);
 
 /* events.c */
 extern const struct engine_events events_table;

@@ -84,7 +84,10 @@ static bool request_run_parked(struct parked *parked, int give_up, struct need *
 
 static void request_abort_parked(struct parked *parked, int error)
 {
-	request_answer_parked((struct request *)parked, error);
+	struct request *request = (struct request *)parked;
+	bool ends = error == ECONNABORTED && request->kind->ends;
+
+	request_answer_parked(request, ends ? 0 : error);
 }
 
 static void request_park(const struct request *request, const struct tree_call *call)
@@ -117,6 +120,8 @@ void request_start(struct request *request, fuse_req_t req)
 
 	request->req = req;
 	request->mount = fuse_req_userdata(req);
+	if (replay_is_helper(request->mount->replay, req))
+		call.give_up = ETIMEDOUT;
 	result = request->kind->work(request, &call);
 	if (result == TREE_AGAIN)
 		request_park(request, &call);

@@ -12,6 +12,7 @@ struct request_kind {
 	int (*work)(struct request *request, struct tree_call *call);
 	/* Exactly once. Takes back what work() did if the kernel does not take the answer. */
 	void (*reply)(struct request *request);
+	bool ends;  /* at the end of the mount it is answered with what there is */
 	bool locks; /* the kernel keeps the directory (`node`) locked until it is answered */
 };
 
@@ -31,6 +32,7 @@ struct request {
 	size_t size;
 	uint64_t offset;
 	unsigned flags; /* of rename and setxattr */
+	bool is_dir;	/* of what replay_answer.c tells of */
 	struct tree_setattr setattr;
 	struct fuse_file_info info;
 	struct opened *opened; /* to read, write or sync; or what open made */
@@ -63,6 +65,8 @@ extern const struct request_kind request_opendir, request_readdir, request_readd
 /* content.c: */
 extern const struct request_kind request_open, request_create, request_read, request_write,
 	request_flush, request_fsync, request_copy;
+/* listen.c: reads of what is opened as .mailfs/events */
+extern const struct request_kind request_listen;
 /* changing.c: */
 extern const struct request_kind request_mkdir, request_rmdir, request_unlink, request_rename,
 	request_setattr, request_fsyncdir;
@@ -77,6 +81,9 @@ void request_reply_entry(struct request *request);
 
 /* Its flags were written: it may be \Deleted now, so its names are not where they were. */
 void message_forget(const struct mount *mount, uint64_t node);
+/* listen.c. EMFILE. */
+int listen_open(struct mount *mount, struct opened *opened);
+void listen_poll(fuse_req_t req, const struct opened *opened, struct fuse_pollhandle *handle);
 void opened_free(struct mount *mount, struct opened *opened);
 /* How long the kernel may keep what it is told; seconds. */
 double entry_timeout(uint64_t parent, const struct tree_entry *entry);

@@ -54,6 +54,7 @@ static void end_loop(struct mount *mount)
 {
 	const struct timespec pause = {.tv_nsec = KICK_EVERY_MS * 1000000L};
 
+	replay_stop(mount->replay);
 	park_stop(mount->park);
 	notify_stop(mount->notify);
 	fuse_session_exit(mount->session);

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "fuse/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,45 +36,16 @@ static void do_nothing(int number)
 {
 }
 
-static void take_signals(void)
+static void take_signal(void)
 {
-	static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
 	const struct sigaction orphaned = {.sa_handler = do_nothing};
 	sigset_t set;
 
-	for (size_t i = 0; i < G_N_ELEMENTS(ignored); i++)
-		signal(ignored[i], SIG_IGN);
 	/* Let in only where it is waited for. */
 	sigemptyset(&set);
 	sigaddset(&set, ORPHANED);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	sigaction(ORPHANED, &orphaned, NULL);
-}
-
-/* The daemon's command line is not ours: who looks for it by that shall find one process. */
-static void rename_process(void)
-{
-	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-	char bytes[512];
-	size_t size = 0;
-	ssize_t len;
-
-	while (fd >= 0 && (len = read(fd, bytes, sizeof(bytes))) > 0)
-		size += (size_t)len;
-	close(fd);
-	memset(program_invocation_name, 0, size);
-	if (size > strlen(NAME))
-		memcpy(program_invocation_name, NAME, strlen(NAME));
-	prctl(PR_SET_NAME, NAME);
-}
-
-/* No descriptor of the daemon's may be kept open here, above all not /dev/fuse. */
-static bool leave_home(int fd)
-{
-	if (dup2(fd, STDIN_FILENO) < 0 || close_range(STDIN_FILENO + 1, ~0U, 0) < 0)
-		return false;
-	setsid();
-	return chdir("/") == 0 && prctl(PR_SET_PDEATHSIG, ORPHANED) == 0;
 }
 
 static void abort_connection(const struct order *order)
@@ -105,9 +77,8 @@ static _Noreturn void watch(int fd)
 	struct order order = {0};
 	ssize_t len;
 
-	take_signals();
-	rename_process();
-	if (!leave_home(fd))
+	take_signal();
+	if (!child_settle(NAME, fd, -1, ORPHANED))
 		_exit(1);
 	do {
 		if (outlives_daemon())

@@ -21,6 +21,8 @@ struct outbox_events {
 	void (*settled)(void *data, uint32_t id, int error);
 	/* A listing changed, or what a name stands for. */
 	void (*changed)(void *data);
+	/* A message was sent, or stands in failed/ from now on: why. It is so already. */
+	void (*verdict)(void *data, const char *name, bool sent, const char *why);
 	/* Files a copy of what was sent. The name that it decides on is on record
 	 * (queue_set_copy(), still WANTED) before anything is filed; where one is on record already
 	 * and stands there, all is done. ERROR_TEMPORARY: not now; ERROR_GONE: there is no such

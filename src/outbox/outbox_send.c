@@ -102,11 +102,15 @@ static void tell(struct outbox *outbox, enum queue_step step)
 
 static void finish(struct outbox *outbox, enum queue_step step)
 {
+	const struct queue_file *file = &outbox->delivery.file;
 	g_autoptr(GError) error = NULL;
 
 	tell(outbox, step);
 	if (!queue_finish(outbox->queue, &outbox->delivery.file, step, &error))
 		log_error("%s: %s", name_of(outbox), error->message);
+	if (step == QUEUE_SENT || step == QUEUE_FAILED)
+		outbox->events->verdict(outbox->data, file->name, step == QUEUE_SENT,
+					file->info.reply ? file->info.reply : "");
 	delivery_clear(&outbox->delivery);
 	outbox->delivering = outbox->handed = outbox->over = false;
 	outbox->events->changed(outbox->data);

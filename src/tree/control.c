@@ -13,25 +13,47 @@
 #define COOKIE_DOT 1
 #define COOKIE_DOT_DOT 2
 
-enum control { CONTROL_DIR, CONTROL_STATUS, CONTROL_LOG, CONTROL_QUEUE, CONTROL_COUNT };
+/* Those from EVENTS on are not listed: who reads all that is there would wait in it for ever. */
+enum control {
+	CONTROL_DIR,
+	CONTROL_STATUS,
+	CONTROL_LOG,
+	CONTROL_QUEUE,
+	CONTROL_EVENTS,
+	CONTROL_COUNT,
+};
 
 static const char *const names[] = {
 	[CONTROL_DIR] = ".mailfs",
 	[CONTROL_STATUS] = "status",
 	[CONTROL_LOG] = "log",
 	[CONTROL_QUEUE] = "queue",
+	[CONTROL_EVENTS] = "events",
 };
 
-/* The queue comes last: it is there with an outbox alone. */
-static uint32_t count(const struct tree *tree)
+/* The queue comes last of the listed ones: it is there with an outbox alone. */
+static uint32_t listed(const struct tree *tree)
 {
-	return tree->config.outbox != NULL ? CONTROL_COUNT : CONTROL_QUEUE;
+	return tree->config.outbox != NULL ? CONTROL_QUEUE + 1 : CONTROL_QUEUE;
+}
+
+static bool is_there(const struct tree *tree, uint32_t number)
+{
+	return number < CONTROL_COUNT && (number != CONTROL_QUEUE || tree->config.outbox != NULL);
+}
+
+uint64_t tree_events_node(void)
+{
+	return node_pack(NODE_CONTROL, 0, CONTROL_EVENTS);
 }
 
 char *control_text(struct tree *tree, uint32_t number, gsize *ret_len)
 {
 	char *text;
 
+	*ret_len = 0;
+	if (number == CONTROL_EVENTS)
+		return NULL;
 	if (number == CONTROL_LOG)
 		return log_ring_copy(ret_len);
 	text = number == CONTROL_QUEUE ? outbox_text(tree->config.outbox)
@@ -75,8 +97,8 @@ static int control_lookup(const struct visit *visit, uint64_t parent, const char
 {
 	if (node_low(parent) != CONTROL_DIR)
 		return ENOTDIR;
-	for (uint32_t number = CONTROL_STATUS; number < count(visit->tree); number++) {
-		if (strcmp(name, names[number]) != 0)
+	for (uint32_t number = CONTROL_STATUS; number < CONTROL_COUNT; number++) {
+		if (strcmp(name, names[number]) != 0 || !is_there(visit->tree, number))
 			continue;
 		control_entry(visit->tree, number, ret);
 		return 0;
@@ -86,7 +108,7 @@ static int control_lookup(const struct visit *visit, uint64_t parent, const char
 
 static int control_getattr(const struct visit *visit, uint64_t node, struct tree_entry *ret)
 {
-	if (node_low(node) >= count(visit->tree))
+	if (!is_there(visit->tree, node_low(node)))
 		return ESTALE;
 	control_entry(visit->tree, node_low(node), ret);
 	return 0;
@@ -98,7 +120,7 @@ static int control_opendir(const struct visit *visit, uint64_t node, int64_t *re
 	if (node_low(node) != CONTROL_DIR)
 		return ENOTDIR;
 	*ret_generation = 0;
-	*ret_entries = COOKIE_DOT_DOT + count(visit->tree) - CONTROL_STATUS;
+	*ret_entries = COOKIE_DOT_DOT + listed(visit->tree) - CONTROL_STATUS;
 	return 0;
 }
 
@@ -115,7 +137,7 @@ static int control_readdir(const struct visit *visit, uint64_t node, uint64_t co
 	folder_root_entry(visit, &entry);
 	if (cookie < COOKIE_DOT_DOT && !each(data, "..", &entry, COOKIE_DOT_DOT))
 		return 0;
-	for (uint32_t number = CONTROL_STATUS; number < count(visit->tree); number++) {
+	for (uint32_t number = CONTROL_STATUS; number < listed(visit->tree); number++) {
 		if (cookie >= COOKIE_DOT_DOT + number)
 			continue;
 		control_entry(visit->tree, number, &entry);
@@ -130,7 +152,7 @@ static int control_open(const struct visit *visit, uint64_t node, int flags, str
 	char *text;
 	gsize len;
 
-	if (node_low(node) >= count(visit->tree))
+	if (!is_there(visit->tree, node_low(node)))
 		return ESTALE;
 	if (node_low(node) == CONTROL_DIR)
 		return EISDIR;

@@ -56,6 +56,7 @@ enum node_kind {
 	NODE_PARTS,  /* of a message: "<uid>.d" */
 	NODE_FLAGS,  /* of a message: "<uid>.d/flags" */
 	NODE_OUTBOX, /* outbox/ and what is in it (outbox_dir.c) */
+	NODE_GHOST = 15, /* tree_ghost() */
 };
 
 struct tree_entry {
@@ -172,9 +173,18 @@ char *tree_message_alias(uint32_t uid);
 GPtrArray *tree_message_names(struct tree *tree, uint64_t node, uint32_t *ret_folder);
 /* The name of a folder in its parent. g_free(). */
 char *tree_folder_name(uint32_t parent, const char *leaf);
+/* Where a directory of mail (the root, a folder, a view, the outbox) stands, from the root: "" for
+ * that, "INBOX/Lists". g_free(). NULL: it is not there, or is none. */
+char *tree_path(struct tree *tree, uint64_t node);
+/* False if it is not there. */
+bool tree_folder_parent(struct tree *tree, uint32_t folder, uint32_t *ret_parent);
 uint64_t tree_folder_node(uint32_t folder); /* INDEX_ROOT: the root */
 uint64_t tree_message_node(uint32_t epoch, uint32_t uid);
 uint64_t tree_deleted_node(uint32_t folder); /* its view ".deleted" */
 uint64_t tree_outbox_node(bool failed);	     /* outbox/, or outbox/failed/ */
+uint64_t tree_events_node(void); /* .mailfs/events: opened here it is empty */
+/* What stands for something that is gone: a file, or a directory. `number`: any; no node is like it.
+ */
+void tree_ghost(uint32_t number, bool is_dir, struct tree_entry *ret);
 enum node_kind tree_node_kind(uint64_t node);
 uint32_t tree_node_epoch(uint64_t node); /* of a message; of a folder its id */

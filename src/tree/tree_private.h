@@ -85,6 +85,8 @@ int64_t folder_generation(const struct visit *visit, const struct folder_row *ro
 /* 0 if what is known of the messages is fresh enough to answer from. `fresh`: the engine said so
  * before the index was read. */
 int folder_wait(const struct visit *visit, const struct folder_row *row, bool fresh);
+/* Of a view's node, as users write it. g_free(). NULL: it is none. */
+char *view_name(uint64_t node);
 /* An unlisted view: ENOENT for any other name. */
 int view_lookup_dir(const struct visit *visit, const struct folder_row *folder, const char *name,
 		    struct tree_entry *ret);

@@ -38,6 +38,13 @@ static const struct view *view_of(uint64_t node)
 	return &views[number];
 }
 
+char *view_name(uint64_t node)
+{
+	const struct view *view = view_of(node);
+
+	return view != NULL ? g_strdup(view->name) : NULL;
+}
+
 static void view_entry(const struct visit *visit, const struct folder_row *folder, uint32_t number,
 		       struct tree_entry *ret)
 {

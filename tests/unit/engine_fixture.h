@@ -34,6 +34,7 @@ struct fixture {
 	GArray *settled;
 	GHashTable *names; /* those that were told to stand for something else; to how often */
 	unsigned messages_gone, folders_gone, epochs_gone, messages_changed;
+	unsigned news[NEWS_OFFLINE + 1]; /* by kind */
 };
 
 static inline void on_settled(void *data, const struct need *need, int error)
@@ -105,6 +106,13 @@ static inline void on_online(void *data)
 {
 }
 
+static inline void on_news(void *data, const struct engine_news *news)
+{
+	struct fixture *fix = data;
+
+	count(fix, &fix->news[news->kind]);
+}
+
 static const struct engine_events events = {
 	.settled = on_settled,
 	.folder_changed = on_folder_changed,
@@ -114,6 +122,7 @@ static const struct engine_events events = {
 	.message_changed = on_message_changed,
 	.epoch_gone = on_epoch_gone,
 	.online = on_online,
+	.news = on_news,
 };
 
 /* On what is in the directory already. */

@@ -85,6 +85,14 @@ static void on_changed(void *data)
 	(void)data;
 }
 
+static void on_verdict(void *data, const char *name, bool sent, const char *why)
+{
+	(void)data;
+	(void)name;
+	(void)sent;
+	(void)why;
+}
+
 static bool on_file_copy(void *data, struct queue *queue, const struct queue_file *file,
 			 struct compose *text, GError **error)
 {
@@ -109,6 +117,7 @@ static bool on_provider_files(void *data)
 static const struct outbox_events events = {
 	.settled = on_settled,
 	.changed = on_changed,
+	.verdict = on_verdict,
 	.file_copy = on_file_copy,
 	.provider_files = on_provider_files,
 };

@@ -1,0 +1,28 @@
+/* The process that does on the mount what happened elsewhere (replay.h). */
+#pragma once
+
+#include <limits.h>
+#include <stdint.h>
+
+/* No folder is made like this by anybody else: op_mkdir() refuses it. */
+#define REPLAY_DIR_MODE 01000
+
+enum replay_verb {
+	REPLAY_VERB_LOOK, /* at a name that is not there */
+	REPLAY_VERB_MKNOD,
+	REPLAY_VERB_UNLINK,
+	REPLAY_VERB_CHMOD,
+	REPLAY_VERB_MKDIR,
+	REPLAY_VERB_RMDIR,
+};
+
+struct replay_command {
+	enum replay_verb verb;
+	uint64_t device; /* nothing is done outside of it */
+	char dir[PATH_MAX];
+	char name[NAME_MAX + 1];
+};
+
+/* Reads commands from `in` and writes the errno of each (int) to `out`, until its end. Called in
+ * the forked process; does not allocate nor lock. */
+_Noreturn void replay_helper_run(int in, int out);

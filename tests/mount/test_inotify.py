@@ -1,0 +1,362 @@
+"""Watchers of folders (inotify) hear what others did, once each; and nothing of it reaches the server."""
+
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import struct
+import subprocess
+
+from changing import Site, mails
+from harness import (SANITIZED, Dovecot, case, equal, mail, main, ok, quote, run, wait_until)
+
+CHANGING = r"^(UID )?(STORE|COPY|MOVE|EXPUNGE)|^(CREATE|DELETE|RENAME|APPEND|CLOSE|EXPUNGE)"
+MANY = 1500 if SANITIZED else 5000
+IN = {"ATTRIB": 0x4, "MOVED_FROM": 0x40, "MOVED_TO": 0x80, "CREATE": 0x100, "DELETE": 0x200}
+ISDIR = 0x40000000
+
+
+class Watch:
+    """The events of some directories, by inotify(7) itself: [("CREATE", "INBOX", "name")]."""
+
+    def __init__(self, site, *folders):
+        import ctypes
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.folders = {}
+        for folder in folders:
+            number = libc.inotify_add_watch(self.fd, os.fsencode(site / folder), sum(IN.values()))
+            assert number > 0, os.strerror(ctypes.get_errno())
+            self.folders[number] = folder
+        self.seen = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.fd)
+
+    def events(self):
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self.fd, 65536):
+                self._parse(data)
+        return self.seen
+
+    def _parse(self, data):
+        while data:
+            number, mask, _, length = struct.unpack_from("iIII", data)
+            name = os.fsdecode(data[16:16 + length].rstrip(b"\0"))
+            data = data[16 + length:]
+            for word, bit in IN.items():
+                if mask & bit:
+                    word += "/DIR" if mask & ISDIR else ""
+                    self.seen.append((word, self.folders[number], name))
+
+    def wait(self, *wanted, timeout=20):
+        """Until all of these came, in whatever order."""
+        wait_until(lambda: all(w in self.events() for w in wanted), timeout,
+                   f"{wanted} among {self.seen}")
+
+    def of(self, word, folder="INBOX"):
+        return [name for kind, where, name in self.events() if (kind, where) == (word, folder)]
+
+
+def helper_of(site):
+    """The process id of the helper."""
+    children = pathlib.Path(f"/proc/{site.mount.process.pid}/task").glob("*/children")
+    for child in " ".join(c.read_text() for c in children).split():
+        if pathlib.Path(f"/proc/{child}/comm").read_text().strip() == "mailfs-inotify":
+            return int(child)
+    return None
+
+
+def settled(site, watch, folder="Archive"):
+    """All that was on its way to watchers is there: the last of all comes behind."""
+    site.append(mail("the last"), folder)
+    uid = max(site.view(folder, bodies=False))
+    watch.wait(("CREATE", folder, f"{uid}.the-last.eml"))
+
+
+@contextlib.contextmanager
+def site_of(server, options=(), **kwargs):
+    """In the end nothing was changed on the server but by the others."""
+    with Site(server, options, **kwargs) as site:
+        for folder in site.folders:
+            site.listed(folder)
+        site.changes = 0
+        yield site
+        equal(len(site.wire.seen(CHANGING)), site.changes, "changes that the server was told")
+
+
+@case
+def new_mail_is_created(server):
+    with site_of(server) as site, Watch(site, "INBOX", "Archive") as watch:
+        site.append(mail("Fresh news"))
+        watch.wait(("CREATE", "INBOX", "7.Fresh-news.eml"))
+        equal(run("cat", site / "INBOX/7.Fresh-news.eml").stdout, mail("Fresh news"))
+        equal(len(site.uids()), 7)
+        settled(site, watch)
+        equal(watch.of("CREATE"), ["7.Fresh-news.eml"])
+        equal([e for e in watch.events() if e[0] in ("DELETE", "MOVED_TO")], [])
+
+
+@case
+def what_somebody_saw_before_is_created_too(server):
+    with site_of(server) as site, Watch(site, "INBOX") as watch:
+        looking = subprocess.Popen(["sh", "-c", "while :; do ls -l INBOX; done"], cwd=site / "",
+                                   stdout=subprocess.DEVNULL, start_new_session=True)
+        try:
+            for n in range(7, 27):
+                site.append(mail(f"seen {n}"))
+            watch.wait(*(("CREATE", "INBOX", f"{n}.seen-{n}.eml") for n in range(7, 27)))
+        finally:
+            os.killpg(looking.pid, signal.SIGKILL)
+            looking.wait()
+        equal(len(watch.of("CREATE")), 20)
+        equal(len(site.uids()), 26)
+
+
+@case
+def expunged_mail_is_deleted(server):
+    with site_of(server) as site, Watch(site, "INBOX", "Archive") as watch:
+        gone = site.find(3)
+        held = open(gone, "rb")
+        start = held.read(10)
+        site.flag(3, "+", "\\Deleted")
+        watch.wait(("DELETE", "INBOX", gone.name))
+        with site.client("INBOX") as client:
+            ok(client.expunge())
+        wait_until(lambda: site.deleted() == [], 20, "expunged")
+        settled(site, watch)
+        equal(watch.of("DELETE"), [gone.name])
+        assert not gone.exists()
+        equal(start + held.read(), site_mail(3))
+        held.close()
+
+
+def site_mail(uid):
+    return mails(uid)[-1][0]
+
+
+@case
+def expunged_at_once_is_deleted_once(server):
+    with site_of(server) as site, Watch(site, "INBOX", "Archive") as watch:
+        gone = site.find(2).name
+        with site.client("INBOX") as client:
+            ok(client.uid("STORE", "2", "+FLAGS.SILENT", "(\\Deleted)"))
+            ok(client.expunge())
+        watch.wait(("DELETE", "INBOX", gone))
+        settled(site, watch)
+        equal(watch.of("DELETE"), [gone])
+
+
+@case
+def mail_that_nobody_listed_is_deleted(server):
+    with Site(server) as site, Watch(site, "INBOX") as watch:
+        wait_until(lambda: os.stat(site / "INBOX"), 5)
+        os.listdir(site / "INBOX")
+        site.flag(4, "+", "\\Deleted")
+        watch.wait(("DELETE", "INBOX", "4.mail-4.eml"))
+
+
+@case
+def undeleted_mail_is_created(server):
+    with site_of(server) as site, Watch(site, "INBOX") as watch:
+        name = site.find(5).name
+        site.flag(5, "+", "\\Deleted")
+        watch.wait(("DELETE", "INBOX", name))
+        site.flag(5, "-", "\\Deleted")
+        watch.wait(("CREATE", "INBOX", name))
+        equal(site.uids(), [1, 2, 3, 4, 5, 6])
+        equal(run("cat", site / "INBOX" / name).stdout, site_mail(5))
+
+
+@case
+def changed_flags_are_attributes(server):
+    with site_of(server) as site, Watch(site, "INBOX", "Archive") as watch:
+        name = site.find(4).name
+        site.flag(4, "+", "\\Flagged")
+        watch.wait(("ATTRIB", "INBOX", name))
+        settled(site, watch)
+        equal([n for n in watch.of("ATTRIB") if n], [name])
+        equal("flagged" in site.mount.text("INBOX/4.d/flags"), True)
+
+
+@case
+def what_we_do_is_told_by_the_kernel_alone(server):
+    with site_of(server) as site, Watch(site, "INBOX", "Archive") as watch:
+        first, second, third = (site.find(n) for n in (1, 2, 3))
+        os.unlink(first)
+        os.rename(second, site / "Archive" / second.name)
+        run("cp", third, site / "Archive/copy.eml")
+        (site / "INBOX/mine.eml").write_bytes(mail("mine"))
+        site.sync()
+        wait_until(lambda: len(site.live("Archive")) == 2 and len(site.live()) == 5, 20, "done")
+        for folder in ("INBOX", "Archive"):
+            site.shows_what_is(folder)
+        settled(site, watch)
+        equal(watch.of("DELETE"), [first.name])
+        equal(watch.of("MOVED_FROM"), [second.name])
+        equal(watch.of("MOVED_TO", "Archive"), [second.name])
+        equal(watch.of("CREATE"), ["mine.eml"])
+        equal([n for n in watch.of("CREATE", "Archive") if "the-last" not in n], ["copy.eml"])
+        equal(watch.of("DELETE", "Archive"), [])
+        site.changes = len(site.wire.seen(CHANGING))
+
+
+@case
+def folders_come_and_go(server):
+    with site_of(server, folders=("Archive", "Old")) as site, Watch(site, "", "Archive") as watch:
+        def other(*names):
+            with site.client() as client:
+                for verb, name in names:
+                    ok(getattr(client, verb)(quote(name)))
+            os.listdir(site / "")
+        other(("create", "Fresh"), ("create", "Archive/Below"), ("delete", "Old"))
+
+        def told():
+            os.listdir(site / "")  # so that the folders are asked for
+            return {("CREATE/DIR", "", "Fresh"), ("CREATE/DIR", "Archive", "Below"),
+                    ("DELETE/DIR", "", "Old")} <= set(watch.events())
+        wait_until(told, 20, "all three")
+        equal(sorted(os.listdir(site / "")), ["Archive", "Fresh", "INBOX", "Sent", "Trash"]
+              if "Sent" in os.listdir(site / "") else ["Archive", "Fresh", "INBOX"])
+        os.mkdir(site / "Mine")
+        os.rmdir(site / "Mine")
+        os.rename(site / "Fresh", site / "Fresher")
+        other(("create", "Later"))
+        wait_until(lambda: os.listdir(site / "") and ("CREATE/DIR", "", "Later") in watch.events(),
+                   20, "the last")
+        equal(sorted(watch.of("CREATE/DIR", "")), ["Fresh", "Later", "Mine"])
+        equal(sorted(watch.of("DELETE/DIR", "")), ["Mine", "Old"])
+        equal(watch.of("MOVED_TO/DIR", ""), ["Fresher"])
+        site.changes = 3
+
+
+@case
+def very_many_are_told_by_the_folder_alone(server):
+    with site_of(server) as site, Watch(site, "INBOX", "") as watch:
+        with site.client() as client:
+            for n in range(MANY // 500):
+                bunch = b"".join(b" {%d+}\r\n" % 1 for _ in range(0))
+                assert not bunch
+            ok(client.select("INBOX"))
+            while (count := len(ok(client.uid("SEARCH", "ALL"))[0].split())) < MANY:
+                ok(client.uid("COPY", f"1:{min(count, MANY - count)}", "INBOX"))
+        wait_until(lambda: len(site.uids()) >= MANY, 120, "all")
+        wait_until(lambda: any(not n for n in watch.of("ATTRIB")) or
+                   any(n == "INBOX" for n in watch.of("ATTRIB/DIR", "")), 60, "the folder's own")
+        created = len(watch.of("CREATE"))
+        equal(created <= 1200, True, f"{created} events")
+
+
+@case
+def off_is_off(server):
+    with site_of(server, ["inotify=off"]) as site, Watch(site, "INBOX") as watch:
+        equal(helper_of(site), None)
+        site.append(mail("fresh"))
+        wait_until(lambda: len(site.uids()) == 7, 20, "fresh")
+        equal([e for e in watch.events() if e[0] != "ATTRIB"], [])
+
+
+@case
+def read_only_has_no_helper(server):
+    with site_of(server, ["ro"]) as site:
+        equal(helper_of(site), None)
+
+
+@case
+def the_helper_holds_nothing_of_ours(server):
+    with site_of(server) as site:
+        helper = helper_of(site)
+        assert helper
+        links = [os.readlink(f) for f in pathlib.Path(f"/proc/{helper}/fd").iterdir()]
+        equal(sorted(link.split(":")[0] for link in links), ["pipe", "pipe"])
+        equal(os.readlink(f"/proc/{helper}/cwd"), "/")
+        command = pathlib.Path(f"/proc/{helper}/cmdline").read_bytes()
+        equal(command.rstrip(b"\0"), b"mailfs-inotify")
+
+
+@case
+def a_killed_helper_does_no_harm(server):
+    with site_of(server) as site, Watch(site, "INBOX") as watch:
+        os.kill(helper_of(site), signal.SIGKILL)
+        for n in range(7, 10):
+            site.append(mail(f"fresh {n}"))
+        site.flag(1, "+", "\\Deleted")
+        wait_until(lambda: site.uids() == list(range(2, 10)), 20, "fresh")
+        wait_until(lambda: "no more events for watchers" in site.mount.errors(), 5, "the log")
+        os.unlink(site.find(9))
+        site.sync()
+        equal(watch.of("DELETE"), ["9.fresh-9.eml"])
+        site.changes = 1
+
+
+@case
+def a_stopped_helper_holds_nobody_up(server):
+    with site_of(server) as site, Watch(site, "INBOX") as watch:
+        helper = helper_of(site)
+        os.kill(helper, signal.SIGSTOP)
+        for n in range(7, 10):
+            site.append(mail(f"fresh {n}"))
+        wait_until(lambda: len(site.uids()) == 9, 20, "fresh")
+        os.kill(helper, signal.SIGCONT)
+        watch.wait(*(("CREATE", "INBOX", f"{n}.fresh-{n}.eml") for n in range(7, 10)))
+        os.kill(helper, signal.SIGSTOP)
+        site.append(mail("fresh 10"))
+        wait_until(lambda: len(site.uids()) == 10, 20, "fresh")
+
+
+@case
+def nothing_outlives_a_killed_daemon(server):
+    with site_of(server) as site:
+        helper = helper_of(site)
+        site.mount.kill()
+        wait_until(lambda: not os.path.exists(f"/proc/{helper}"), 5, "the helper's end")
+        wait_until(lambda: subprocess.run(["fusermount3", "-uz", site.mount.path], check=False,
+                                          stderr=subprocess.DEVNULL) is not None, 5)
+
+
+@case
+def an_unrecognised_helper_is_not_used(server):
+    """In another namespace of processes the kernel gives its requests no name that we know."""
+    with Site(server) as site:
+        site.mount.unmount()
+        command = site.mount.command
+        # The daemon stays where it is; its children, who mount, are elsewhere.
+        site.mount.command = ["unshare", "--pid", "--", *command]
+        site.mount.start()
+        if helper_of(site) is None:
+            log = site.mount.errors()
+            equal("cannot start" in log or "no events for watchers" in log, True, log)
+        site.listed()
+        with Watch(site, "INBOX") as watch:
+            site.append(mail("fresh"))
+            site.flag(1, "+", "\\Deleted")
+            wait_until(lambda: site.uids() == list(range(2, 8)), 20, "what came and went")
+            equal(watch.of("DELETE"), [])
+        equal(site.wire.seen(CHANGING), [], "changes")
+        site.mount.command = command
+
+
+@case
+def inotifywait_works(server):
+    with site_of(server) as site:
+        tool = subprocess.Popen(["inotifywait", "-m", "-q", "--format", "%e %f",
+                                 site / "INBOX"], stdout=subprocess.PIPE, text=True)
+        try:
+            wait_until(lambda: re.search(r"inotify wd:", pathlib.Path(
+                f"/proc/{tool.pid}/fdinfo/3").read_text()), 10, "its watch")
+            site.append(mail("fresh"))
+            lines = []
+            while not any(line.startswith("CREATE") for line in lines):
+                lines.append(tool.stdout.readline().strip())
+            assert "CREATE 7.fresh.eml" in lines, lines
+        finally:
+            tool.kill()
+            tool.wait()
+
+
+if __name__ == "__main__":
+    main(Dovecot)
