@@ -186,6 +186,7 @@ static void forget_message(void *data, uint32_t uid, const char *label)
 	g_autofree char *chosen = names_get(engine->state, gone->epoch, uid);
 
 	bodies_drop(engine->bodies, gone->epoch, uid);
+	change_message_gone(engine, gone->epoch, uid);
 	report_message_gone(engine, gone->folder, gone->epoch, uid, label, engine->last_token,
 			    chosen);
 	news_gone(engine, gone->folder, gone->epoch, uid, label, chosen);

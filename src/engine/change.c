@@ -10,6 +10,9 @@
  * Everything but COPY can be done twice without harm. Before a COPY is sent it is on record where
  * the target ended (MARK); if its outcome is unknown, what arrived behind that is searched for it
  * (seek.c). What the server refuses is dropped: then it shows again as it was.
+ *
+ * A folder that changes waited for while there was no connection is refreshed before they are sent:
+ * a server says nothing of messages that are gone.
  */
 #include "engine/engine_private.h"
 
@@ -195,12 +198,64 @@ static void forget_scheduled(struct engine *engine)
 	pthread_mutex_unlock(&engine->lock);
 }
 
+/* --- what happened meanwhile --- */
+
+void change_look_first(struct engine *engine)
+{
+	g_autoptr(GArray) folders = changes_folders(engine->state);
+
+	g_hash_table_remove_all(engine->unseen);
+	/* A brief session begins with a listing. */
+	for (unsigned i = 0; i < folders->len && !brief_is(engine); i++)
+		g_hash_table_add(engine->unseen,
+				 GUINT_TO_POINTER(g_array_index(folders, uint32_t, i)));
+}
+
+void change_looked(struct engine *engine, uint32_t folder)
+{
+	if (!folder_state(engine, folder)->refreshing &&
+	    g_hash_table_remove(engine->unseen, GUINT_TO_POINTER(folder)))
+		change_soon(engine, 0);
+}
+
+/* False: a refresh is under way. */
+static bool was_seen(struct engine *engine, uint32_t folder)
+{
+	struct folder_row row;
+	bool selectable;
+
+	if (!index_folder_write_get(engine->index, folder, &row))
+		return true;
+	selectable = !(row.attributes & STORE_ATTR_NOSELECT);
+	folder_row_clear(&row);
+	if (selectable)
+		folder_refresh(engine, folder);
+	return !selectable;
+}
+
+static bool all_were_seen(struct engine *engine)
+{
+	GHashTableIter iter;
+	gpointer key;
+
+	g_hash_table_iter_init(&iter, engine->unseen);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		if (was_seen(engine, GPOINTER_TO_UINT(key)))
+			g_hash_table_iter_remove(&iter);
+	}
+	return g_hash_table_size(engine->unseen) == 0;
+}
+
 void change_run(struct engine *engine)
 {
 	g_autoptr(GPtrArray) batch = NULL;
 
 	if (engine->now_ms < engine->change_ms || engine->lanes[LANE_LIST].state != LANE_READY)
 		return;
+	if (!all_were_seen(engine)) {
+		engine->change_ms = engine->now_ms + ENGINE_RETRY_MS;
+		return;
+	}
 	engine->change_ms = INT64_MAX;
 	/* From here on whoever adds something says so again. */
 	forget_scheduled(engine);
@@ -277,6 +332,27 @@ void change_drop(struct engine *engine, struct change *change, const GError *err
 	}
 	changes_drop(engine->state, change);
 	needs_settle(engine, NEED_CHANGE, epoch, uid, number);
+}
+
+void change_message_gone(struct engine *engine, uint32_t epoch, uint32_t uid)
+{
+	g_autoptr(GPtrArray) changes = changes_take_gone(engine->state, epoch, uid);
+	g_autoptr(GError) error = NULL;
+
+	for (unsigned i = 0; changes && i < changes->len; i++) {
+		struct change *change = g_ptr_array_index(changes, i);
+		bool removes = change->kind == CHANGE_EXPUNGE ||
+			       (change->kind == CHANGE_FLAGS && change->set & STORE_FLAG_DELETED);
+
+		if (!error)
+			error = g_error_new(MAILFS_ERROR, ERROR_GONE, "it is not in %s any more",
+					    change->mailbox);
+		/* That was asked for. */
+		if (removes)
+			changes_drop(engine->state, change);
+		else
+			change_drop(engine, change, error);
+	}
 }
 
 static void drop_all(struct engine *engine, GPtrArray *batch, const GError *error)

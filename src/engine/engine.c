@@ -309,6 +309,7 @@ static void init_changes(struct engine *engine)
 	engine->upload_fd = -1;
 	engine->marks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	engine->refused_in = g_hash_table_new(NULL, NULL);
+	engine->unseen = g_hash_table_new(NULL, NULL);
 	engine->operations = g_ptr_array_new_with_free_func(operation_free);
 	engine->shared.trust = index_sizes_get(engine->index);
 	rights_init(engine);
@@ -331,6 +332,7 @@ static void clear_changes(struct engine *engine)
 	seqset_clear(&engine->moved);
 	g_hash_table_unref(engine->marks);
 	g_hash_table_unref(engine->refused_in);
+	g_hash_table_unref(engine->unseen);
 	g_ptr_array_unref(engine->operations);
 	g_hash_table_unref(engine->shared.rights);
 }

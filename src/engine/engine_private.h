@@ -227,6 +227,8 @@ struct engine {
 	bool flushing;	   /* all that is pending goes at once */
 	int64_t doubt_ms;  /* till then a server may still be at work for an earlier run of ours */
 	bool changing;	   /* a batch of changes is in hand */
+	GHashTable *unseen; /* set of folders: what became of them while there was no connection is
+			     * looked at before they are changed */
 	struct seek *seek; /* of that batch: what became of it is being found out */
 	bool uploading;	   /* a spool file is in hand: */
 	struct spool_file upload;
@@ -381,6 +383,12 @@ void change_soon(struct engine *engine, int64_t delay_ms);
 int64_t change_deadline_ms(const struct engine *engine);
 void change_run(struct engine *engine);
 void change_done(struct engine *engine, struct store_job *job, const GError *error);
+/* There is a connection again: what it tells of the folders comes before what is done in them. */
+void change_look_first(struct engine *engine);
+/* The folder was refreshed, or could not be. */
+void change_looked(struct engine *engine, uint32_t folder);
+/* It is gone, by whatever means: what was promised of it cannot be done any more. */
+void change_message_gone(struct engine *engine, uint32_t epoch, uint32_t uid);
 /* pending.c */
 /* Somebody waits. */
 bool pending_is_awaited(const struct engine *engine);

@@ -188,6 +188,7 @@ void folder_done(struct engine *engine, struct store_job *job, const GError *err
 	folder_set_tried(engine, job->folder, engine->now_ms);
 	if (!error && !state->lost) {
 		refreshed_well(engine, state);
+		change_looked(engine, state->id);
 		return;
 	}
 	state->verify = state->full = false;
@@ -195,6 +196,7 @@ void folder_done(struct engine *engine, struct store_job *job, const GError *err
 		log_warning("%s: %s", engine->account->name, error->message);
 	if (g_error_matches(error, MAILFS_ERROR, ERROR_GONE))
 		folders_list(engine);
+	change_looked(engine, state->id);
 	needs_settle(engine, NEED_FOLDER, job->folder, 0, error ? error_errno(error) : EIO);
 }
 

@@ -496,6 +496,7 @@ static void lane_ready(struct engine *engine, struct lane *lane)
 	share_description(engine, lane);
 	engine->doubtful = false;
 	rights_age(engine);
+	change_look_first(engine);
 	set_state(engine, ACCOUNT_ONLINE);
 	folder_set_fresh(engine, INDEX_ROOT, 0);
 	engine->compare = true;
@@ -571,6 +572,9 @@ int64_t lanes_deadline_ms(const struct engine *engine)
 
 		if (lane->state == LANE_CONNECTING && engine->now_ms < patience_ends_ms(lane))
 			deadline = MIN(deadline, patience_ends_ms(lane));
+		else if (lane->state == LANE_CONNECTING && engine->doubtful &&
+			 engine->now_ms < patience_of_first_ends_ms(engine))
+			deadline = MIN(deadline, patience_of_first_ends_ms(engine));
 		else if (lane->state == LANE_CONNECTING)
 			deadline = MIN(deadline, connecting_ends_ms(engine, lane));
 		else if (lane->state == LANE_READY && lane->running == 0)

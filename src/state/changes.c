@@ -343,6 +343,54 @@ GPtrArray *changes_take_all(struct state *state, int64_t now_ms)
 	return take(state, now_ms, UINT_MAX);
 }
 
+static bool is_only_asked_for(const struct item *item)
+{
+	return item->change.step == CHANGE_QUEUED && !item->change.unknown;
+}
+
+GPtrArray *changes_take_gone(struct state *state, uint32_t epoch, uint32_t uid)
+{
+	GPtrArray *taken = NULL;
+
+	pthread_mutex_lock(&state->lock);
+	const struct message *message = message_find(state, epoch, uid);
+	bool ours = !message || is_in_hand(message);
+
+	for (GList *link = ours ? NULL : message->items.head; link; link = link->next) {
+		struct item *item = link->data;
+
+		if (!is_only_asked_for(item))
+			continue;
+		if (!taken)
+			taken = g_ptr_array_new();
+		item_unready(item);
+		item->change.running = true;
+		item_doubt(state, item);
+		g_ptr_array_add(taken, &item->change);
+	}
+	pthread_mutex_unlock(&state->lock);
+	return taken;
+}
+
+GArray *changes_folders(struct state *state)
+{
+	GArray *folders = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	GHashTableIter iter;
+	gpointer key;
+
+	pthread_mutex_lock(&state->lock);
+	g_hash_table_iter_init(&iter, state->sources);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		gpointer folder = g_hash_table_lookup(state->epochs, key);
+		uint32_t id = GPOINTER_TO_UINT(folder);
+
+		if (id != 0)
+			g_array_append_val(folders, id);
+	}
+	pthread_mutex_unlock(&state->lock);
+	return folders;
+}
+
 static struct item *item_of(struct change *change)
 {
 	return (struct item *)change;

@@ -164,5 +164,10 @@ void changes_drop(struct state *state, struct change *change);
 /* A refresh of the epoch, which is bound, that began at `began` has ended: what was settled by
  * then is forgotten. */
 void changes_refreshed(struct state *state, uint32_t epoch, uint64_t began);
+/* The message is gone, and not by any change in hand: those that were only asked for, now running,
+ * for the engine to drop. NULL if there are none; free with g_ptr_array_unref(). */
+GPtrArray *changes_take_gone(struct state *state, uint32_t epoch, uint32_t uid);
+/* The folders whose messages are to be changed. Free with g_array_unref(); of uint32_t. */
+GArray *changes_folders(struct state *state);
 /* There is one that is not settled of this message. */
 bool changes_pending(struct state *state, uint32_t epoch, uint32_t uid);

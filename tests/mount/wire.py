@@ -62,6 +62,7 @@ class Wire:
         self.change = threading.Condition()
         self.commands = []  # without tags, literals as {n}
         self.bad = []       # answers BAD
+        self.connections = 0
         self.turns = []     # of each connection: how often a command had to wait for an answer
         self.blind = []     # commands that expunge what others marked
         self.stopped = threading.Event()
@@ -129,8 +130,13 @@ class Wire:
         while not self._closing:
             try:
                 client, _ = self._listener.accept()
+            except OSError:
+                continue
+            self.connections += 1
+            try:
                 server = socket.create_connection(("127.0.0.1", self.target))
             except OSError:
+                client.close()
                 continue
             for s in (client, server):
                 s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
