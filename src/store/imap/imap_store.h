@@ -78,6 +78,7 @@ struct store {
 	bool news;	      /* something did in this step */
 	bool news_flags;      /* to flags, at least */
 	int64_t watch_ms;     /* when the watch is begun anew */
+	bool notified;	      /* NOTIFY was asked for */
 	unsigned expunges;    /* seen, of the kind that names no UID */
 	GHashTable *flags_ms; /* folder -> when all its flags were fetched last */
 

@@ -88,6 +88,25 @@ static void notifying(void *data, const struct imap_response *tagged)
 		imap_store_finish(job);
 }
 
+static void silenced(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+
+	job->commands--;
+}
+
+/* Dovecot 2.3 forgets some of what is asked for over what was asked for before. */
+static void silence(struct imap_job *job)
+{
+	struct imap_command *command = imap_command_new("NOTIFY NONE");
+
+	if (job->store->notified)
+		imap_store_send(job, &command, false, silenced);
+	else
+		imap_command_free(&command);
+	job->store->notified = true;
+}
+
 static void notify(struct imap_job *job)
 {
 	const GPtrArray *names = job->job->names;
@@ -102,6 +121,7 @@ static void notify(struct imap_job *job)
 	}
 	imap_command_text(command, ") (MessageNew MessageExpunge FlagChange))");
 	seqset_clear(&job->seen);
+	silence(job);
 	imap_store_send(job, &command, false, notifying);
 }
 
