@@ -44,6 +44,7 @@ void account_clear(struct account *account)
 	g_free(account->tls_fingerprint);
 	g_free(account->password_command);
 	g_free(account->password_file);
+	g_free(account->idle);
 	submission_clear(&account->smtp);
 	*account = (struct account){0};
 }

@@ -76,6 +76,8 @@ struct account {
 	char *password_file;
 	enum names_mode names;
 	uint32_t poll_s;    /* how old a listing may be */
+	char *idle; /* folders that are watched before others: paths with ':' between; NULL: INBOX; "":
+		     * nothing is watched */
 	uint32_t timeout_s; /* how long the server may be silent */
 	uint64_t cache_size_bytes;
 	bool delay_connect; /* mount before the first login */

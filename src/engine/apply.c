@@ -405,6 +405,9 @@ void apply_done(struct engine *engine, struct store_job *job, const GError *erro
 		break;
 	default:
 		if (job->changes)
+	case STORE_WATCH:
+		watch_done(engine, job, error);
+		break;
 			change_done(engine, job, error);
 		else
 			upload_done(engine, job, error);
@@ -430,3 +433,4 @@ const struct store_sink engine_sink = {
 	.body_end = on_body_end,
 	.done = on_done,
 };
+	.watched = on_watched,

@@ -151,6 +151,8 @@ char *engine_status(struct engine *engine)
 	append_time(text, "since", shared->state_since_ns);
 	g_string_append(text, shared->description ? shared->description : "");
 	g_string_append_printf(text, "connections: %u\n", shared->connections);
+	g_string_append_printf(text, "watching: %s\n",
+			       shared->watched ? shared->watched : "none");
 	g_string_append_printf(text, "last-error: %s\n",
 			       shared->last_error ? shared->last_error : "none");
 	pthread_mutex_unlock(&engine->lock);
@@ -276,6 +278,7 @@ static void *run(void *data)
 	spool_retry(engine->state);
 	while (take_requests(engine)) {
 		poll_ms = MIN(folders_poll(engine), change_deadline_ms(engine));
+		poll_ms = MIN(poll_ms, watch_run(engine));
 		change_run(engine);
 		lanes_connect(engine);
 		lanes_lose_patience(engine);
@@ -372,6 +375,7 @@ struct engine *engine_new(const struct engine_config *config, const struct engin
 	engine->shared.ages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	engine->shared.state_since_ns = clock_wall_ns();
 	lanes_init(engine);
+	watch_init(engine);
 	return engine;
 }
 
@@ -403,6 +407,7 @@ void engine_free(struct engine **ret_engine)
 	engine_stop(engine);
 	report_clear(engine);
 	clear_changes(engine);
+	watch_clear(engine);
 	g_array_unref(engine->reports);
 	news_clear(engine);
 	g_hash_table_unref(engine->touched);

@@ -58,6 +58,12 @@
 enum lane_id {
 	LANE_LIST,
 	LANE_BODY,
+#define ENGINE_WATCHED_MANY 32u	     /* mailboxes that one watches, where it can */
+#define ENGINE_WATCH_KEPT_MS 60000   /* a folder used so lately gives way to no other */
+#define ENGINE_WATCH_LOOK_MS 30000   /* what is not watched yet, or not used any more, is looked for */
+#define ENGINE_WATCH_PAUSE_MS 120000 /* a folder that could not be watched is not tried earlier */
+/* A connection that nobody waits for, and that was not to be had, is not tried earlier. */
+#define ENGINE_EXTRA_PAUSE_MS 120000
 	LANE_BULK,
 	LANE_CHANGE,
 	LANE_WATCH,
@@ -85,6 +91,17 @@ struct lane {
 struct brief {
 	bool calm; /* the last one ended as it should; false: there was none */
 	int64_t began_ms;
+	int64_t retry_ms;  /* one that nobody waits for: not before */
+};
+
+/* What a WATCH lane is for (watch.c). */
+struct watcher {
+	GArray *folders; /* ids: asked for, or watched */
+	bool many;	 /* by one job for several; else there is one, or none */
+	char *name;	 /* its mailbox, as it was asked for */
+	bool live;	 /* some are watched */
+	uint32_t ticket; /* of the job */
+	int64_t asked_ms;
 	int64_t seen_ms;   /* what it told was true then */
 	int64_t next_ms;   /* none earlier, unless somebody waits */
 	int64_t rest_ms;   /* till then the server wants none */
@@ -108,6 +125,9 @@ struct folder_state {
 	uint64_t began; /* the refresh under way, or the last: see struct engine.order */
 	int64_t refreshed_ms;
 	int64_t told_ms; /* that the refresh under way gets on */
+	bool flags;	 /* of known messages some have changed */
+	bool watched;	 /* what happens in it is told */
+	int64_t watch_ms; /* it could not be watched: not tried before */
 	unsigned news;	 /* told since the refresh that began last (news.c) */
 	uint64_t news_began;
 };
@@ -121,14 +141,13 @@ struct folder_age {
 
 enum account_state {
 	ACCOUNT_CONNECTING,
+	bool watched;	  /* it stays fresh until it is told of */
+	bool partly;	  /* but not its flags */
 	ACCOUNT_ONLINE,
 	ACCOUNT_OFFLINE,
 	ACCOUNT_REFUSED,
 	ACCOUNT_KEPT_OFFLINE, /* by the user, for as long as it is mounted */
 };
-	bool flags;	 /* of known messages some have changed */
-	bool watched;	 /* what happens in it is told */
-	int64_t watch_ms; /* it could not be watched: not tried before */
 
 /* Of a folder, under engine->lock. */
 struct known_rights {
@@ -179,6 +198,7 @@ struct operation {
 
 struct engine {
 	const struct account *account;
+	char *watched;	    /* paths, for status; NULL: none */
 	const struct secret *secret;
 	const struct store_ops *ops;
 	struct index *index;
@@ -241,6 +261,10 @@ struct engine {
 	GHashTable
 		*refused_in; /* folder -> errno of a change that was refused, until somebody asks */
 	GPtrArray *operations; /* of struct operation *, under way */
+	struct watcher watchers[ENGINE_WATCHED];
+	uint32_t last_watch;   /* ticket */
+	int64_t watch_look_ms; /* when to look again for what is to be watched */
+	bool watch_singly;     /* the server failed to watch many at once */
 	bool measuring;	       /* whether announced sizes are true is being found out */
 	bool list_again;       /* the LIST under way may be older than an operation */
 
@@ -377,6 +401,25 @@ void ahead_fetch(struct engine *engine, uint32_t epoch, uint32_t uid);
 void ahead_done(struct engine *engine, struct store_job *job, const GError *error);
 
 /* change.c: what was promised of messages, and (upload.c) new ones */
+void folder_set_watched(struct engine *engine, uint32_t id, bool on);
+struct folder_use {
+	uint32_t folder;
+	int64_t used_ms;
+};
+/* Those listed and in use, of struct folder_use, the last used first; `max` at most. */
+GArray *folders_used(struct engine *engine, unsigned max);
+
+/* watch.c */
+void watch_init(struct engine *engine);
+void watch_clear(struct engine *engine);
+/* Asks for what is to be watched; gives when to come again. */
+int64_t watch_run(struct engine *engine);
+void watch_began(struct engine *engine, uint32_t folder);
+void watch_done(struct engine *engine, struct store_job *job, const GError *error);
+/* There is a new connection: what failed before is tried again. */
+void watch_again(struct engine *engine);
+void watch_renamed(struct engine *engine);
+
 /* Something is pending: it goes after `delay_ms`, or earlier if that was said. */
 void change_soon(struct engine *engine, int64_t delay_ms);
 /* When change_run() has something to do. */

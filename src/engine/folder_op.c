@@ -203,6 +203,7 @@ static void succeed(struct engine *engine, const struct operation *operation)
 	}
 	engine->last_folder = 0;
 	g_hash_table_remove_all(engine->marks); /* its name may be another's now */
+	watch_renamed(engine);
 	report_touched(engine, INDEX_ROOT);
 }
 

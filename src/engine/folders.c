@@ -50,6 +50,25 @@ void folder_set_tried(struct engine *engine, uint32_t id, int64_t at_ms)
 	pthread_mutex_unlock(&engine->lock);
 }
 
+void folder_set_watched(struct engine *engine, uint32_t id, bool on)
+{
+	pthread_mutex_lock(&engine->lock);
+	age_locked(engine, id)->watched = on;
+	pthread_mutex_unlock(&engine->lock);
+}
+
+static void set_partly(struct engine *engine, uint32_t id, bool partly)
+{
+	pthread_mutex_lock(&engine->lock);
+	age_locked(engine, id)->partly = partly;
+	pthread_mutex_unlock(&engine->lock);
+}
+
+static bool stays_fresh(const struct folder_age *age)
+{
+	return age->watched && !age->partly;
+}
+
 bool engine_folder_is_fresh(struct engine *engine, uint32_t folder)
 {
 	int64_t now_ms = clock_mono_ms();
@@ -57,7 +76,8 @@ bool engine_folder_is_fresh(struct engine *engine, uint32_t folder)
 
 	pthread_mutex_lock(&engine->lock);
 	struct folder_age *age = age_locked(engine, folder);
-	fresh = age->fresh_ms > 0 && now_ms - age->fresh_ms < engine->account->poll_s * 1000ll;
+	fresh = age->fresh_ms > 0 && (stays_fresh(age) || now_ms - age->fresh_ms <
+								  engine->account->poll_s * 1000ll);
 	unused = now_ms - age->used_ms > ENGINE_IN_USE_MS;
 	age->used_ms = now_ms;
 	/* Nobody will wait for a server that is away, but somebody would like to. */
@@ -97,7 +117,8 @@ static void fill_known(struct store_job *job, const struct folder_row *row,
 	job->known = (struct store_known){.uidvalidity = row->uidvalidity,
 					  .uidnext = state->full ? 1 : row->uidnext,
 					  .modseq = row->synced && !state->full ? row->modseq : 0,
-					  .verify = state->verify};
+					  .verify = state->verify,
+					  .flags = state->flags};
 }
 
 void folder_refresh(struct engine *engine, uint32_t id)
@@ -121,7 +142,7 @@ void folder_refresh(struct engine *engine, uint32_t id)
 	state->refreshing = true;
 	state->began = ++engine->order;
 	state->told_ms = engine->now_ms;
-	state->changed = state->lost = false;
+	state->changed = state->lost = state->flags = false;
 	lane_queue(engine, LANE_LIST, job);
 }
 
@@ -130,6 +151,7 @@ void folder_changed(struct engine *engine, uint32_t id)
 {
 	folder_state(engine, id)->changed = true;
 	folder_set_fresh(engine, id, 0);
+	engine->look_ms = 0;
 }
 
 /* Flags can change, and a message come and another go, without a trace in the counts alone. */
@@ -186,6 +208,8 @@ void folder_done(struct engine *engine, struct store_job *job, const GError *err
 	state->refreshed_ms = engine->now_ms;
 	news_refreshed(engine, job->folder);
 	folder_set_tried(engine, job->folder, engine->now_ms);
+	state->flags |= job->flags_left || (error && job->known.flags);
+	set_partly(engine, job->folder, state->flags);
 	if (!error && !state->lost) {
 		refreshed_well(engine, state);
 		change_looked(engine, state->id);
@@ -416,17 +440,17 @@ static int64_t poll_period_ms(const struct engine *engine)
 	return engine->account->poll_s * (brief_is(engine) ? 1000ll : 700ll);
 }
 
-static void insert_latest(GArray *latest, const struct candidate *candidate)
+static void insert_latest(GArray *latest, const struct candidate *candidate, unsigned max)
 {
 	unsigned at = latest->len;
 
 	while (at > 0 &&
 	       g_array_index(latest, struct candidate, at - 1).used_ms < candidate->used_ms)
 		at--;
-	if (at == ENGINE_POLLED)
+	if (at == max)
 		return;
 	g_array_insert_val(latest, at, *candidate);
-	g_array_set_size(latest, MIN(latest->len, ENGINE_POLLED));
+	g_array_set_size(latest, MIN(latest->len, max));
 }
 
 /* Those used last of the folders in use. More are not polled, but looked at anew when they are used
@@ -446,11 +470,40 @@ static GArray *latest_folders(struct engine *engine)
 					      .due_ms = MAX(age->fresh_ms, age->tried_ms) +
 							poll_period_ms(engine)};
 
-		if (age->fresh_ms > 0 && engine->now_ms - age->used_ms <= ENGINE_IN_USE_MS)
-			insert_latest(latest, &candidate);
+		if (age->fresh_ms > 0 && !stays_fresh(age) &&
+		    engine->now_ms - age->used_ms <= ENGINE_IN_USE_MS)
+			insert_latest(latest, &candidate, ENGINE_POLLED);
 	}
 	pthread_mutex_unlock(&engine->lock);
 	return latest;
+}
+
+GArray *folders_used(struct engine *engine, unsigned max)
+{
+	g_autoptr(GArray) latest = g_array_new(FALSE, FALSE, sizeof(struct candidate));
+	GArray *used = g_array_new(FALSE, FALSE, sizeof(struct folder_use));
+	GHashTableIter iter;
+	gpointer key, value;
+
+	pthread_mutex_lock(&engine->lock);
+	g_hash_table_iter_init(&iter, engine->shared.ages);
+	while (g_hash_table_iter_next(&iter, &key, &value)) {
+		const struct folder_age *age = value;
+		struct candidate candidate = {.id = GPOINTER_TO_UINT(key),
+					      .used_ms = age->used_ms};
+
+		if (candidate.id != INDEX_ROOT && MAX(age->fresh_ms, age->tried_ms) > 0 &&
+		    engine->now_ms - age->used_ms <= ENGINE_IN_USE_MS)
+			insert_latest(latest, &candidate, max);
+	}
+	pthread_mutex_unlock(&engine->lock);
+	for (unsigned i = 0; i < latest->len; i++) {
+		const struct candidate *candidate = &g_array_index(latest, struct candidate, i);
+		struct folder_use use = {candidate->id, candidate->used_ms};
+
+		g_array_append_val(used, use);
+	}
+	return used;
 }
 
 /* Without a HIGHESTMODSEQ only a refresh sees flags. */
@@ -502,7 +555,22 @@ static bool is_in_use(struct engine *engine, uint32_t id)
 	return used;
 }
 
-/* Folders in use that said they changed, unless they did so a moment ago. */
+/* What is watched, but was never listed, nobody has asked for yet. */
+static bool is_wanted(struct engine *engine, const struct folder_state *state)
+{
+	struct folder_row row;
+	bool known;
+
+	if (is_in_use(engine, state->id))
+		return true;
+	if (!state->watched || !index_folder_write_get(engine->index, state->id, &row))
+		return false;
+	known = row.epoch != 0;
+	folder_row_clear(&row);
+	return known;
+}
+
+/* Folders in use, or watched, that said they changed, unless they did so a moment ago. */
 static int64_t refresh_changed(struct engine *engine)
 {
 	int64_t next_ms = INT64_MAX;
@@ -513,7 +581,7 @@ static int64_t refresh_changed(struct engine *engine)
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		struct folder_state *state = value;
 
-		if (!state->changed || state->refreshing || !is_in_use(engine, state->id))
+		if (!state->changed || state->refreshing || !is_wanted(engine, state))
 			continue;
 		if (engine->now_ms >= state->refreshed_ms + ENGINE_CHANGED_MS)
 			folder_refresh(engine, state->id);
@@ -536,6 +604,7 @@ int64_t folders_poll(struct engine *engine)
 	next_ms = refresh_changed(engine);
 	if (!engine->polling)
 		next_ms = MIN(next_ms, poll_latest(engine));
+	engine->look_ms = MIN(engine->look_ms, MAX(next_ms, engine->now_ms + 1));
 	return next_ms;
 }
 

@@ -249,6 +249,14 @@ static bool is_on_demand(enum lane_id id)
 	return id >= LANE_BULK;
 }
 
+/* The account is as well without it: what it does others can do, or nobody waits for. */
+static bool is_extra(const struct engine *engine, const struct lane *lane)
+{
+	enum lane_id id = (enum lane_id)(lane - engine->lanes);
+
+	return id == LANE_BULK || id >= LANE_WATCH;
+}
+
 /* There was nothing to do for a while. */
 static bool is_idle(const struct engine *engine, const struct lane *lane)
 {
@@ -379,6 +387,21 @@ static void lane_end(struct engine *engine, struct lane *lane)
 /* Nothing is lost: what is queued waits. */
 static void lane_locked_out(struct engine *engine, struct lane *lane, const GError *error)
 {
+/* That one is not to be had, or was cut, is nobody's trouble: it is tried again later, without
+ * noise. */
+static void lane_missed(struct engine *engine, struct lane *lane, const GError *error)
+{
+	bool lasted = lane->state == LANE_READY &&
+		      engine->now_ms - lane->ready_ms >= ENGINE_STABLE_MS;
+
+	log_debug("%s: %s: %s", engine->account->name, lane->role, error->message);
+	lane->retry_ms =
+		engine->now_ms + (lasted ? ENGINE_RETRY_MS : ENGINE_EXTRA_PAUSE_MS);
+	lane_close(engine, lane);
+	if (lane >= &engine->lanes[LANE_WATCH])
+		fail_queue(engine, lane, error);
+}
+
 	share_error(engine, error);
 	brief_end(engine, false);
 	lane_close(engine, lane);
@@ -451,10 +474,14 @@ static void lane_open(struct engine *engine, struct lane *lane)
 /* One login at a time, the listing lane's first. */
 static bool may_open(const struct engine *engine, enum lane_id id)
 {
-	if (brief_is_alone(engine) && id != LANE_LIST)
+	bool extra = is_extra(engine, &engine->lanes[id]);
+
+	if ((brief_is_alone(engine) && id != LANE_LIST) ||
+	    engine->now_ms < engine->lanes[id].retry_ms)
 		return false;
 	for (int i = 0; i < LANES; i++) {
-		if (engine->lanes[i].state == LANE_CONNECTING)
+		if (engine->lanes[i].state == LANE_CONNECTING &&
+		    (extra || !is_extra(engine, &engine->lanes[i])))
 			return false;
 	}
 	if (is_on_demand(id) && g_queue_is_empty((GQueue *)&engine->lanes[id].queue))
@@ -501,6 +528,9 @@ static void lane_ready(struct engine *engine, struct lane *lane)
 	folder_set_fresh(engine, INDEX_ROOT, 0);
 	engine->compare = true;
 	folders_list(engine);
+	for (int i = 0; i < LANES; i++)
+		engine->lanes[i].retry_ms = 0;
+	watch_again(engine);
 	brief_list(engine, false);
 }
 
@@ -529,6 +559,8 @@ static void lane_over(struct engine *engine, struct lane *lane, const GError *er
 	else
 		lane_die(engine, lane, error);
 }
+	else if (is_extra(engine, lane))
+		lane_missed(engine, lane, error);
 
 void lane_step(struct engine *engine, struct lane *lane, bool due)
 {
@@ -548,7 +580,7 @@ void lane_step(struct engine *engine, struct lane *lane, bool due)
 	} else if (is_too_slow(engine, lane)) {
 		error = g_error_new(MAILFS_ERROR, ERROR_TIMEOUT, "no answer from %s in %u s",
 				    engine->account->host, engine->account->timeout_s);
-		lane_die(engine, lane, error);
+		lane_over(engine, lane, error);
 	}
 	if (lane->store)
 		set_busy(engine, lane);
