@@ -391,6 +391,9 @@ void apply_done(struct engine *engine, struct store_job *job, const GError *erro
 		break;
 	case STORE_PROBE:
 		break;
+	case STORE_WATCH:
+		watch_done(engine, job, error);
+		break;
 	case STORE_MEASURE:
 		sizes_done(engine, job, error);
 		break;
@@ -405,9 +408,6 @@ void apply_done(struct engine *engine, struct store_job *job, const GError *erro
 		break;
 	default:
 		if (job->changes)
-	case STORE_WATCH:
-		watch_done(engine, job, error);
-		break;
 			change_done(engine, job, error);
 		else
 			upload_done(engine, job, error);
@@ -426,6 +426,7 @@ const struct store_sink engine_sink = {
 	.present = on_present,
 	.refreshed = on_refreshed,
 	.changed = on_changed,
+	.watched = on_watched,
 	.quota = on_quota,
 	.rights = on_rights,
 	.body_begin = on_body_begin,
@@ -433,4 +434,3 @@ const struct store_sink engine_sink = {
 	.body_end = on_body_end,
 	.done = on_done,
 };
-	.watched = on_watched,

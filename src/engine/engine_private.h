@@ -52,18 +52,18 @@
 #define ENGINE_IDLE_MS 60000 /* a connection that is opened on demand is closed */
 
 #define ENGINE_WATCHED 3 /* connections that watch a mailbox each */
-
-/* BODY: what somebody waits for; BULK: what is read ahead. From BULK on they are opened when there
- * is something to do. WATCH and those behind it watch. */
-enum lane_id {
-	LANE_LIST,
-	LANE_BODY,
 #define ENGINE_WATCHED_MANY 32u	     /* mailboxes that one watches, where it can */
 #define ENGINE_WATCH_KEPT_MS 60000   /* a folder used so lately gives way to no other */
 #define ENGINE_WATCH_LOOK_MS 30000   /* what is not watched yet, or not used any more, is looked for */
 #define ENGINE_WATCH_PAUSE_MS 120000 /* a folder that could not be watched is not tried earlier */
 /* A connection that nobody waits for, and that was not to be had, is not tried earlier. */
 #define ENGINE_EXTRA_PAUSE_MS 120000
+
+/* BODY: what somebody waits for; BULK: what is read ahead. From BULK on they are opened when there
+ * is something to do. WATCH and those behind it watch. */
+enum lane_id {
+	LANE_LIST,
+	LANE_BODY,
 	LANE_BULK,
 	LANE_CHANGE,
 	LANE_WATCH,
@@ -102,6 +102,12 @@ struct watcher {
 	bool live;	 /* some are watched */
 	uint32_t ticket; /* of the job */
 	int64_t asked_ms;
+};
+
+/* The sessions of a store that holds none for long (brief.c). */
+struct brief {
+	bool calm; /* the last one ended as it should; false: there was none */
+	int64_t began_ms;
 	int64_t seen_ms;   /* what it told was true then */
 	int64_t next_ms;   /* none earlier, unless somebody waits */
 	int64_t rest_ms;   /* till then the server wants none */
@@ -119,15 +125,15 @@ struct folder_state {
 	bool full;	 /* count and index disagree: list all again */
 	bool verify;	 /* they disagree: find out which exist */
 	bool held;	 /* it is being renamed or removed: not to be opened */
+	bool flags;	 /* of known messages some have changed */
+	bool watched;	 /* what happens in it is told */
+	int64_t watch_ms; /* it could not be watched: not tried before */
 	unsigned healed; /* steps taken to make them agree */
 	int64_t heal_ms; /* they are not taken again before */
 	int64_t heal_pause_ms;
 	uint64_t began; /* the refresh under way, or the last: see struct engine.order */
 	int64_t refreshed_ms;
 	int64_t told_ms; /* that the refresh under way gets on */
-	bool flags;	 /* of known messages some have changed */
-	bool watched;	 /* what happens in it is told */
-	int64_t watch_ms; /* it could not be watched: not tried before */
 	unsigned news;	 /* told since the refresh that began last (news.c) */
 	uint64_t news_began;
 };
@@ -135,14 +141,14 @@ struct folder_state {
 /* Seen by other threads too, under engine->lock. */
 struct folder_age {
 	int64_t fresh_ms; /* 0: never */
+	bool watched;	  /* it stays fresh until it is told of */
+	bool partly;	  /* but not its flags */
 	int64_t tried_ms; /* the last refresh or listing, however it ended */
 	int64_t used_ms;
 };
 
 enum account_state {
 	ACCOUNT_CONNECTING,
-	bool watched;	  /* it stays fresh until it is told of */
-	bool partly;	  /* but not its flags */
 	ACCOUNT_ONLINE,
 	ACCOUNT_OFFLINE,
 	ACCOUNT_REFUSED,
@@ -181,6 +187,7 @@ struct shared {
 	uint64_t append_max_bytes;
 	enum sizes_trust trust;
 	GHashTable *rights; /* folder -> struct known_rights */
+	char *watched;	    /* paths, for status; NULL: none */
 	GArray *operations; /* of struct operation *: asked for, not looked at yet */
 	uint32_t last_ticket;
 };
@@ -198,7 +205,6 @@ struct operation {
 
 struct engine {
 	const struct account *account;
-	char *watched;	    /* paths, for status; NULL: none */
 	const struct secret *secret;
 	const struct store_ops *ops;
 	struct index *index;
@@ -242,6 +248,10 @@ struct engine {
 	GError *down;	    /* why there is no connection */
 	bool doubtful;	    /* whether there will be one: who waits for it waits a moment only */
 	struct brief brief;
+	struct watcher watchers[ENGINE_WATCHED];
+	uint32_t last_watch;   /* ticket */
+	int64_t watch_look_ms; /* when to look again for what is to be watched */
+	bool watch_singly;     /* the server failed to watch many at once */
 
 	int64_t change_ms; /* when what is pending is looked at; INT64_MAX: when something comes */
 	bool flushing;	   /* all that is pending goes at once */
@@ -261,11 +271,8 @@ struct engine {
 	GHashTable
 		*refused_in; /* folder -> errno of a change that was refused, until somebody asks */
 	GPtrArray *operations; /* of struct operation *, under way */
-	struct watcher watchers[ENGINE_WATCHED];
-	uint32_t last_watch;   /* ticket */
-	int64_t watch_look_ms; /* when to look again for what is to be watched */
-	bool watch_singly;     /* the server failed to watch many at once */
-	bool measuring;	       /* whether announced sizes are true is being found out */
+	bool measuring;	       /* whether announced sizes are true is being found out, */
+	struct need measured;  /* by this message */
 	bool list_again;       /* the LIST under way may be older than an operation */
 
 	uint32_t last_folder; /* apply.c: whose epoch is last_epoch; 0: none */
@@ -420,6 +427,35 @@ void watch_done(struct engine *engine, struct store_job *job, const GError *erro
 void watch_again(struct engine *engine);
 void watch_renamed(struct engine *engine);
 
+/* body.c */
+void body_fetch(struct engine *engine, uint32_t epoch, uint32_t uid);
+void body_done(struct engine *engine, struct store_job *job, const GError *error);
+/* Readers of the first bytes do not wait for the last. */
+void body_got_further(struct engine *engine, uint32_t epoch, uint32_t uid);
+bool body_is_met(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto);
+
+/* A job for this message, or NULL if it is unknown. */
+struct store_job *body_job(struct engine *engine, uint32_t epoch, uint32_t uid);
+/* A job that will bring it is queued or running. */
+bool body_is_under_way(struct engine *engine, uint32_t epoch, uint32_t uid);
+/* It is one of a batch; `place`: engine.ahead_asked with it. */
+void body_set_ahead(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t place);
+void body_end_ahead(struct engine *engine, uint32_t epoch, uint32_t uid);
+/* It did not come alone meanwhile, nor is it about to. */
+bool body_takes_ahead(struct engine *engine, uint32_t epoch, uint32_t uid);
+
+/* ahead.c */
+/* A reader waits for this message. `was_asked`: a job for it was there already. */
+void ahead_missed(struct engine *engine, uint32_t epoch, uint32_t uid, bool was_asked);
+/* A reader has begun a batch; `next` is the first of the one behind it, `end` its last. */
+void ahead_fetch(struct engine *engine, uint32_t epoch, uint32_t next, uint32_t end);
+/* A reader had to ask for this message, which is here. */
+void ahead_pages(struct engine *engine, uint32_t epoch, uint32_t uid);
+/* Of one that is complete. */
+void ahead_offer(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t size);
+void ahead_done(struct engine *engine, struct store_job *job, const GError *error);
+
+/* change.c: what was promised of messages, and (upload.c) new ones */
 /* Something is pending: it goes after `delay_ms`, or earlier if that was said. */
 void change_soon(struct engine *engine, int64_t delay_ms);
 /* When change_run() has something to do. */

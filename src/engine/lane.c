@@ -402,6 +402,9 @@ static void lane_missed(struct engine *engine, struct lane *lane, const GError *
 		fail_queue(engine, lane, error);
 }
 
+/* Nothing is lost: what is queued waits. */
+static void lane_locked_out(struct engine *engine, struct lane *lane, const GError *error)
+{
 	share_error(engine, error);
 	brief_end(engine, false);
 	lane_close(engine, lane);
@@ -556,11 +559,11 @@ static void lane_over(struct engine *engine, struct lane *lane, const GError *er
 		lane_end(engine, lane);
 	else if (brief_is_locked_out(engine, lane, error))
 		lane_locked_out(engine, lane, error);
+	else if (is_extra(engine, lane))
+		lane_missed(engine, lane, error);
 	else
 		lane_die(engine, lane, error);
 }
-	else if (is_extra(engine, lane))
-		lane_missed(engine, lane, error);
 
 void lane_step(struct engine *engine, struct lane *lane, bool due)
 {
