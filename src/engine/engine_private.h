@@ -85,12 +85,6 @@ struct lane {
 	int64_t used_ms;   /* the last job */
 	int64_t opened_ms; /* when it began to connect */
 	int64_t ready_ms;  /* since when it is logged in */
-};
-
-/* The sessions of a store that holds none for long (brief.c). */
-struct brief {
-	bool calm; /* the last one ended as it should; false: there was none */
-	int64_t began_ms;
 	int64_t retry_ms;  /* one that nobody waits for: not before */
 };
 
@@ -271,8 +265,7 @@ struct engine {
 	GHashTable
 		*refused_in; /* folder -> errno of a change that was refused, until somebody asks */
 	GPtrArray *operations; /* of struct operation *, under way */
-	bool measuring;	       /* whether announced sizes are true is being found out, */
-	struct need measured;  /* by this message */
+	bool measuring;	       /* whether announced sizes are true is being found out */
 	bool list_again;       /* the LIST under way may be older than an operation */
 
 	uint32_t last_folder; /* apply.c: whose epoch is last_epoch; 0: none */
@@ -388,26 +381,6 @@ void folder_set_fresh(struct engine *engine, uint32_t id, int64_t at_ms);
 /* The server was asked: what it refuses is not asked for again and again. */
 void folder_set_tried(struct engine *engine, uint32_t id, int64_t at_ms);
 
-/* body.c */
-void body_fetch(struct engine *engine, uint32_t epoch, uint32_t uid);
-void body_done(struct engine *engine, struct store_job *job, const GError *error);
-/* Readers of the first bytes do not wait for the last. */
-void body_got_further(struct engine *engine, uint32_t epoch, uint32_t uid);
-bool body_is_met(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto);
-
-/* A job for this message, or NULL if it is unknown. */
-struct store_job *body_job(struct engine *engine, uint32_t epoch, uint32_t uid);
-/* A job that will bring it is queued or running. */
-void body_set_under_way(struct engine *engine, uint32_t epoch, uint32_t uid, bool on);
-bool body_is_under_way(struct engine *engine, uint32_t epoch, uint32_t uid);
-
-/* ahead.c */
-/* A reader waits for this message. */
-void ahead_missed(struct engine *engine, uint32_t epoch, uint32_t uid);
-void ahead_fetch(struct engine *engine, uint32_t epoch, uint32_t uid);
-void ahead_done(struct engine *engine, struct store_job *job, const GError *error);
-
-/* change.c: what was promised of messages, and (upload.c) new ones */
 void folder_set_watched(struct engine *engine, uint32_t id, bool on);
 struct folder_use {
 	uint32_t folder;
@@ -437,22 +410,13 @@ bool body_is_met(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t u
 /* A job for this message, or NULL if it is unknown. */
 struct store_job *body_job(struct engine *engine, uint32_t epoch, uint32_t uid);
 /* A job that will bring it is queued or running. */
+void body_set_under_way(struct engine *engine, uint32_t epoch, uint32_t uid, bool on);
 bool body_is_under_way(struct engine *engine, uint32_t epoch, uint32_t uid);
-/* It is one of a batch; `place`: engine.ahead_asked with it. */
-void body_set_ahead(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t place);
-void body_end_ahead(struct engine *engine, uint32_t epoch, uint32_t uid);
-/* It did not come alone meanwhile, nor is it about to. */
-bool body_takes_ahead(struct engine *engine, uint32_t epoch, uint32_t uid);
 
 /* ahead.c */
-/* A reader waits for this message. `was_asked`: a job for it was there already. */
-void ahead_missed(struct engine *engine, uint32_t epoch, uint32_t uid, bool was_asked);
-/* A reader has begun a batch; `next` is the first of the one behind it, `end` its last. */
-void ahead_fetch(struct engine *engine, uint32_t epoch, uint32_t next, uint32_t end);
-/* A reader had to ask for this message, which is here. */
-void ahead_pages(struct engine *engine, uint32_t epoch, uint32_t uid);
-/* Of one that is complete. */
-void ahead_offer(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t size);
+/* A reader waits for this message. */
+void ahead_missed(struct engine *engine, uint32_t epoch, uint32_t uid);
+void ahead_fetch(struct engine *engine, uint32_t epoch, uint32_t uid);
 void ahead_done(struct engine *engine, struct store_job *job, const GError *error);
 
 /* change.c: what was promised of messages, and (upload.c) new ones */

@@ -384,9 +384,6 @@ static void lane_end(struct engine *engine, struct lane *lane)
 	engine->failures = 0;
 }
 
-/* Nothing is lost: what is queued waits. */
-static void lane_locked_out(struct engine *engine, struct lane *lane, const GError *error)
-{
 /* That one is not to be had, or was cut, is nobody's trouble: it is tried again later, without
  * noise. */
 static void lane_missed(struct engine *engine, struct lane *lane, const GError *error)
@@ -528,12 +525,12 @@ static void lane_ready(struct engine *engine, struct lane *lane)
 	rights_age(engine);
 	change_look_first(engine);
 	set_state(engine, ACCOUNT_ONLINE);
-	folder_set_fresh(engine, INDEX_ROOT, 0);
-	engine->compare = true;
-	folders_list(engine);
 	for (int i = 0; i < LANES; i++)
 		engine->lanes[i].retry_ms = 0;
 	watch_again(engine);
+	folder_set_fresh(engine, INDEX_ROOT, 0);
+	engine->compare = true;
+	folders_list(engine);
 	brief_list(engine, false);
 }
 
