@@ -184,6 +184,7 @@ struct store_mailbox memory_mailbox(const struct memory_folder *folder)
 				      .messages = folder->count_told ? folder->count_told
 								     : folder->count,
 				      .uidnext = folder->uidnext,
+				      .modseq = folder->modseq,
 				      .read_only = folder->read_only};
 }
 

@@ -81,15 +81,21 @@ static void memory_poll(const struct store *store, struct pollfd *ret_poll,
 
 /* --- jobs --- */
 
-static void run_list(struct store *store)
+static void run_list(struct store *store, const struct store_job *job)
 {
 	for (unsigned i = 0; i < memory.folder_count; i++) {
 		const struct memory_folder *folder = &memory.folders[i];
 		struct store_folder fact = {
 			.name = folder->name, .separator = '/', .attributes = folder->attributes};
 
-		if (!folder->gone)
-			store->sink->folder(store->data, &fact);
+		if (folder->gone)
+			continue;
+		store->sink->folder(store->data, &fact);
+		if (job->counts && memory.counts) {
+			struct store_mailbox box = memory_mailbox(folder);
+
+			store->sink->counts(store->data, folder->name, &box);
+		}
 	}
 }
 
@@ -133,8 +139,8 @@ static void run_refresh(struct store *store, const struct store_job *job,
 		memory.verifies++;
 		store->sink->present(store->data, job->folder, &present, job->known.uidnext - 1);
 	}
-	store->sink->refreshed(store->data, job->folder, MAX(box.uidnext, job->known.uidnext), 0,
-			       box.messages);
+	store->sink->refreshed(store->data, job->folder, MAX(box.uidnext, job->known.uidnext),
+			       box.modseq, box.messages);
 	seqset_clear(&present);
 }
 
@@ -259,7 +265,7 @@ static GError *run_job(struct store *store, struct store_job *job)
 
 	switch (job->kind) {
 	case STORE_LIST:
-		run_list(store);
+		run_list(store, job);
 		return NULL;
 	case STORE_STATUS:
 		run_status(store, job);

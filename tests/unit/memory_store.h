@@ -23,6 +23,7 @@ struct memory_folder {
 	uint64_t uidvalidity;
 	uint32_t uidnext;
 	uint64_t count_told;		 /* 0: the true count */
+	uint64_t modseq;		 /* 0: none */
 	struct memory_message *messages; /* moves when one is added */
 	unsigned count, room;
 	unsigned refreshes;
@@ -52,6 +53,7 @@ struct memory_account {
 	unsigned abilities; /* enum store_ability; at first all */
 	uint64_t append_max_bytes;
 	bool no_uidplus;    /* new UIDs are not told */
+	bool counts;	    /* LIST tells of all, if asked to */
 	uint64_t copied_to; /* the UIDVALIDITY that is told with them; 0: the true one */
 	/* faults */
 	int refuse;	  /* connections refused from now on, with this error code; 0: none */

@@ -422,6 +422,102 @@ static void test_poll_few(void)
 	fixture_close(&fix);
 }
 
+/* INBOX was listed; then the connection is made anew. */
+static void open_listed(struct fixture *fix, bool counts)
+{
+	struct memory_folder *inbox;
+
+	fixture_open(fix);
+	fix->account.poll_s = 3600;
+	inbox = memory_folder_add("INBOX", 7);
+	inbox->modseq = 50;
+	memory_folder_add("Archive", 8)->modseq = 50;
+	memory.counts = counts;
+	memory_message_add(inbox, 5, "a", "a");
+	fixture_start(fix);
+	g_assert_cmpint(ask(fix, NEED_FOLDER, folder_id(fix, "INBOX"), 0, 0), ==, 0);
+}
+
+static void connect_anew(struct fixture *fix)
+{
+	unsigned lists = jobs(STORE_LIST);
+
+	engine_reconnect(fix->engine);
+	while (jobs(STORE_LIST) == lists)
+		g_usleep(1000);
+	g_assert_cmpint(ask(fix, NEED_FOLDERS, 0, 0, 0), ==, 0);
+}
+
+/* What is as it was need not be opened. */
+static void test_compare(const void *data)
+{
+	const bool counts = GPOINTER_TO_INT(data);
+	struct fixture fix;
+
+	open_listed(&fix, counts);
+	for (unsigned i = 1; i <= 3; i++) {
+		connect_anew(&fix);
+		while (!counts && jobs(STORE_STATUS) < i)
+			g_usleep(1000);
+		g_assert_cmpint(ask(&fix, NEED_FOLDER, folder_id(&fix, "INBOX"), 0, 0), ==, 0);
+		g_assert_cmpuint(jobs(STORE_STATUS), ==, counts ? 0 : i);
+		g_assert_cmpuint(jobs(STORE_REFRESH), ==, 1);
+	}
+	fixture_close(&fix);
+}
+
+enum difference {
+	OTHER_UIDVALIDITY,
+	OTHER_UIDNEXT,
+	OTHER_COUNT,
+	OTHER_MODSEQ,
+	LESS_MODSEQ,
+	NO_MODSEQ
+};
+
+static void differ(struct memory_folder *inbox, enum difference difference)
+{
+	switch (difference) {
+	case OTHER_UIDVALIDITY:
+		inbox->uidvalidity++;
+		break;
+	case OTHER_UIDNEXT:
+		inbox->uidnext++;
+		break;
+	case OTHER_COUNT:
+		memory_message_remove(inbox, 5);
+		break;
+	case OTHER_MODSEQ:
+		inbox->modseq++;
+		break;
+	case LESS_MODSEQ:
+		inbox->modseq--;
+		break;
+	case NO_MODSEQ:
+		inbox->modseq = 0;
+		break;
+	}
+}
+
+/* Any of it that differs, or is not told. */
+static void test_compare_different(const void *data)
+{
+	const bool counts = GPOINTER_TO_INT(data);
+
+	for (int difference = OTHER_UIDVALIDITY; difference <= NO_MODSEQ; difference++) {
+		struct fixture fix;
+
+		open_listed(&fix, counts);
+		pthread_mutex_lock(&memory.lock);
+		differ(&memory.folders[0], (enum difference)difference);
+		pthread_mutex_unlock(&memory.lock);
+		connect_anew(&fix);
+		while (jobs(STORE_REFRESH) < 2)
+			g_usleep(1000);
+		fixture_close(&fix);
+	}
+}
+
 /* Who waits for a listing that takes long hears that it gets on. */
 static void test_long_listing(void)
 {
@@ -508,6 +604,12 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine/disk-full", test_disk_full);
 	g_test_add_func("/engine/list-without-inbox", test_list_without_inbox);
 	g_test_add_func("/engine/poll-few", test_poll_few);
+	g_test_add_data_func("/engine/compare/list", GINT_TO_POINTER(true), test_compare);
+	g_test_add_data_func("/engine/compare/status", GINT_TO_POINTER(false), test_compare);
+	g_test_add_data_func("/engine/compare-different/list", GINT_TO_POINTER(true),
+			     test_compare_different);
+	g_test_add_data_func("/engine/compare-different/status", GINT_TO_POINTER(false),
+			     test_compare_different);
 	g_test_add_func("/engine/long-listing", test_long_listing);
 	g_test_add_func("/engine/stop-while-hanging", test_stop_while_hanging);
 	g_test_add_func("/engine/folder-vanishes", test_folder_vanishes);

@@ -129,6 +129,47 @@ static void test_separator_changes(struct fixture *f, const void *data)
 	g_assert_cmpuint(id_of(f, "a/b"), ==, id);
 }
 
+static bool note_name(void *data, const struct folder_row *row)
+{
+	g_string_append_printf(data, "%s ", row->name);
+	return true;
+}
+
+/* INBOX, then those that changed last; those alone that can be compared by numbers. */
+static void test_latest(struct fixture *f, const void *data)
+{
+	static const char *const names[] = {"old", "inBOX", "new", "plain", "never"};
+	uint32_t unused;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		struct folder_row row;
+
+		index_folder_seen(f->index, names[i], '/', 0, 1000);
+		g_assert_true(index_folder_write_find(f->index, names[i], &row));
+		g_assert_cmpstr(row.name, ==, names[i]);
+		if (i < 4) {
+			index_folder_open(f->index, row.id, 7, 1000, &unused);
+			index_folder_refreshed(f->index, row.id, 2, i < 3 ? 9 : 0);
+			index_folder_touch(f->index, row.id, (int64_t)(100000 * (i + 1)));
+		}
+		folder_row_clear(&row);
+	}
+	for (unsigned max = 0; max <= 4; max++) {
+		static const char *const expected[] = {"", "inBOX ", "inBOX new ", "inBOX new old ",
+						       "inBOX new old "};
+		g_autoptr(GString) found = g_string_new(NULL);
+
+		commit(f);
+		index_folders_latest(f->view, max, note_name, found);
+		g_assert_cmpstr(found->str, ==, expected[max]);
+	}
+	struct folder_row row;
+
+	g_assert_false(index_folder_write_find(f->index, "other", &row));
+	g_assert_true(index_folder_write_find(f->index, "INBOX", &row));
+	folder_row_clear(&row);
+}
+
 static void test_sweep(struct fixture *f, const void *data)
 {
 	seen(f, "a/b/c");
@@ -329,6 +370,7 @@ int main(int argc, char **argv)
 	ADD("/index/bytes", test_bytes);
 	ADD("/index/inbox", test_inbox);
 	ADD("/index/separator-changes", test_separator_changes);
+	ADD("/index/latest", test_latest);
 	ADD("/index/sweep", test_sweep);
 	ADD("/index/sweep-keeps-parents", test_sweep_keeps_parents);
 	ADD("/index/mtime", test_mtime);
