@@ -485,7 +485,7 @@ static void differ(struct memory_folder *inbox, enum difference difference)
 		inbox->uidnext++;
 		break;
 	case OTHER_COUNT:
-		memory_message_remove(inbox, 5);
+		inbox->count_told = 2;
 		break;
 	case OTHER_MODSEQ:
 		inbox->modseq++;
