@@ -310,6 +310,8 @@ static bool on_body_begin(void *data, const struct store_job *job, uint32_t uid)
 	g_autoptr(GError) error = NULL;
 	uint64_t received;
 
+	if (job->batch && !body_takes_ahead(engine, job->epoch, uid))
+		return false;
 	if (bodies_part_begin(engine->bodies, job->epoch, uid, &received, &error))
 		return true;
 	log_error("%s: %s", engine->account->name, error->message);
@@ -346,6 +348,18 @@ static bool keep_body(struct engine *engine, uint32_t epoch, uint32_t uid, uint6
 	return true;
 }
 
+/* Who waits for it needs no pages of ours. */
+static void batch_brought(struct engine *engine, const struct store_job *job, uint32_t uid,
+			  uint64_t size)
+{
+	bool awaited = needs_find(engine, NEED_BODY, job->epoch, uid);
+
+	body_end_ahead(engine, job->epoch, uid);
+	needs_settle(engine, NEED_BODY, job->epoch, uid, 0);
+	if (!awaited)
+		ahead_offer(engine, job->epoch, uid, size);
+}
+
 static bool on_body_end(void *data, const struct store_job *job, uint32_t uid, uint64_t len,
 			bool complete)
 {
@@ -361,7 +375,7 @@ static bool on_body_end(void *data, const struct store_job *job, uint32_t uid, u
 	}
 	/* Readers of a batch do not wait for its end. */
 	if (job->batch)
-		needs_settle(engine, NEED_BODY, job->epoch, uid, 0);
+		batch_brought(engine, job, uid, size);
 	else if (!complete && brief_is(engine))
 		body_got_further(engine, job->epoch, uid);
 	return true;

@@ -23,20 +23,73 @@ bool body_is_met(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t u
 	return true;
 }
 
-bool body_is_under_way(struct engine *engine, uint32_t epoch, uint32_t uid)
+/* A message with a job. */
+struct fetching {
+	struct need key; /* first */
+	bool alone;	 /* somebody waits for it */
+	bool ahead;	 /* one of a batch: */
+	uint64_t place;	 /* engine.ahead_asked with it */
+};
+
+static struct fetching *find(struct engine *engine, uint32_t epoch, uint32_t uid)
 {
-	return g_hash_table_contains(engine->fetching,
-				     &(struct need){.kind = NEED_BODY, .id = epoch, .uid = uid});
+	return g_hash_table_lookup(engine->fetching,
+				   &(struct need){.kind = NEED_BODY, .id = epoch, .uid = uid});
 }
 
-void body_set_under_way(struct engine *engine, uint32_t epoch, uint32_t uid, bool on)
+static struct fetching *get(struct engine *engine, uint32_t epoch, uint32_t uid)
 {
-	struct need key = {.kind = NEED_BODY, .id = epoch, .uid = uid};
+	struct fetching *fetching = find(engine, epoch, uid);
 
-	if (on)
-		g_hash_table_add(engine->fetching, g_memdup2(&key, sizeof(key)));
-	else
-		g_hash_table_remove(engine->fetching, &key);
+	if (fetching)
+		return fetching;
+	fetching = g_new0(struct fetching, 1);
+	fetching->key = (struct need){.kind = NEED_BODY, .id = epoch, .uid = uid};
+	g_hash_table_add(engine->fetching, fetching);
+	return fetching;
+}
+
+static void settle(struct engine *engine, struct fetching *fetching)
+{
+	if (!fetching->alone && !fetching->ahead)
+		g_hash_table_remove(engine->fetching, fetching);
+}
+
+bool body_is_under_way(struct engine *engine, uint32_t epoch, uint32_t uid)
+{
+	return find(engine, epoch, uid) != NULL;
+}
+
+void body_set_ahead(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t place)
+{
+	struct fetching *fetching = get(engine, epoch, uid);
+
+	fetching->ahead = true;
+	fetching->place = place;
+}
+
+void body_end_ahead(struct engine *engine, uint32_t epoch, uint32_t uid)
+{
+	struct fetching *fetching = find(engine, epoch, uid);
+
+	if (!fetching)
+		return;
+	engine->ahead_got = MAX(engine->ahead_got, fetching->place);
+	fetching->ahead = false;
+	settle(engine, fetching);
+}
+
+bool body_takes_ahead(struct engine *engine, uint32_t epoch, uint32_t uid)
+{
+	const struct fetching *fetching = find(engine, epoch, uid);
+
+	return fetching && !fetching->alone && !bodies_has(engine->bodies, epoch, uid);
+}
+
+/* So much comes before it that it is better asked for again. */
+static bool is_far(const struct engine *engine, const struct fetching *fetching)
+{
+	return fetching->place > engine->ahead_got + ENGINE_AHEAD_FAR;
 }
 
 static bool take_hint(void *data, const struct message_row *row)
@@ -62,9 +115,10 @@ struct store_job *body_job(struct engine *engine, uint32_t epoch, uint32_t uid)
 	job->uid = uid;
 	job->size_hint = hint;
 	if (hint > ENGINE_WINDOW) {
-		job->window = ENGINE_WINDOW;
 		if (!brief_is(engine))
 			job->origin = bodies_received(engine->bodies, epoch, uid);
+		/* As much again as readers got so far: few round trips. */
+		job->window = CLAMP(job->origin * 3, ENGINE_WINDOW, ENGINE_WINDOW_MAX);
 	}
 	folder_row_clear(&row);
 	return job;
@@ -72,16 +126,17 @@ struct store_job *body_job(struct engine *engine, uint32_t epoch, uint32_t uid)
 
 void body_fetch(struct engine *engine, uint32_t epoch, uint32_t uid)
 {
+	const struct fetching *fetching = find(engine, epoch, uid);
 	struct store_job *job;
 
-	if (body_is_under_way(engine, epoch, uid))
+	if (fetching && (fetching->alone || !is_far(engine, fetching)))
 		return;
 	job = body_job(engine, epoch, uid);
 	if (!job) {
 		needs_settle(engine, NEED_BODY, epoch, uid, ESTALE);
 		return;
 	}
-	body_set_under_way(engine, epoch, uid, true);
+	get(engine, epoch, uid)->alone = true;
 	lane_queue(engine, LANE_BODY, job);
 }
 
@@ -95,13 +150,18 @@ void body_got_further(struct engine *engine, uint32_t epoch, uint32_t uid)
 
 void body_done(struct engine *engine, struct store_job *job, const GError *error)
 {
+	struct fetching *fetching = find(engine, job->epoch, job->uid);
 	const struct need *need;
 
 	if (job->batch) {
 		ahead_done(engine, job, error);
 		return;
 	}
-	body_set_under_way(engine, job->epoch, job->uid, false);
+	if (fetching) {
+		fetching->alone = false;
+		settle(engine, fetching);
+	}
+	sizes_body_done(engine, job, error);
 	if (error) {
 		if (job->window == 0 || g_error_matches(error, MAILFS_ERROR, ERROR_GONE) ||
 		    g_error_matches(error, MAILFS_ERROR, ERROR_STALE))

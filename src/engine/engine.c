@@ -371,7 +371,7 @@ struct engine *engine_new(const struct engine_config *config, const struct engin
 	news_init(engine);
 	engine->shared.needs = g_array_new(FALSE, FALSE, sizeof(struct need));
 	engine->shared.opened = g_hash_table_new(NULL, NULL);
-	engine->shared.triggers = g_hash_table_new(NULL, NULL);
+	engine->shared.triggers = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	engine->shared.ages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	engine->shared.state_since_ns = clock_wall_ns();
 	lanes_init(engine);

@@ -59,6 +59,8 @@ struct engine_events {
 			     const char *label, const char *token, const char *chosen);
 	/* The name stands for something else now, or for nothing. */
 	void (*name_changed)(void *data, uint32_t folder, const char *name);
+	/* A message that may be read soon is here, and as long as was told. */
+	void (*body_ahead)(void *data, uint32_t epoch, uint32_t uid, uint64_t size);
 	/* Flags (ctime). */
 	void (*message_changed)(void *data, uint32_t epoch, uint32_t uid);
 	/* The UIDVALIDITY changed: every node of the epoch is stale. */
@@ -99,6 +101,9 @@ void engine_free(struct engine **engine);
 void engine_need(struct engine *engine, const struct need *need);
 /* A reader opened this message: readers in order are read ahead for. */
 void engine_opened(struct engine *engine, uint32_t epoch, uint32_t uid);
+/* A reader of a message that is here had to ask for its first bytes: the kernel's cache did not
+ * have it. */
+void engine_read(struct engine *engine, uint32_t epoch, uint32_t uid);
 /* At most poll seconds old. Asking counts as use: folders in use are polled. */
 bool engine_folder_is_fresh(struct engine *engine, uint32_t folder);
 bool engine_folders_are_fresh(struct engine *engine);

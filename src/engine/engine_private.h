@@ -34,11 +34,18 @@
 #define ENGINE_STABLE_MS 5000 /* a connection that lived so long was no failure */
 #define ENGINE_AHEAD_MIN 8    /* messages fetched ahead at first; doubles to */
 #define ENGINE_AHEAD_MAX 256
+#define ENGINE_AHEAD_FEW 32		     /* while others may have to wait for them */
 #define ENGINE_AHEAD_BYTES (4 * 1024 * 1024) /* and no more than that */
 #define ENGINE_AHEAD_SIZE (256 * 1024)	     /* of a message that is fetched ahead */
 #define ENGINE_AHEAD_PAUSE_MS 60000	     /* after a batch that failed */
-#define ENGINE_OPENED 16384		     /* messages remembered as opened */
-#define ENGINE_WINDOW (1024 * 1024)	     /* bytes; messages up to that size are fetched whole */
+/* Who waits for a message of a batch waits for so many bytes before it; else it is fetched alone.
+ */
+#define ENGINE_AHEAD_FAR (256 * 1024)
+#define ENGINE_PAGES_SIZE (64 * 1024) /* of a message that is offered to the kernel's cache */
+#define ENGINE_PAGE_RUNS 8	      /* readers of what is here, followed side by side */
+#define ENGINE_OPENED 16384	      /* messages remembered as opened */
+#define ENGINE_WINDOW (1024 * 1024)   /* bytes; messages up to that size are fetched whole */
+#define ENGINE_WINDOW_MAX (16 * 1024 * 1024) /* of larger ones, the further they are read */
 #define ENGINE_CLOSING_MS 5		     /* between looks at whether a file was closed */
 #define ENGINE_COMPANY_MS 200 /* a change waits so long for others that can go with it */
 /* A command whose connection was lost may still be carried out: what became of it is not looked for
@@ -51,10 +58,11 @@
 #define ENGINE_LOCKED_MAX_MS 60000
 #define ENGINE_IDLE_MS 60000 /* a connection that is opened on demand is closed */
 
-#define ENGINE_WATCHED 3 /* connections that watch a mailbox each */
-#define ENGINE_WATCHED_MANY 32u	     /* mailboxes that one watches, where it can */
-#define ENGINE_WATCH_KEPT_MS 60000   /* a folder used so lately gives way to no other */
-#define ENGINE_WATCH_LOOK_MS 30000   /* what is not watched yet, or not used any more, is looked for */
+#define ENGINE_WATCHED 3	   /* connections that watch a mailbox each */
+#define ENGINE_WATCHED_MANY 32u	   /* mailboxes that one watches, where it can */
+#define ENGINE_WATCH_KEPT_MS 60000 /* a folder used so lately gives way to no other */
+#define ENGINE_WATCH_LOOK_MS                                                                       \
+	30000 /* what is not watched yet, or not used any more, is looked for */
 #define ENGINE_WATCH_PAUSE_MS 120000 /* a folder that could not be watched is not tried earlier */
 /* A connection that nobody waits for, and that was not to be had, is not tried earlier. */
 #define ENGINE_EXTRA_PAUSE_MS 120000
@@ -112,18 +120,18 @@ struct brief {
 /* What is known beyond the index; lives as long as the engine. */
 struct folder_state {
 	uint32_t id;
-	bool refreshing; /* a job is queued or running */
-	bool changed;	 /* news came: refresh again */
-	bool asked;	 /* a STATUS of it is queued or running */
-	bool lost;	 /* what the refresh told was not kept */
-	bool full;	 /* count and index disagree: list all again */
-	bool verify;	 /* they disagree: find out which exist */
-	bool held;	 /* it is being renamed or removed: not to be opened */
-	bool flags;	 /* of known messages some have changed */
-	bool watched;	 /* what happens in it is told */
+	bool refreshing;  /* a job is queued or running */
+	bool changed;	  /* news came: refresh again */
+	bool asked;	  /* a STATUS of it is queued or running */
+	bool lost;	  /* what the refresh told was not kept */
+	bool full;	  /* count and index disagree: list all again */
+	bool verify;	  /* they disagree: find out which exist */
+	bool held;	  /* it is being renamed or removed: not to be opened */
+	bool flags;	  /* of known messages some have changed */
+	bool watched;	  /* what happens in it is told */
 	int64_t watch_ms; /* it could not be watched: not tried before */
-	unsigned healed; /* steps taken to make them agree */
-	int64_t heal_ms; /* they are not taken again before */
+	unsigned healed;  /* steps taken to make them agree */
+	int64_t heal_ms;  /* they are not taken again before */
 	int64_t heal_pause_ms;
 	uint64_t began; /* the refresh under way, or the last: see struct engine.order */
 	int64_t refreshed_ms;
@@ -155,6 +163,15 @@ struct known_rights {
 	bool old; /* an earlier connection's: what was denied may have been granted since */
 };
 
+/* A run of messages that are here and are read in order (ahead.c): those from `from` to `upto` are
+ * in the kernel's cache, or about to be. */
+struct pages {
+	uint32_t epoch; /* 0: none */
+	uint32_t from, upto;
+	unsigned window; /* messages */
+	bool busy;	 /* `upto` is not known yet */
+};
+
 /* Under engine->lock. */
 struct shared {
 	GArray *needs; /* of struct need: stated, not looked at yet */
@@ -164,8 +181,10 @@ struct shared {
 	bool settled_first; /* the first attempt ended */
 	GError *first_error;
 	GHashTable *opened;   /* set of messages opened lately (ahead.c) */
-	GHashTable *triggers; /* set of messages whose opening asks for more */
-	GHashTable *ages;     /* folder -> struct folder_age; INDEX_ROOT: the folder list */
+	GHashTable *triggers; /* message -> struct trigger: its opening asks for more */
+	struct pages pages[ENGINE_PAGE_RUNS];
+	unsigned next_pages;
+	GHashTable *ages; /* folder -> struct folder_age; INDEX_ROOT: the folder list */
 	enum account_state state;
 	int64_t state_since_ns;
 	int64_t busy_ms[LANES];
@@ -222,39 +241,41 @@ struct engine {
 	struct lane lanes[LANES];
 	struct lane *lane;    /* whose store is calling the sink */
 	GHashTable *pending;  /* need -> itself, of struct need */
-	GHashTable *fetching; /* set of body needs with a job */
+	GHashTable *fetching; /* body need -> struct fetching (body.c) */
 	GHashTable *folders;  /* id -> struct folder_state */
 	uint32_t ahead_epoch; /* the folder that is read in order */
 	unsigned ahead;	      /* messages fetched ahead at a time */
 	int64_t ahead_not_before_ms;
-	bool listing;	    /* a LIST is queued or running */
-	bool polling;	    /* a STATUS is */
-	bool compare;	    /* connected anew: has anything changed meanwhile? */
-	bool counted;	    /* the listing under way tells */
-	int64_t look_ms;    /* when to look again for what is to be polled */
-	bool start_settled; /* the first listing came: tell after the commit */
-	bool listing_lost;  /* what it told was not kept */
-	bool listed_inbox;  /* it told of INBOX */
-	unsigned failures;  /* connections that failed in a row */
-	unsigned refusals;  /* logins refused in a row */
-	int64_t attempt_ms; /* the last connection begun */
-	int64_t retry_ms;   /* not before */
-	GError *down;	    /* why there is no connection */
-	bool doubtful;	    /* whether there will be one: who waits for it waits a moment only */
+	uint64_t ahead_asked; /* bytes of all batches so far */
+	uint64_t ahead_got;   /* so far they came */
+	bool listing;	      /* a LIST is queued or running */
+	bool polling;	      /* a STATUS is */
+	bool compare;	      /* connected anew: has anything changed meanwhile? */
+	bool counted;	      /* the listing under way tells */
+	int64_t look_ms;      /* when to look again for what is to be polled */
+	bool start_settled;   /* the first listing came: tell after the commit */
+	bool listing_lost;    /* what it told was not kept */
+	bool listed_inbox;    /* it told of INBOX */
+	unsigned failures;    /* connections that failed in a row */
+	unsigned refusals;    /* logins refused in a row */
+	int64_t attempt_ms;   /* the last connection begun */
+	int64_t retry_ms;     /* not before */
+	GError *down;	      /* why there is no connection */
+	bool doubtful;	      /* whether there will be one: who waits for it waits a moment only */
 	struct brief brief;
 	struct watcher watchers[ENGINE_WATCHED];
 	uint32_t last_watch;   /* ticket */
 	int64_t watch_look_ms; /* when to look again for what is to be watched */
 	bool watch_singly;     /* the server failed to watch many at once */
 
-	int64_t change_ms; /* when what is pending is looked at; INT64_MAX: when something comes */
-	bool flushing;	   /* all that is pending goes at once */
-	int64_t doubt_ms;  /* till then a server may still be at work for an earlier run of ours */
-	bool changing;	   /* a batch of changes is in hand */
+	int64_t change_ms;  /* when what is pending is looked at; INT64_MAX: when something comes */
+	bool flushing;	    /* all that is pending goes at once */
+	int64_t doubt_ms;   /* till then a server may still be at work for an earlier run of ours */
+	bool changing;	    /* a batch of changes is in hand */
 	GHashTable *unseen; /* set of folders: what became of them while there was no connection is
 			     * looked at before they are changed */
-	struct seek *seek; /* of that batch: what became of it is being found out */
-	bool uploading;	   /* a spool file is in hand: */
+	struct seek *seek;  /* of that batch: what became of it is being found out */
+	bool uploading;	    /* a spool file is in hand: */
 	struct spool_file upload;
 	int upload_fd;
 	GHashTable
@@ -265,7 +286,8 @@ struct engine {
 	GHashTable
 		*refused_in; /* folder -> errno of a change that was refused, until somebody asks */
 	GPtrArray *operations; /* of struct operation *, under way */
-	bool measuring;	       /* whether announced sizes are true is being found out */
+	bool measuring;	       /* whether announced sizes are true is being found out, */
+	struct need measured;  /* by this message */
 	bool list_again;       /* the LIST under way may be older than an operation */
 
 	uint32_t last_folder; /* apply.c: whose epoch is last_epoch; 0: none */
@@ -275,9 +297,9 @@ struct engine {
 	bool last_synced;
 
 	/* For after the commit. */
-	GArray *reports;     /* of struct report */
-	GHashTable *touched; /* set of folder ids whose entries changed */
-	GArray *news;	     /* of struct engine_news, with their strings */
+	GArray *reports;      /* of struct report */
+	GHashTable *touched;  /* set of folder ids whose entries changed */
+	GArray *news;	      /* of struct engine_news, with their strings */
 	bool news_of_folders; /* those that there were at the start are known */
 	bool news_own;	      /* the folder that is made now is made by us */
 };
@@ -314,6 +336,8 @@ void lane_done(struct engine *engine, struct store_job *job, const GError *error
 void lanes_first_attempt_ended(struct engine *engine, const GError *error);
 /* No connection that could run jobs of that lane, and none is to be tried yet. */
 bool lane_is_down(const struct engine *engine, enum lane_id id);
+/* It is not there yet, but may be in a moment. */
+bool lane_is_coming(const struct engine *engine, enum lane_id id);
 int lanes_down_errno(const struct engine *engine);
 void lanes_demand(struct engine *engine);
 void lanes_reconnect(struct engine *engine);
@@ -410,13 +434,22 @@ bool body_is_met(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t u
 /* A job for this message, or NULL if it is unknown. */
 struct store_job *body_job(struct engine *engine, uint32_t epoch, uint32_t uid);
 /* A job that will bring it is queued or running. */
-void body_set_under_way(struct engine *engine, uint32_t epoch, uint32_t uid, bool on);
 bool body_is_under_way(struct engine *engine, uint32_t epoch, uint32_t uid);
+/* It is one of a batch; `place`: engine.ahead_asked with it. */
+void body_set_ahead(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t place);
+void body_end_ahead(struct engine *engine, uint32_t epoch, uint32_t uid);
+/* It did not come alone meanwhile, nor is it about to. */
+bool body_takes_ahead(struct engine *engine, uint32_t epoch, uint32_t uid);
 
 /* ahead.c */
-/* A reader waits for this message. */
-void ahead_missed(struct engine *engine, uint32_t epoch, uint32_t uid);
-void ahead_fetch(struct engine *engine, uint32_t epoch, uint32_t uid);
+/* A reader waits for this message. `was_asked`: a job for it was there already. */
+void ahead_missed(struct engine *engine, uint32_t epoch, uint32_t uid, bool was_asked);
+/* A reader has begun a batch; `next` is the first of the one behind it, `end` its last. */
+void ahead_fetch(struct engine *engine, uint32_t epoch, uint32_t next, uint32_t end);
+/* A reader had to ask for this message, which is here. */
+void ahead_pages(struct engine *engine, uint32_t epoch, uint32_t uid);
+/* Of one that is complete. */
+void ahead_offer(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t size);
 void ahead_done(struct engine *engine, struct store_job *job, const GError *error);
 
 /* change.c: what was promised of messages, and (upload.c) new ones */
@@ -509,6 +542,8 @@ void rights_ask(struct engine *engine, uint32_t folder);
 void rights_done(struct engine *engine, const struct store_job *job, const GError *error);
 void rights_free(void *rights);
 void sizes_ask(struct engine *engine, uint32_t epoch, uint32_t uid);
+/* A message came alone, or did not. */
+void sizes_body_done(struct engine *engine, const struct store_job *job, const GError *error);
 void sizes_done(struct engine *engine, const struct store_job *job, const GError *error);
 void sizes_set(struct engine *engine, enum sizes_trust trust);
 
@@ -549,6 +584,7 @@ GArray *report_array_new(void);
 void report_settled(struct engine *engine, const struct need *need, int error);
 void report_message_gone(struct engine *engine, uint32_t folder, uint32_t epoch, uint32_t uid,
 			 const char *label, const char *token, const char *chosen);
+void report_body_ahead(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t size);
 void report_message_changed(struct engine *engine, uint32_t epoch, uint32_t uid);
 void report_name_changed(struct engine *engine, uint32_t folder, const char *name);
 void report_folder_gone(struct engine *engine, const struct folder_row *row);

@@ -244,6 +244,11 @@ static bool is_absent(const struct engine *engine, enum lane_id id)
 	return lane->state == LANE_CONNECTING && engine->now_ms >= patience_ends_ms(lane);
 }
 
+bool lane_is_coming(const struct engine *engine, enum lane_id id)
+{
+	return !is_ready(engine, id) && !is_absent(engine, id);
+}
+
 static bool is_on_demand(enum lane_id id)
 {
 	return id >= LANE_BULK;
@@ -291,8 +296,11 @@ static void submit_to_all(struct engine *engine)
 			lane_queue(engine, i, store_job_new(STORE_PROBE));
 		lane_submit_from(engine, lane, &lane->queue);
 	}
+	if (!is_ready(engine, LANE_BULK) && is_ready(engine, LANE_BODY))
+		lane_submit_from(engine, &engine->lanes[LANE_BODY],
+				 &engine->lanes[LANE_BULK].queue);
 	for (int i = LANE_BODY; i < LANE_WATCH && is_ready(engine, LANE_LIST); i++) {
-		if (is_absent(engine, i))
+		if (is_absent(engine, i) && (i != LANE_BULK || is_absent(engine, LANE_BODY)))
 			lane_submit_from(engine, &engine->lanes[LANE_LIST],
 					 &engine->lanes[i].queue);
 	}
@@ -388,12 +396,11 @@ static void lane_end(struct engine *engine, struct lane *lane)
  * noise. */
 static void lane_missed(struct engine *engine, struct lane *lane, const GError *error)
 {
-	bool lasted = lane->state == LANE_READY &&
-		      engine->now_ms - lane->ready_ms >= ENGINE_STABLE_MS;
+	bool lasted =
+		lane->state == LANE_READY && engine->now_ms - lane->ready_ms >= ENGINE_STABLE_MS;
 
 	log_debug("%s: %s: %s", engine->account->name, lane->role, error->message);
-	lane->retry_ms =
-		engine->now_ms + (lasted ? ENGINE_RETRY_MS : ENGINE_EXTRA_PAUSE_MS);
+	lane->retry_ms = engine->now_ms + (lasted ? ENGINE_RETRY_MS : ENGINE_EXTRA_PAUSE_MS);
 	lane_close(engine, lane);
 	if (lane >= &engine->lanes[LANE_WATCH])
 		fail_queue(engine, lane, error);

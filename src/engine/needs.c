@@ -116,6 +116,14 @@ static enum lane_id lane_of(const struct need *need)
 	}
 }
 
+static void start_body(struct engine *engine, const struct need *need)
+{
+	bool was_asked = body_is_under_way(engine, need->id, need->uid);
+
+	body_fetch(engine, need->id, need->uid);
+	ahead_missed(engine, need->id, need->uid, was_asked);
+}
+
 static void start(struct engine *engine, const struct need *need)
 {
 	switch (need->kind) {
@@ -137,8 +145,7 @@ static void start(struct engine *engine, const struct need *need)
 		change_soon(engine, 0);
 		break;
 	default:
-		body_fetch(engine, need->id, need->uid);
-		ahead_missed(engine, need->id, need->uid);
+		start_body(engine, need);
 		break;
 	}
 }
@@ -148,7 +155,11 @@ void needs_take(struct engine *engine, const struct need *need)
 	bool asked;
 
 	if (need->kind == NEED_AHEAD) {
-		ahead_fetch(engine, need->id, need->uid);
+		ahead_fetch(engine, need->id, need->uid, (uint32_t)need->upto);
+		return;
+	}
+	if (need->kind == NEED_PAGES) {
+		ahead_pages(engine, need->id, need->uid);
 		return;
 	}
 	if (!is_wanted(engine, need))

@@ -9,6 +9,7 @@ enum report_kind {
 	REPORT_SETTLED,
 	REPORT_MESSAGE_GONE,
 	REPORT_MESSAGE_CHANGED,
+	REPORT_BODY_AHEAD,
 	REPORT_NAME_CHANGED,
 	REPORT_FOLDER_GONE,
 	REPORT_EPOCH_GONE,
@@ -21,6 +22,7 @@ struct report {
 	uint32_t folder;
 	uint32_t epoch; /* FOLDER_GONE: the parent */
 	uint32_t uid;
+	uint64_t size;
 	char *name; /* label or leaf */
 	char *chosen;
 	char token[sizeof(((struct folder_row *)NULL)->token)];
@@ -59,6 +61,13 @@ void report_message_changed(struct engine *engine, uint32_t epoch, uint32_t uid)
 {
 	report_add(engine,
 		   &(struct report){.kind = REPORT_MESSAGE_CHANGED, .epoch = epoch, .uid = uid});
+}
+
+void report_body_ahead(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t size)
+{
+	report_add(engine,
+		   &(struct report){
+			   .kind = REPORT_BODY_AHEAD, .epoch = epoch, .uid = uid, .size = size});
 }
 
 void report_name_changed(struct engine *engine, uint32_t folder, const char *name)
@@ -101,6 +110,9 @@ static void tell(struct engine *engine, const struct report *report)
 		break;
 	case REPORT_MESSAGE_CHANGED:
 		events->message_changed(engine->data, report->epoch, report->uid);
+		break;
+	case REPORT_BODY_AHEAD:
+		events->body_ahead(engine->data, report->epoch, report->uid, report->size);
 		break;
 	case REPORT_NAME_CHANGED:
 		events->name_changed(engine->data, report->folder, report->name);

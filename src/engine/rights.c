@@ -254,9 +254,29 @@ void sizes_ask(struct engine *engine, uint32_t epoch, uint32_t uid)
 		needs_settle(engine, NEED_SIZE, epoch, uid, ESTALE);
 		return;
 	}
-	job->kind = STORE_MEASURE;
 	engine->measuring = true;
+	engine->measured = (struct need){.kind = NEED_BODY, .id = epoch, .uid = uid};
+	if (job->size_hint <= ENGINE_PAGES_SIZE && !brief_is(engine) &&
+	    !body_is_under_way(engine, epoch, uid)) {
+		/* Who opens it will read it: the whole tells the same. */
+		store_job_free(&job);
+		body_fetch(engine, epoch, uid);
+		return;
+	}
+	job->kind = STORE_MEASURE;
 	lane_queue(engine, LANE_BODY, job);
+}
+
+void sizes_body_done(struct engine *engine, const struct store_job *job, const GError *error)
+{
+	struct need need = {.kind = NEED_BODY, .id = job->epoch, .uid = job->uid};
+
+	if (!engine->measuring || !need_equal(&engine->measured, &need))
+		return;
+	engine->measuring = false;
+	if (!error)
+		sizes_set(engine, SIZES_TRUE); /* unless it has proved otherwise */
+	settle_sizes(engine, error ? error_errno(error) : 0);
 }
 
 /* One that is gone tells nothing: whoever waits for others asks again with theirs. */

@@ -56,6 +56,16 @@ static void event_name_changed(void *data, uint32_t folder, const char *name)
 	notify_name(mount->notify, tree_folder_node(folder), g_strdup(name));
 }
 
+/* Only what it knows has a place for pages. */
+static void event_body_ahead(void *data, uint32_t epoch, uint32_t uid, uint64_t size)
+{
+	const struct mount *mount = data;
+	uint64_t node = tree_message_node(epoch, uid);
+
+	if (known_has(mount->known, node))
+		notify_pages(mount->notify, node, size);
+}
+
 static void event_message_changed(void *data, uint32_t epoch, uint32_t uid)
 {
 	const struct mount *mount = data;
@@ -107,6 +117,7 @@ const struct engine_events events_table = {
 	.folder_gone = event_folder_gone,
 	.message_gone = event_message_gone,
 	.name_changed = event_name_changed,
+	.body_ahead = event_body_ahead,
 	.message_changed = event_message_changed,
 	.epoch_gone = event_epoch_gone,
 	.online = event_online,

@@ -50,6 +50,13 @@ static void state_need(void *data, const struct need *need)
 	}
 }
 
+static bool peek(void *data, uint64_t node, uint32_t size, void *buffer)
+{
+	const struct mount *mount = data;
+
+	return tree_peek(mount->tree, node, size, buffer);
+}
+
 /* --- new and free --- */
 
 static char *escape_option(const char *value)
@@ -228,6 +235,7 @@ bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine,
 		fuse_session_unmount(mount->session);
 		return false;
 	}
+	notify_set_bytes(mount->notify, peek, mount);
 	notify_start(mount->notify);
 	start_helpers(mount, real);
 	return true;

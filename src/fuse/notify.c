@@ -9,12 +9,20 @@
 #include <stdbool.h>
 #include <string.h>
 
+#define PAGES_QUEUED 1024 /* files */
+
 enum notify_state { NOTIFY_IDLE, NOTIFY_RUNNING, NOTIFY_STOPPED };
 
 struct note {
-	uint64_t node; /* of a name: its folder */
-	char *name;    /* NULL: the attributes of `node` */
+	uint64_t node;		      /* of a name: its folder */
+	char *name;		      /* NULL: the attributes of `node` */
 	struct fuse_pollhandle *poll; /* not NULL: neither, but who polls */
+};
+
+/* A file for the kernel's cache. */
+struct pages {
+	uint64_t node;
+	uint32_t size;
 };
 
 /* A directory that is locked by requests that wait. */
@@ -31,6 +39,11 @@ struct notify {
 	GQueue queue;	   /* of struct note */
 	GHashTable *attrs; /* &note->node of the queued ones without a name */
 	GHashTable *held;  /* node -> struct held */
+	GArray *pages;	   /* of struct pages */
+	guint first_pages; /* those before it are done */
+	notify_bytes_fn bytes;
+	void *bytes_data;
+	void *buffer; /* the thread's own */
 	pthread_t thread;
 };
 
@@ -70,15 +83,47 @@ static struct note *pop_locked(struct notify *notify)
 	return note;
 }
 
-static struct note *take(struct notify *notify)
+static bool pop_pages_locked(struct notify *notify, struct pages *ret)
+{
+	if (notify->first_pages == notify->pages->len)
+		return false;
+	*ret = g_array_index(notify->pages, struct pages, notify->first_pages++);
+	if (notify->first_pages == notify->pages->len) {
+		g_array_set_size(notify->pages, 0);
+		notify->first_pages = 0;
+	}
+	return true;
+}
+
+/* False at the end. `*ret_note` NULL: it is `*ret_pages`. */
+static bool take(struct notify *notify, struct note **ret_note, struct pages *ret_pages)
 {
 	struct note *note = NULL;
+	bool running;
 
 	pthread_mutex_lock(&notify->mutex);
-	while (notify->state == NOTIFY_RUNNING && !(note = pop_locked(notify)))
+	while (notify->state == NOTIFY_RUNNING && !(note = pop_locked(notify)) &&
+	       !pop_pages_locked(notify, ret_pages))
 		pthread_cond_wait(&notify->wake, &notify->mutex);
+	running = notify->state == NOTIFY_RUNNING;
 	pthread_mutex_unlock(&notify->mutex);
-	return note;
+	*ret_note = note;
+	return running || note;
+}
+
+/* This waits for readers of the same pages, who wait for nobody: what is here is read at once. */
+static void send_pages(struct notify *notify, const struct pages *pages)
+{
+	struct fuse_bufvec vector = FUSE_BUFVEC_INIT(pages->size);
+	int result;
+
+	if (!notify->bytes(notify->bytes_data, pages->node, pages->size, notify->buffer))
+		return;
+	vector.buf[0].mem = notify->buffer;
+	result = fuse_lowlevel_notify_store(notify->session, pages->node, 0, &vector, 0);
+	if (result && result != -ENOENT)
+		log_debug("notify %" G_GINT64_MODIFIER "x pages: %s", pages->node,
+			  g_strerror(-result));
 }
 
 static void send_note(struct notify *notify, const struct note *note)
@@ -101,11 +146,16 @@ static void send_note(struct notify *notify, const struct note *note)
 static void *notify_main(void *data)
 {
 	struct notify *notify = data;
+	struct pages pages;
 	struct note *note;
 
-	while ((note = take(notify))) {
-		send_note(notify, note);
-		note_free(note);
+	while (take(notify, &note, &pages)) {
+		if (note) {
+			send_note(notify, note);
+			note_free(note);
+		} else {
+			send_pages(notify, &pages);
+		}
 	}
 	return NULL;
 }
@@ -119,8 +169,16 @@ struct notify *notify_new(struct fuse_session *session)
 	pthread_cond_init(&notify->wake, NULL);
 	g_queue_init(&notify->queue);
 	notify->attrs = g_hash_table_new(g_int64_hash, g_int64_equal);
+	notify->pages = g_array_new(FALSE, FALSE, sizeof(struct pages));
+	notify->buffer = g_malloc(NOTIFY_PAGES_SIZE);
 	notify->held = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, held_free);
 	return notify;
+}
+
+void notify_set_bytes(struct notify *notify, notify_bytes_fn bytes, void *data)
+{
+	notify->bytes = bytes;
+	notify->bytes_data = data;
 }
 
 void notify_start(struct notify *notify)
@@ -155,6 +213,8 @@ void notify_free(struct notify **notify)
 	g_hash_table_unref((*notify)->attrs);
 	g_hash_table_unref((*notify)->held);
 	g_queue_clear_full(&(*notify)->queue, note_free);
+	g_array_unref((*notify)->pages);
+	g_free((*notify)->buffer);
 	pthread_cond_destroy(&(*notify)->wake);
 	pthread_mutex_destroy(&(*notify)->mutex);
 	g_clear_pointer(notify, g_free);
@@ -220,6 +280,21 @@ void notify_name(struct notify *notify, uint64_t parent, char *name)
 	pthread_mutex_unlock(&notify->mutex);
 	if (!running)
 		g_free(name);
+}
+
+void notify_pages(struct notify *notify, uint64_t node, uint64_t size)
+{
+	struct pages pages = {node, (uint32_t)size};
+
+	if (size == 0 || size > NOTIFY_PAGES_SIZE)
+		return;
+	pthread_mutex_lock(&notify->mutex);
+	if (notify->state == NOTIFY_RUNNING && notify->bytes &&
+	    notify->pages->len - notify->first_pages < PAGES_QUEUED) {
+		g_array_append_val(notify->pages, pages);
+		pthread_cond_signal(&notify->wake);
+	}
+	pthread_mutex_unlock(&notify->mutex);
 }
 
 void notify_poll(struct notify *notify, struct fuse_pollhandle *handle)

@@ -7,6 +7,7 @@
  * end the thread nor the request, nor whoever made it. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct fuse_pollhandle;
@@ -20,6 +21,12 @@ void notify_start(struct notify *notify);
  * What is queued and what comes later is dropped. */
 void notify_stop(struct notify *notify);
 void notify_free(struct notify **notify);
+#define NOTIFY_PAGES_SIZE (64 * 1024) /* of a file for the kernel's cache */
+
+/* What fills `buffer` with the `size` bytes of a node; false: they are not to be had now. */
+typedef bool (*notify_bytes_fn)(void *data, uint64_t node, uint32_t size, void *buffer);
+/* Before the start. */
+void notify_set_bytes(struct notify *notify, notify_bytes_fn bytes, void *data);
 
 /* A request that keeps the directory locked waits; it was answered. As often as the other. */
 void notify_hold(struct notify *notify, uint64_t directory);
@@ -29,5 +36,8 @@ void notify_release(struct notify *notify, uint64_t directory);
 void notify_attr(struct notify *notify, uint64_t node);
 /* A name stands for something else now, or for nothing. Takes `name` (g_malloc). */
 void notify_name(struct notify *notify, uint64_t parent, char *name);
+/* The kernel shall have the `size` bytes of a file in its cache, which has been told that there are
+ * so many; when nothing else is to be told. What is too much or too large is dropped. */
+void notify_pages(struct notify *notify, uint64_t node, uint64_t size);
 /* Who polls is to look again. Takes `handle`. */
 void notify_poll(struct notify *notify, struct fuse_pollhandle *handle);

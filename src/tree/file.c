@@ -250,6 +250,28 @@ static int wait_for_start(const struct visit *visit, const struct tree_file *fil
 	return need_body(visit, file, upto);
 }
 
+/* NULL: it was not open lately, or is not here any more. */
+static struct tree_file *reopen(const struct tree *tree, uint64_t node)
+{
+	struct tree_file *file;
+	struct tree_entry entry;
+	uint64_t size;
+	int fd;
+
+	if (!lately_find(tree->lately, node, &entry))
+		return NULL;
+	fd = bodies_get(tree->config.bodies, tree_node_epoch(node), node_low(node),
+			(uint64_t)entry.attr.st_size, &size);
+	if (fd < 0)
+		return NULL;
+	engine_opened(tree->config.engine, tree_node_epoch(node), node_low(node));
+	file = file_new(node, fd);
+	file->entry = entry;
+	file->size = size;
+	file->exact = file->complete = file->was_here = true;
+	return file;
+}
+
 int tree_file_open_message(const struct visit *visit, uint64_t node, int flags,
 			   struct tree_file **ret)
 {
@@ -257,12 +279,18 @@ int tree_file_open_message(const struct visit *visit, uint64_t node, int flags,
 	struct message_facts facts;
 	int result = 0;
 
+	*ret = reopen(visit->tree, node);
+	if (*ret)
+		return 0;
 	if (!message_get_facts(visit, tree_node_epoch(node), node_low(node), &facts))
 		return ESTALE;
 	engine_opened(visit->tree->config.engine, tree_node_epoch(node), node_low(node));
 	file = file_new(node, -1);
 	pthread_mutex_lock(&file->lock);
 	refresh_locked(file, visit->tree->config.bodies, &facts);
+	file->was_here = file->complete;
+	if (file->complete && file->resized == 0)
+		lately_note(visit->tree->lately, &file->entry);
 	pthread_mutex_unlock(&file->lock);
 	if (!file->complete)
 		result = wait_for_start(visit, file, &facts);
@@ -271,6 +299,22 @@ int tree_file_open_message(const struct visit *visit, uint64_t node, int flags,
 	else
 		tree_close(visit->tree, &file);
 	return result;
+}
+
+bool tree_peek(struct tree *tree, uint64_t node, uint64_t size, void *buffer)
+{
+	size_t len = 0;
+	struct file_range range = {.len = size, .buffer = buffer, .ret_len = &len};
+	uint64_t told;
+	int fd =
+		bodies_get(tree->config.bodies, tree_node_epoch(node), node_low(node), size, &told);
+	bool whole;
+
+	if (fd < 0)
+		return false;
+	whole = file_read_fd(fd, &range) == 0 && len == size;
+	close(fd);
+	return whole;
 }
 
 /* With the size exact, what lies behind it is no part of the range. */
@@ -304,17 +348,24 @@ static int read_part_locked(const struct tree_file *file, const struct file_rang
 	return 0;
 }
 
+/* What comes next is as much as there is: it is asked for while the second half is read. */
+static uint64_t ahead_of(uint64_t received)
+{
+	return CLAMP(received / 2, TREE_AHEAD_BYTES, TREE_AHEAD_MAX);
+}
+
 /* True, once for each length, if the reader comes near the end of what is there. */
 static bool wants_more_locked(struct tree_file *file, struct bodies *bodies,
 			      const struct file_range *range)
 {
+	uint64_t end = range->offset + range->len;
 	uint64_t received;
 
-	if (range->offset + range->len + TREE_AHEAD_BYTES < file->received)
+	if (end + ahead_of(file->received) < file->received)
 		return false;
 	received =
 		MAX(bodies_received(bodies, epoch_of(file), node_low(file->node)), file->received);
-	if (range->offset + range->len + TREE_AHEAD_BYTES < received || file->asked >= received)
+	if (end + ahead_of(received) < received || file->asked >= received)
 		return false;
 	file->asked = received;
 	return true;
@@ -372,7 +423,7 @@ static int read_message(struct tree *tree, struct tree_call *call, struct tree_f
 			const struct file_range *range)
 {
 	struct visit visit;
-	bool covered, complete;
+	bool covered, complete, asks;
 	int fd, result;
 
 	pthread_mutex_lock(&file->lock);
@@ -389,8 +440,11 @@ static int read_message(struct tree *tree, struct tree_call *call, struct tree_f
 	}
 	pthread_mutex_lock(&file->lock);
 	complete = file->complete;
+	asks = file->was_here && range->offset == 0;
 	fd = file->fd;
 	pthread_mutex_unlock(&file->lock);
+	if (asks)
+		engine_read(tree->config.engine, epoch_of(file), node_low(file->node));
 	return complete ? file_read_fd(fd, range) : read_covered(tree, file, range);
 }
 

@@ -9,6 +9,7 @@
 #define TREE_WHOLE_MAX (1024 * 1024)
 /* So far ahead of the reader the rest of a message is asked for. */
 #define TREE_AHEAD_BYTES (1024 * 1024)
+#define TREE_AHEAD_MAX (16 * 1024 * 1024)
 
 struct visit;
 

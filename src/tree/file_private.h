@@ -22,6 +22,7 @@ struct tree_file {
 
 	/* of a message */
 	bool complete;		 /* `fd` holds all of it, for good; else only the start */
+	bool was_here;		 /* complete when it was opened */
 	struct tree_entry entry; /* when it was last seen */
 	uint64_t size;		 /* complete: of the file; else what the index says */
 	uint64_t received;	 /* not complete: bytes that `fd` holds */

@@ -34,6 +34,7 @@ struct tree *tree_new(const struct tree_config *config, GError **error)
 	tree->config = *config;
 	tree->born_ns = clock_wall_ns();
 	pthread_mutex_init(&tree->lock, NULL);
+	tree->lately = lately_new();
 	tree->drafts = g_ptr_array_new();
 	tree->views = g_ptr_array_new_with_free_func(view_free);
 	g_ptr_array_add(tree->views, view);
@@ -46,6 +47,7 @@ void tree_free(struct tree **tree)
 		return;
 	g_ptr_array_unref((*tree)->views);
 	g_ptr_array_unref((*tree)->drafts);
+	lately_free(&(*tree)->lately);
 	pthread_mutex_destroy(&(*tree)->lock);
 	g_free(*tree);
 	*tree = NULL;

@@ -103,6 +103,8 @@ int tree_file_take_resized(struct tree_file *file);
 /* `*ret_len` < len only at the end. `buffer` has room for `len` bytes. */
 int tree_read(struct tree *tree, struct tree_call *call, struct tree_file *file, uint64_t offset,
 	      size_t len, void *buffer, size_t *ret_len);
+/* The bytes of a message that is here and has `size` of them; nothing is waited for. */
+bool tree_peek(struct tree *tree, uint64_t node, uint64_t size, void *buffer);
 
 /* --- changing --- */
 

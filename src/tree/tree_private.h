@@ -2,6 +2,7 @@
 #pragma once
 
 #include "state/spool.h"
+#include "tree/lately.h"
 #include "tree/tree.h"
 
 #include <pthread.h>
@@ -12,6 +13,7 @@
 struct tree {
 	struct tree_config config;
 	int64_t born_ns;
+	struct lately *lately;
 	pthread_mutex_t lock; /* guards what follows */
 	GPtrArray *views;     /* idle ones */
 	GPtrArray *drafts;    /* open files of the spool and the outbox, borrowed */

@@ -34,6 +34,7 @@ struct fixture {
 	GArray *settled;
 	GHashTable *names; /* those that were told to stand for something else; to how often */
 	unsigned messages_gone, folders_gone, epochs_gone, messages_changed;
+	unsigned bodies_ahead;
 	unsigned news[NEWS_OFFLINE + 1]; /* by kind */
 };
 
@@ -88,6 +89,13 @@ static inline void on_name_changed(void *data, uint32_t folder, const char *name
 	pthread_mutex_unlock(&fix->lock);
 }
 
+static inline void on_body_ahead(void *data, uint32_t epoch, uint32_t uid, uint64_t size)
+{
+	struct fixture *fix = data;
+
+	count(fix, &fix->bodies_ahead);
+}
+
 static inline void on_message_changed(void *data, uint32_t epoch, uint32_t uid)
 {
 	struct fixture *fix = data;
@@ -119,6 +127,7 @@ static const struct engine_events events = {
 	.folder_gone = on_folder_gone,
 	.message_gone = on_message_gone,
 	.name_changed = on_name_changed,
+	.body_ahead = on_body_ahead,
 	.message_changed = on_message_changed,
 	.epoch_gone = on_epoch_gone,
 	.online = on_online,

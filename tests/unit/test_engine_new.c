@@ -294,7 +294,28 @@ static void test_sizes(void)
 		g_assert_cmpint(ask(&world.fix, NEED_SIZE, world.inbox.epoch, 2, 0), ==, 0);
 		g_assert_cmpint(engine_trusts_sizes(world.fix.engine), ==,
 				lie ? SIZES_LIE : SIZES_TRUE);
+		/* Small ones tell it by themselves. */
+		g_assert_cmpuint(jobs(STORE_MEASURE), ==, 0);
+		g_assert_cmpuint(jobs(STORE_BODY), ==, 1);
+		world_close(&world);
+	}
+}
+
+static void test_sizes_of_large(void)
+{
+	for (unsigned lie = 0; lie < 2; lie++) {
+		g_autofree char *body = g_strnfill(100000, 'x');
+		struct world world;
+
+		world_prepare(&world, 3);
+		memory.folders[0].messages[0].body = body;
+		memory.folders[0].messages[0].size_told = 100000 + lie;
+		world_start(&world);
+		g_assert_cmpint(ask(&world.fix, NEED_SIZE, world.inbox.epoch, 1, 0), ==, 0);
+		g_assert_cmpint(engine_trusts_sizes(world.fix.engine), ==,
+				lie ? SIZES_LIE : SIZES_TRUE);
 		g_assert_cmpuint(jobs(STORE_MEASURE), ==, 1);
+		g_assert_cmpuint(jobs(STORE_BODY), ==, 0);
 		world_close(&world);
 	}
 }
@@ -331,6 +352,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine-new/append-while-renamed", test_append_while_renamed);
 	g_test_add_func("/engine-new/rights", test_rights);
 	g_test_add_func("/engine-new/sizes", test_sizes);
+	g_test_add_func("/engine-new/sizes-of-large", test_sizes_of_large);
 	g_test_add_func("/engine-new/abilities", test_abilities);
 	return g_test_run();
 }

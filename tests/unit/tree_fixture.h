@@ -64,6 +64,10 @@ void engine_opened(struct engine *engine, uint32_t epoch, uint32_t uid)
 {
 }
 
+void engine_read(struct engine *engine, uint32_t epoch, uint32_t uid)
+{
+}
+
 bool engine_folder_is_fresh(struct engine *engine, uint32_t folder)
 {
 	return engine->folder_fresh;

@@ -1,0 +1,170 @@
+"""Reading ahead across messages: how few commands and requests it takes, that it asks for nothing
+extra, holds up nobody, and that what the kernel is given is right."""
+
+import re
+import threading
+
+from harness import (Dovecot, Home, Mount, case, equal, mail, main, out, run, wait_until, within)
+from scripted import Folder, Message, ScriptedServer
+
+COUNT = 600
+BODY = re.compile(r"UID FETCH (\S+) \(UID BODY\.PEEK\[\]\)")
+
+
+def data_of(uid):
+    return mail(f"Number {uid}", body=f"This is {uid}.\r\n" * (uid % 40 + 1))
+
+
+def folder(count=COUNT, size=None):
+    return Folder({uid: Message(data_of(uid), size=size) for uid in range(1, count + 1)})
+
+
+def uids(text):
+    """Of a sequence set."""
+    found = []
+    for part in text.split(","):
+        first, _, last = part.partition(":")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def asked(server):
+    """The messages of each command that asked for bodies."""
+    return [uids(BODY.match(c)[1]) for c in server.seen(BODY.pattern)]
+
+
+def mounted(server):
+    return Mount(server.url(), ["poll=3600", "tls=off"])
+
+
+def requests(mount, kind):
+    return len(re.findall(rf"^mailfs: {kind} [0-9a-f]+ ", mount.stderr.read_text(), re.M))
+
+
+def read_all(mount, names):
+    for name in names:
+        with open(mount / "INBOX" / name, "rb") as file:
+            equal(file.read(), data_of(int(name.split(".")[0])), name)
+
+
+@case
+def in_order_few_commands_ask_once_for_each():
+    with ScriptedServer({b"INBOX": folder()}) as server, mounted(server) as mount:
+        read_all(mount, mount.messages())
+        commands = asked(server)
+        equal(sorted(u for c in commands for u in c), list(range(1, COUNT + 1)))
+        # 8, 16, 32, ... 256; the reader's own pace decides a little.
+        equal(len(commands) <= 12, True, commands)
+
+
+@case
+def in_alphabetical_order_too():
+    with ScriptedServer({b"INBOX": folder(2000)}) as server, mounted(server) as mount:
+        run("sh", "-c", "LC_ALL=C; export LC_ALL; cat *.eml", cwd=mount / "INBOX", timeout=100)
+        commands = asked(server)
+        equal(sorted({u for c in commands for u in c}), list(range(1, 2001)))
+        extra = sum(map(len, commands)) - 2000
+        equal((len(commands) <= 40, extra <= 20), (True, True), (len(commands), extra))
+
+
+@case
+def at_random_nothing_extra():
+    wanted = [50, 300, 10, 400, 20, 560, 110, 250]
+    with ScriptedServer({b"INBOX": folder()}) as server, mounted(server) as mount:
+        names = {int(n.split(".")[0]): n for n in mount.messages()}
+        read_all(mount, [names[u] for u in wanted])
+        equal(asked(server), [[u] for u in wanted])
+
+
+@case
+def it_stops_when_the_reader_does():
+    with ScriptedServer({b"INBOX": folder()}) as server, mounted(server) as mount:
+        read_all(mount, mount.messages()[:4])
+        wait_until(lambda: sum(map(len, asked(server))) >= 4, 5, "reading")
+        # Two batches of 8 and 16, and what the first messages of both asked for.
+        equal(sum(map(len, asked(server))) <= 2 + 8 + 16 + 32 + 64, True, asked(server))
+
+
+@case
+def who_waits_does_not_wait_for_the_bulk():
+    """The connection that reads ahead hangs; one message that it would bring, and one that it would
+    not, are there at once."""
+    go = threading.Event()
+    hanging = threading.Event()
+
+    def evil(connection, verb, argument, _):
+        numbers = argument.split(b" ")[0]
+        if verb == b"UID_FETCH" and b"BODY.PEEK[])" in argument and \
+                len(uids(numbers.decode())) >= 64 and not go.is_set():
+            hanging.set()
+            go.wait(30)
+
+    big = Folder({u: Message(data_of(u) + b"x" * 20000) for u in range(1, COUNT + 1)})
+    with ScriptedServer({b"INBOX": big}, evil=evil) as server, mounted(server) as mount:
+        names = {int(n.split(".")[0]): n for n in mount.messages()}
+        reader = threading.Thread(target=lambda: run("sh", "-c", "cat $(ls -U | head -120)",
+                                                     cwd=mount / "INBOX", timeout=60))
+        reader.start()
+        equal(hanging.wait(20), True, "the bulk")
+        ahead = [c for c in asked(server) if len(c) >= 64][0]
+        for uid in (ahead[-1], COUNT):
+            data = within(5, (mount / "INBOX" / names[uid]).read_bytes)
+            equal(len(data), len(data_of(uid)) + 20000)
+        equal([ahead[-1]] in asked(server), True)
+        go.set()
+        reader.join(60)
+        equal(reader.is_alive(), False)
+
+
+@case
+def one_connection_is_enough():
+    """The others are refused."""
+    logins = []
+
+    def evil(connection, verb, argument, _):
+        if verb in (b"LOGIN", b"AUTHENTICATE"):
+            logins.append(verb)
+            if len(logins) > 1:
+                return "NO [LIMIT] too many connections"
+        return None
+
+    with ScriptedServer({b"INBOX": folder(200)}, evil=evil) as server, mounted(server) as mount:
+        read_all(mount, mount.messages())
+        equal(sorted({u for c in asked(server) for u in c}), list(range(1, 201)))
+
+
+@case
+def wrong_sizes_do_not_harm():
+    for size in (10, 5000):
+        with ScriptedServer({b"INBOX": folder(20, size=size)}) as server, \
+                mounted(server) as mount:
+            for _ in range(2):
+                read_all(mount, mount.messages())
+
+
+@case
+def the_kernel_is_given_what_was_read_before():
+    """After a remount, few READ requests bring many messages; and looking at them needs no LOOKUP
+    at all."""
+    with Dovecot() as server:
+        server.deliver([(data_of(u), 1600000000 + u) for u in range(1, COUNT + 1)])
+        home = Home()
+        with Mount(server, ["poll=3600"], home=home) as mount:
+            read_all(mount, mount.messages())
+        with Mount(server, ["poll=3600"], home=home, arguments=["-d"]) as mount:
+            equal(len(out("find", mount / "INBOX", "-size", "+0", "-name", "*.eml").split()),
+                  COUNT)
+            out("ls", "-l", mount / "INBOX")
+            # `.` of the mount, INBOX, and what the tools ask of those.
+            equal(requests(mount, "lookup") <= 8, True, requests(mount, "lookup"))
+            names = mount.messages()
+            read_all(mount, names)
+            first = requests(mount, "read")
+            read_all(mount, names)
+            print(f"# {first} reads of {COUNT} messages")
+            equal(requests(mount, "read"), first)
+            equal(first < COUNT * 3 // 4, True, first)
+        home.remove()
+
+
+main()
