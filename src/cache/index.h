@@ -161,6 +161,9 @@ void index_abilities_set(struct index *index, unsigned abilities, uint64_t appen
 bool index_abilities_get(struct index *index, unsigned *ret_abilities,
 			 uint64_t *ret_append_max_bytes);
 
+/* Those that go are many at times: after each INDEX_PIECE of them it is called with UID 0, when what
+ * was told is removed and the rest is not looked at yet, so that it can be committed and told on. */
+#define INDEX_PIECE 4096
 typedef void (*index_gone_fn)(void *data, uint32_t uid, const char *label);
 /* Both return how many went. `upto`: UIDs above are left alone. */
 uint32_t index_messages_remove(struct index *index, uint32_t epoch, const struct seqset *uids,

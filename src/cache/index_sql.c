@@ -129,7 +129,8 @@ const char *const index_sql_text[SQL_STATEMENTS] = {
 	[SQL_MESSAGES_UIDS] = "SELECT uid FROM message WHERE epoch = ?1 AND uid <= ?2"
 			      " ORDER BY uid",
 	[SQL_MESSAGES_RANGE] = "SELECT uid, label, coalesce(size, size_hint) FROM message"
-			       " WHERE epoch = ?1 AND uid BETWEEN ?2 AND ?3 ORDER BY uid",
+			       " WHERE epoch = ?1 AND uid BETWEEN ?2 AND ?3 ORDER BY uid"
+			       " LIMIT ?4",
 	[SQL_MESSAGES_DELETE_RANGE] = "DELETE FROM message"
 				      " WHERE epoch = ?1 AND uid BETWEEN ?2 AND ?3",
 	[SQL_MESSAGES_DELETE_EPOCH] = "DELETE FROM message WHERE epoch = ?1",

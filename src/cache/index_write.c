@@ -171,29 +171,34 @@ enum sizes_trust index_sizes_get(struct index *index)
 	return trust;
 }
 
-/* Tells of those in the range and sums them up. */
-static uint32_t range_tell(struct index *index, uint32_t epoch, const struct seqrange *range,
+/* Tells of those in the range, as far as they are a piece, and sums them up. `range` ends behind
+ * the last one then. */
+static uint32_t range_tell(struct index *index, uint32_t epoch, struct seqrange *range,
 			   index_gone_fn gone, void *data, int64_t *ret_bytes)
 {
+	uint32_t uid = 0;
 	sqlite3_stmt *list = index_write_query(index, SQL_MESSAGES_RANGE);
 	uint32_t n = 0;
 
 	*ret_bytes = 0;
 	if (!list)
 		return 0;
-	INDEX_BIND(list, epoch, range->first, range->last);
+	INDEX_BIND(list, epoch, range->first, range->last, INDEX_PIECE);
 	for (; index_db_row(&index->db, list); n++) {
 		const char *label = (const char *)sqlite3_column_text(list, 1);
 
 		*ret_bytes += sqlite3_column_int64(list, 2);
+		uid = (uint32_t)sqlite3_column_int64(list, 0);
 		if (gone)
-			gone(data, (uint32_t)sqlite3_column_int64(list, 0), label ? label : "");
+			gone(data, uid, label ? label : "");
 	}
 	sqlite3_reset(list);
+	if (n == INDEX_PIECE)
+		range->last = uid;
 	return n;
 }
 
-static uint32_t range_remove(struct index *index, uint32_t epoch, const struct seqrange *range,
+static uint32_t piece_remove(struct index *index, uint32_t epoch, struct seqrange *range,
 			     index_gone_fn gone, void *data)
 {
 	int64_t bytes;
@@ -212,14 +217,34 @@ static uint32_t range_remove(struct index *index, uint32_t epoch, const struct s
 	return n;
 }
 
+static uint32_t range_remove(struct index *index, uint32_t epoch, const struct seqrange *range,
+			     index_gone_fn gone, void *data, uint32_t *since_pause)
+{
+	struct seqrange piece = *range;
+	uint32_t n = 0, went;
+
+	do {
+		piece.last = range->last;
+		went = piece_remove(index, epoch, &piece, gone, data);
+		n += went;
+		*since_pause += went;
+		if (gone && *since_pause >= INDEX_PIECE) {
+			gone(data, 0, "");
+			*since_pause = 0;
+		}
+		piece.first = piece.last + 1;
+	} while (went == INDEX_PIECE && piece.last < range->last);
+	return n;
+}
+
 static uint32_t ranges_remove(struct index *index, uint32_t epoch, const GArray *ranges,
 			      index_gone_fn gone, void *data)
 {
-	uint32_t n = 0;
+	uint32_t n = 0, since_pause = 0;
 
 	for (guint i = 0; ranges && i < ranges->len; i++)
 		n += range_remove(index, epoch, &g_array_index(ranges, struct seqrange, i), gone,
-				  data);
+				  data, &since_pause);
 	return n;
 }
 

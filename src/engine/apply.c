@@ -183,7 +183,13 @@ static void forget_message(void *data, uint32_t uid, const char *label)
 {
 	const struct gone *gone = data;
 	struct engine *engine = gone->engine;
-	g_autofree char *chosen = names_get(engine->state, gone->epoch, uid);
+	g_autofree char *chosen = uid ? names_get(engine->state, gone->epoch, uid) : NULL;
+
+	/* A million must not be held until the last of them is known. */
+	if (uid == 0) {
+		report_all(engine);
+		return;
+	}
 
 	bodies_drop(engine->bodies, gone->epoch, uid);
 	change_message_gone(engine, gone->epoch, uid);

@@ -163,7 +163,9 @@ class _Session:
 
     def do_uid_search(self, argument):
         ranges = []
-        for uid in self.box.uids:
+        wanted = re.search(r"UID (\S+)$", argument)
+        spans = list(self.places(wanted[1])) if wanted else [(0, len(self.box.uids))]
+        for uid in (self.box.uids[p] for low, high in spans for p in range(low, high)):
             if ranges and ranges[-1][1] == uid - 1:
                 ranges[-1][1] = uid
             else:

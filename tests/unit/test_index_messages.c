@@ -525,6 +525,56 @@ static void test_limit(struct fixture *f, const void *data)
 	commit(f);
 }
 
+/* Many that go: told and removed in pieces, each of which can be committed. */
+struct pieces {
+	struct fixture *f;
+	uint32_t epoch;
+	uint32_t told, since, pauses;
+};
+
+static void note_piece(void *data, uint32_t uid, const char *label)
+{
+	struct pieces *pieces = data;
+	uint32_t highest;
+
+	if (uid != 0) {
+		g_assert_cmpuint(uid, ==, ++pieces->told);
+		g_assert_cmpuint(++pieces->since, <=, 2 * INDEX_PIECE);
+		return;
+	}
+	pieces->pauses++;
+	pieces->since = 0;
+	commit(pieces->f);
+	g_assert_cmpuint(index_messages_count(pieces->f->index, pieces->epoch, &highest), ==,
+			 3 * INDEX_PIECE + 1 - pieces->told);
+}
+
+static void test_pieces(struct fixture *f, const void *data)
+{
+	const uint32_t n = 3 * INDEX_PIECE + 1;
+	struct pieces pieces = {.f = f};
+	struct seqset kept = {0};
+	uint32_t old;
+
+	seen(f, "INBOX");
+	struct folder_row row;
+
+	g_assert_true(index_inbox(f->view, &row) || (commit(f), index_inbox(f->view, &row)));
+	pieces.epoch = index_folder_open(f->index, row.id, 1, NOW, &old);
+	folder_row_clear(&row);
+	for (uint32_t uid = 1; uid <= n; uid++)
+		index_message_put(f->index, pieces.epoch,
+				  &(struct message_row){.uid = uid, .keywords = "", .label = "x"},
+				  NOW);
+	commit(f);
+	g_assert_cmpuint(
+		index_messages_keep(f->index, pieces.epoch, &kept, UINT32_MAX, note_piece, &pieces),
+		==, n);
+	g_assert_cmpuint(pieces.told, ==, n);
+	g_assert_cmpuint(pieces.pauses, ==, 3);
+	seqset_clear(&kept);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -544,5 +594,6 @@ int main(int argc, char **argv)
 	ADD("/index-messages/nested", test_nested);
 	ADD("/index-messages/only-committed", test_only_committed);
 	ADD("/index-messages/threads", test_threads);
+	g_test_add("/index-messages/pieces", struct fixture, NULL, setup, test_pieces, teardown);
 	return g_test_run();
 }

@@ -22,8 +22,10 @@
 
 #include <string.h>
 
-#define FLAGS_AT_ONCE 5000 /* messages whose flags are all asked for as often as some change */
-#define SEARCH_MAX 50000   /* UIDs that fit one line of a SEARCH answer */
+#define FLAGS_AT_ONCE 5000  /* messages whose flags are all asked for as often as some change */
+#define SEARCH_MAX 50000    /* UIDs that fit one line of a SEARCH answer */
+#define SEARCH_WIDTH 150000 /* UIDs whose ranges fit one of ESEARCH, if every other one exists */
+#define SEARCHES_MAX 64
 
 #define ITEMS "(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (SUBJECT)])"
 
@@ -121,14 +123,15 @@ static void verified_by_search(void *data, const struct imap_response *tagged)
 {
 	struct imap_job *job = data;
 
-	job->counting = false;
-	if (!tagged) {
-		job->commands--;
-		return;
-	}
-	/* Refused, or an answer that cannot be true: the long way. */
 	job->commands--;
-	if (tagged->status != IMAP_OK || (!job->store->dirty && !counts_agree(job))) {
+	job->search_failed |= tagged && tagged->status != IMAP_OK;
+	if (--job->searches > 0)
+		return;
+	job->counting = false;
+	if (!tagged)
+		return;
+	/* Refused, or an answer that cannot be true: the long way. */
+	if (job->search_failed || (!job->store->dirty && !counts_agree(job))) {
 		verify_by_fetch(job);
 		return;
 	}
@@ -137,22 +140,47 @@ static void verified_by_search(void *data, const struct imap_response *tagged)
 	finish(job);
 }
 
+static void send_search(struct imap_job *job, const char *arguments)
+{
+	struct imap_command *command = imap_command_new("UID SEARCH %s", arguments);
+
+	job->counting = true;
+	job->searches++;
+	imap_store_send(job, &command, false, verified_by_search);
+}
+
+/* Ranges of a million UIDs may not fit one line. */
+static void search_in_parts(struct imap_job *job, uint32_t uidnext)
+{
+	uint32_t first = 1;
+
+	for (; first + SEARCH_WIDTH < uidnext; first += SEARCH_WIDTH) {
+		g_autofree char *part =
+			g_strdup_printf("RETURN (ALL) UID %u:%u", first, first + SEARCH_WIDTH - 1);
+
+		send_search(job, part);
+	}
+	g_autofree char *rest = g_strdup_printf("RETURN (ALL) UID %u:*", first);
+
+	send_search(job, rest);
+}
+
 static void verify(struct imap_job *job)
 {
 	struct store *store = job->store;
 	bool esearch = imap_session_caps(store->session) & IMAP_CAP_ESEARCH;
+	uint32_t uidnext = store->box.uidnext;
 
+	job->search_failed = false;
 	if (store->box.messages == 0) {
 		report_present(job);
 		finish(job);
-	} else if (store->box.messages > SEARCH_MAX) {
-		verify_by_fetch(job);
+	} else if (store->box.messages <= SEARCH_MAX) {
+		send_search(job, esearch ? "RETURN (ALL) ALL" : "ALL");
+	} else if (esearch && uidnext > 0 && uidnext / SEARCH_WIDTH < SEARCHES_MAX) {
+		search_in_parts(job, uidnext);
 	} else {
-		struct imap_command *command =
-			imap_command_new("UID SEARCH %sALL", esearch ? "RETURN (ALL) " : "");
-
-		job->counting = true;
-		imap_store_send(job, &command, false, verified_by_search);
+		verify_by_fetch(job);
 	}
 }
 

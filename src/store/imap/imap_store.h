@@ -32,7 +32,9 @@ struct imap_job {
 	/* UIDs of this pass, when they are counted; told by COPYUID; which of the mailboxes that
 	 * are watched were told of */
 	struct seqset seen;
-	bool ahead; /* the fetch went out behind the opening, and was not refused */
+	bool ahead;	   /* the fetch went out behind the opening, and was not refused */
+	unsigned searches; /* of verify(), not answered yet */
+	bool search_failed;
 	bool counting;
 	/* body */
 	bool asked;	  /* its mailbox is open, the fetch was sent */
