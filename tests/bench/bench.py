@@ -2,11 +2,6 @@
 
 import os
 import pathlib
-import shutil
-import socket
-import ssl
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,198 +10,161 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "mount"))
 
 import corpus  # noqa: E402
-from harness import PASSWORD, Dovecot, Home, Mount, mail, ok  # noqa: E402
-from wire import Wire  # noqa: E402
+from crowd import Box, Crowd  # noqa: E402
+from harness import Dovecot, Mount, mail, ok, wait_until  # noqa: E402
+from inotify import Watch  # noqa: E402
+from peers import (Link, empty_home, mounted, mpop, new_directory, pairs,  # noqa: E402
+                   remove_leavings, run_mbsync, shell, timed)
 
 FOLDER_SIZE = int(os.environ.get("MAILFS_BENCH_MESSAGES", "100000"))
 REMOVED = min(10000, FOLDER_SIZE)
 ONE_WAY = 0.025  # seconds
+LISTING = "(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (SUBJECT)])"
+BODIES = "(UID BODY.PEEK[])"
+LARGE = 50_000_000  # bytes
 
 
-# What the runs made, removed at the end: ext4 is slow in making files for some seconds after many
-# were removed, and that would be measured instead.
-leavings = []
+def row(name, ours, theirs, goal, unit="s"):
+    print(f"| {name} | {ours:.3f} {unit} | {theirs:.3f} {unit} | {ours / theirs:.2f} | {goal} |",
+          flush=True)
 
 
-def timed(function, *args):
-    started = time.perf_counter()
-    function(*args)
-    return time.perf_counter() - started
+
+def drop_inodes():
+    """The kernel forgets what it knows of files, of all file systems."""
+    os.sync()
+    pathlib.Path("/proc/sys/vm/drop_caches").write_text("2")
 
 
-def pairs(count, ours, theirs):
-    """Medians of both, taken in turn so that a slow moment hits both."""
-    results = [], []
-    for n in range(count):
-        for which in ((0, 1) if n % 2 == 0 else (1, 0)):
-            results[which].append((ours, theirs)[which]())
-    return [statistics.median(r) for r in results]
+# --- reading ---
 
 
-def shell(command, directory):
-    subprocess.run(["sh", "-c", command], cwd=directory, check=True, stdout=subprocess.DEVNULL,
-                   env={**os.environ, "LC_ALL": "C"})
+def read_near(count):
+    with Dovecot() as server, Link(server) as link:
+        server.deliver(corpus.mails())
+        link.raw_fetch("INBOX", BODIES)
+        for fsync, name, goal in (("yes", "mbsync into an empty Maildir", 0.4),
+                                  ("no", "the same with `FSync no`", "-")):
+            row(f"`cat INBOX/*.eml`, nothing cached : {name}",
+                *pairs(count, lambda: mounted(link.mount(home=empty_home()), "cat *.eml"),
+                       lambda: link.first_sync(fsync)), goal)
 
 
-def mounted(server, command, folder):
-    """Seconds from the start of mailfs without a cache to the end of the command."""
-    home = Home()
-    leavings.append(home.dir)
-    mount = Mount(server, options=["poll=3600"], home=home)
-    started = time.perf_counter()
-    with mount:
-        shell(command, mount / folder)
-        return time.perf_counter() - started
+def read_far(count):
+    with Dovecot() as server, Link(server, ONE_WAY) as link:
+        server.deliver(corpus.mails())
+        link.raw_fetch("INBOX", BODIES)
 
-
-MBSYNC = """
-FSync {fsync}
-
-IMAPAccount bench
-Host localhost
-Port {port}
-User alice
-Pass {password}
-{security}
-
-IMAPStore far
-Account bench
-
-MaildirStore near
-Path {directory}/
-Inbox {directory}/INBOX
-
-Channel bench
-Far :far:INBOX
-Near :near:INBOX
-Create Near
-Sync {sync}
-SyncState *
-"""
-
-
-def mbsync_config(port, security, sync, fsync="no"):
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="mailfs-bench-"))
-    leavings.append(directory)
-    (directory / "config").write_text(MBSYNC.format(
-        port=port, password=PASSWORD, security=security, directory=directory, fsync=fsync,
-        sync=sync))
-    return directory
-
-
-def run_mbsync(directory):
-    command = ["mbsync", "-q", "-c", directory / "config", "bench"]
-    return timed(lambda: subprocess.run(command, check=True))
-
-
-def mbsync(server, fsync):
-    """Seconds of the synchroniser for the same folder into an empty Maildir."""
-    directory = mbsync_config(server.tls_port, f"SSLType IMAPS\nCertificateFile {server.ca}",
-                              "Pull New", fsync)
-    seconds = run_mbsync(directory)
-    assert len(list((directory / "INBOX").glob("*/*"))) >= len(corpus.files())
-    return seconds
-
-
-def raw_fetch(server, folder):
-    """Seconds of a client that asks the one question and throws the answer away."""
-    context = ssl.create_default_context(cafile=str(server.ca))
-    started = time.perf_counter()
-    plain = socket.create_connection(("localhost", server.tls_port))
-    with context.wrap_socket(plain, server_hostname="localhost") as s:
-        s.recv(4096)
-        for tag, command in (("a", f"LOGIN alice {PASSWORD}"), ("b", f"EXAMINE {folder}"),
-                             ("c", "UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE "
-                                   "BODY.PEEK[HEADER.FIELDS (SUBJECT)])")):
-            s.sendall(f"{tag} {command}\r\n".encode())
-            end, last = f"\r\n{tag} OK".encode(), b"\r\n"
-            while end not in last:
-                data = s.recv(1 << 20)
-                last = last[-4096:] + data[-4096:] if len(data) >= 4096 else last[-4096:] + data
-    return time.perf_counter() - started
-
-
-MPOP = """
-defaults
-host localhost
-port {port}
-auth plain
-user alice
-password {password}
-tls on
-tls_starttls off
-tls_trust_file {ca}
-keep on
-uidls_file {directory}/uidls
-delivery maildir {directory}/Maildir
-
-account bench
-"""
-
-
-def mounted_drop(server):
-    """Seconds from the start of mailfs without a cache to the end of `cat` of all."""
-    home = Home()
-    leavings.append(home.dir)
-    mount = Mount(server.pop3_url(), [f"tls_ca={server.ca}", "poll=3600"], home=home)
-    started = time.perf_counter()
-    with mount:
-        shell("cat *.eml", mount / "INBOX")
-        return time.perf_counter() - started
-
-
-def mpop(server):
-    """Seconds of the fetcher for the same maildrop into an empty Maildir."""
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="mailfs-bench-"))
-    leavings.append(directory)
-    for part in ("cur", "new", "tmp"):
-        (directory / "Maildir" / part).mkdir(parents=True)
-    config = directory / "config"
-    config.touch(mode=0o600)
-    config.write_text(MPOP.format(port=server.pop3s_port, password=PASSWORD, ca=server.ca,
-                                  directory=directory))
-    command = ["mpop", "--quiet", f"--file={config}", "bench"]
-    seconds = timed(lambda: subprocess.run(command, check=True))
-    assert len(list((directory / "Maildir").glob("*/*"))) == len(corpus.files())
-    return seconds
+        def ours():
+            return mounted(link.mount(home=empty_home()), "cat *.eml")
+        row("the same, 50 ms away : mbsync, as far", *pairs(count, ours, lambda: link.first_sync("yes")), 0.2)
+        row("the same, 50 ms away : bare FETCH of all bodies, as far",
+            *pairs(count, ours, lambda: link.raw_fetch("INBOX", BODIES)), 2.5)
 
 
 def read_drop(count):
     with Dovecot(pop3=True) as server:
         server.deliver(corpus.mails())
         mpop(server)
-        return pairs(count, lambda: mounted_drop(server), lambda: mpop(server))
+
+        def ours():
+            options = [f"tls_ca={server.ca}", "poll=3600"]
+            return mounted(Mount(server.pop3_url(), options, home=empty_home()), "cat *.eml")
+        row("`cat` of the same as a maildrop of POP3, nothing cached : mpop into an empty Maildir",
+            *pairs(count, ours, lambda: mpop(server)), 0.7)
 
 
-def read_corpus(count):
-    with Dovecot() as server:
+def search_warm(count):
+    with Dovecot() as server, Link(server) as link, \
+            tempfile.TemporaryDirectory() as local:
         server.deliver(corpus.mails())
-        client = server.imap(folder="INBOX")
-        ok(client.uid("FETCH", "1:*", "(RFC822.SIZE BODY.PEEK[])"))
-        client.logout()
-        raw_fetch(server, "INBOX")
-        for fsync in "yes", "no":
-            yield pairs(count, lambda: mounted(server, "cat *.eml", "INBOX"),
-                        lambda: mbsync(server, fsync))
+        home = empty_home()
+        for options, name, goal in ((), "", 4), (["ro"], ", mounted read-only", 1.5):
+            with link.mount(options, home=home) as mount:
+                shell(f"cp *.eml {local}", mount / "INBOX")
+                both = [lambda d=d: timed(shell, "grep -r nothing-has-this . || true", d)
+                        for d in (mount / "INBOX", local)]
+                for warm_up in both:
+                    warm_up()
+                row(f"warm `grep -r` of 6,046 mails{name} : ext4", *pairs(count, *both), goal)
 
 
-def list_folder(count):
-    """First listing, warm `ls -l`, memory."""
+def read_large(count):
+    body = b"0123456789abcdef" * 4 * (LARGE // 66)
+    lines = b"\r\n".join(body[n:n + 64] for n in range(0, len(body), 64)) + b"\r\n"
+    with Dovecot() as server, Link(server) as link:
+        server.deliver([(mail("large", "") + lines, 1600000000)])
+        link.raw_fetch("INBOX", BODIES)
+
+        def ours():
+            with link.mount(home=empty_home()) as mount:
+                mount.messages()
+                return timed(shell, "cat *.eml", mount / "INBOX")
+
+        def theirs():
+            with_all = link.raw_fetch("INBOX", BODIES)
+            return with_all - link.raw_fetch("INBOX", "(UID)")
+        row("a message of 50 MB, first read : bare FETCH", *pairs(count, ours, theirs), 1.3)
+
+
+# --- listing ---
+
+
+def list_large(count):
     mails = ((mail(f"Message number {n} of many"), 1600000000 + n) for n in range(FOLDER_SIZE))
-    with Dovecot() as server, tempfile.TemporaryDirectory() as local:
-        server.deliver(mails, folder="bulk")
+    with Dovecot() as server, Link(server) as link:
+        server.deliver(mails)
         for _ in range(2):
-            raw_fetch(server, "bulk")
-        first = pairs(count, lambda: mounted(server, "ls -U", "bulk"),
-                      lambda: raw_fetch(server, "bulk"))
-        with Mount(server, options=["poll=3600"]) as mount:
-            for name in mount.messages("bulk", timeout=600):
-                pathlib.Path(local, name).touch()
-            listing = [lambda d=d: timed(shell, "ls -l", d) for d in (mount / "bulk", local)]
-            for warm_up in listing:
-                warm_up()
-            warm = pairs(count, *listing)
-            return first, warm, mount.memory_kib()
+            link.raw_fetch("INBOX", LISTING)
+        row(f"first `ls` of {FOLDER_SIZE:,} messages : bare FETCH",
+            *pairs(count, lambda: mounted(link.mount(home=empty_home()), "ls -U"),
+                   lambda: link.raw_fetch("INBOX", LISTING)), 1.5)
+        list_again(count, link)
+
+
+def list_again(count, link):
+    home = empty_home()
+    directory = link.mbsync(sync="All")
+    run_mbsync(directory)
+    mounted(link.mount(home=home), "ls -l")
+    row(f"remount and `ls -l`, {FOLDER_SIZE:,} messages, nothing new : mbsync, nothing new",
+        *pairs(count, lambda: mounted(link.mount(home=home), "ls -l"),
+               lambda: run_mbsync(directory)), 0.5)
+    local = new_directory()
+    with link.mount(home=home) as mount:
+        for name in mount.messages(timeout=600):
+            (local / name).touch()
+        for command in "ls -l", "find . -size +9M", "du -s .":
+            list_cold(count, command, mount / "INBOX", local)
+        list_warm(count, mount / "INBOX", local)
+
+
+def list_cold(count, command, ours, local):
+    def measured(directory):
+        drop_inodes()
+        return timed(shell, command, directory)
+    row(f"`{command}` of {FOLDER_SIZE:,}, the kernel's caches dropped : ext4, likewise",
+        *pairs(count, lambda: measured(ours), lambda: measured(local)), 1.2)
+
+
+def list_warm(count, ours, local):
+    both = [lambda d=d: timed(shell, "ls -l", d) for d in (ours, local)]
+    for warm_up in both:
+        warm_up()
+    row(f"warm `ls -l` of {FOLDER_SIZE:,} : ext4", *pairs(count, *both), "-")
+
+
+def list_million(_):
+    options = ["poll=3600", "tls=off", "timeout=600"]
+    with Crowd({"INBOX": Box(1_000_000)}) as server, \
+            Mount(server.url(), options, home=empty_home()) as mount:
+        for command in "ls -U | wc -l", "ls -l":
+            shell(command, mount / "INBOX")
+        print(f"| resident memory with 1,000,000 messages listed | "
+              f"{mount.memory_kib() / 1024:.0f} MiB | | | 80 MB |", flush=True)
+
+
+# --- changing ---
 
 
 def put_back(server):
@@ -222,24 +180,22 @@ def count_deleted(server):
     assert equal, "not all are deleted"
 
 
-def rm_far(server, wire):
+def rm_far(server, link):
     """Seconds of `rm` and `sync` of a folder that was listed before."""
-    home = Home()
-    leavings.append(home.dir)
     put_back(server)
-    with Mount(wire.url("alice"), ["poll=3600", "tls=off"], home=home) as mount:
+    with link.mount(home=empty_home()) as mount:
         mount.messages(timeout=600)
         seconds = timed(shell, "find . -name '*.eml' -delete; sync .", mount / "INBOX")
         count_deleted(server)
         return seconds
 
 
-def mbsync_far(server, wire):
+def mbsync_far(server, link):
     """Seconds of the synchroniser to tell the server what was removed from its Maildir."""
     put_back(server)
-    directory = mbsync_config(wire.port, "SSLType None", "All")
+    directory = link.mbsync(sync="All")
     run_mbsync(directory)
-    for path in (directory / "INBOX").glob("*/*"):
+    for path in (directory / "near").glob("*/*"):
         path.unlink()
     seconds = run_mbsync(directory)
     count_deleted(server)
@@ -248,34 +204,55 @@ def mbsync_far(server, wire):
 
 def remove_far(count):
     mails = ((mail(f"Message number {n}"), 1600000000 + n) for n in range(REMOVED))
-    with Dovecot() as server, Wire(server.port, ONE_WAY) as wire:
+    with Dovecot() as server, Link(server, ONE_WAY) as link:
         server.deliver(mails)
-        raw_fetch(server, "INBOX")
-        return pairs(count, lambda: rm_far(server, wire), lambda: mbsync_far(server, wire))
+        link.raw_fetch("INBOX", LISTING)
+        row(f"`rm` of {REMOVED:,} messages and `sync`, 50 ms away : mbsync of as many removals",
+            *pairs(count, lambda: rm_far(server, link), lambda: mbsync_far(server, link)), "-")
 
 
-def row(name, ours, theirs):
-    print(f"| {name} | {ours:.3f} s | {theirs:.3f} s | {ours / theirs:.2f} |", flush=True)
+# --- news ---
 
 
-def main(count):
-    print(f"| median of {count} pairs | mailfs | other | ratio |\n|---|---|---|---|")
-    synced, unsynced = read_corpus(count)
-    row("`cat INBOX/*.eml`, nothing cached : `mbsync` into an empty Maildir", *synced)
-    row("the same : `mbsync` with `FSync no`", *unsynced)
-    row("`cat` of the same as a maildrop of POP3, nothing cached : `mpop` into an empty Maildir",
-        *read_drop(count))
-    first, warm, memory = list_folder(count)
-    row(f"first `ls` of {FOLDER_SIZE:,} messages : bare FETCH", *first)
-    row(f"warm `ls -l` of {FOLDER_SIZE:,} messages : local file system", *warm)
-    print(f"| daemon's memory after that | {memory / 1024:.1f} MiB | | |")
-    row(f"`rm` of {REMOVED:,} messages and `sync`, 50 ms away : `mbsync` of as many removals",
-        *remove_far(count))
+def hear_of(server, mount, number):
+    """Seconds from the answer to APPEND to the name in the listing, and to the watcher's event."""
+    client = server.imap()
+    subject = f"news-{number}"
+    with Watch(mount, "INBOX") as watch:
+        ok(client.append("INBOX", None, None, mail(subject)))
+        started = time.perf_counter()
+        wait_until(lambda: any(subject in n for n in watch.of("CREATE")), 20, subject)
+        event = time.perf_counter() - started
+        wait_until(lambda: any(subject in n for n in os.listdir(mount / "INBOX")), 20, subject)
+    client.logout()
+    return event, time.perf_counter() - started
+
+
+def news(count):
+    with Dovecot() as server, Link(server) as link:
+        server.deliver([(mail("first"), 1600000000)])
+        with link.mount() as mount:
+            mount.messages()
+            times = [hear_of(server, mount, n) for n in range(count)]
+    for name, index in ("an inotify event", 0), ("its name in `ls`", 1):
+        worst = max(t[index] for t in times)
+        print(f"| new mail, from the server's OK to {name} (the slowest) | {worst:.3f} s | | "
+              f"| below 1 s |", flush=True)
+
+
+ROWS = {"read": read_near, "far": read_far, "pop3": read_drop, "grep": search_warm,
+        "large": read_large, "list": list_large, "million": list_million, "remove": remove_far,
+        "news": news}
+
+
+def main(count, names):
+    print(f"| median of {count} pairs | mailfs | other | ratio | goal |\n|---|---|---|---|---|")
+    for name in names or ROWS:
+        ROWS[name](count)
 
 
 if __name__ == "__main__":
     try:
-        main(int(sys.argv[1]))
+        main(int(sys.argv[1]), sys.argv[2:])
     finally:
-        for directory in leavings:
-            shutil.rmtree(directory)
+        remove_leavings()
