@@ -180,7 +180,7 @@ static bool app_prepare(struct app *app, GError **error)
 	if (!app->watchdog)
 		return false;
 	/* Where nothing can be changed the kernel lets nobody do as if. */
-	if (options->account.inotify && !options->account.read_only) {
+	if (options->account.inotify == INOTIFY_ON && !options->account.read_only) {
 		app->replay = replay_new(error);
 		if (!app->replay)
 			return false;

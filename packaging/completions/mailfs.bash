@@ -3,7 +3,8 @@
 _mailfs() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local keys='tls=off auth=apop tls_ca= tls_fingerprint= password_command= password_file= names=label
-		names=uid ro delete=flag delete=trash delete=expunge append_seen xattr poll= timeout=
+		names=uid ro delete=flag delete=trash delete=expunge append_seen xattr inotify=on inotify=off
+		poll= idle= idle=off timeout=
 		compress=auto compress=on compress=off cache_size= delay_connect offline smtp= smtp_tls=off smtp_tls_fingerprint=
 		smtp_password_command= smtp_password_file= from= save_sent=auto save_sent=yes
 		save_sent=no send_delay= dsn_notify= nonempty allow_other allow_root
@@ -30,6 +31,10 @@ _mailfs() {
 		COMPREPLY=($(compgen -W 'auto on off' -- "$cur"))
 		return
 		;;
+	--inotify)
+		COMPREPLY=($(compgen -W 'on off' -- "$cur"))
+		return
+		;;
 	--delete)
 		COMPREPLY=($(compgen -W 'flag trash expunge' -- "$cur"))
 		return
@@ -47,7 +52,7 @@ _mailfs() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--tls-fingerprint | --password-command | --poll | --timeout | --cache-size | --smtp | \
+	--tls-fingerprint | --password-command | --poll | --idle | --timeout | --cache-size | --smtp | \
 		--smtp-tls-fingerprint | --smtp-password-command | --from | --send-delay)
 		return
 		;;
@@ -63,7 +68,7 @@ _mailfs() {
 	if [[ $cur == -* ]]; then
 		COMPREPLY=($(compgen -W '-f -d -s -o --tls= --auth= --tls-ca= --tls-fingerprint=
 			--password-command= --password-file= --names= --ro --delete=
-			--append-seen --xattr --poll= --timeout=
+			--append-seen --xattr --inotify= --poll= --idle= --timeout=
 			--compress= --cache-size= --delay-connect --offline --smtp= --smtp-tls= --smtp-tls-fingerprint=
 			--smtp-password-command= --smtp-password-file= --from= --save-sent=
 			--send-delay= --dsn-notify= --nonempty --allow-other -h --help

@@ -30,6 +30,9 @@ enum compress_mode {
 	COMPRESS_OFF,
 };
 
+/* Whether watchers of folders are told what comes and goes. */
+enum inotify_mode { INOTIFY_ON, INOTIFY_OFF };
+
 /* Who files a copy of what was sent. */
 enum save_sent {
 	SAVE_SENT_AUTO, /* we, unless the provider is known to do it */
@@ -86,7 +89,7 @@ struct account {
 	enum delete_mode delete_mode;
 	bool append_seen; /* new messages get \Seen */
 	bool xattr;
-	bool inotify; /* watchers of folders are told what comes and goes */
+	enum inotify_mode inotify;
 	struct submission smtp;
 };
 

@@ -30,7 +30,8 @@ struct row {
 	const char *help;
 	/* With a value: false with an error. */
 	bool (*set)(struct parse *parse, const char *value, GError **error);
-	size_t flag;		    /* without: where in struct options its bool stands, */
+	size_t word; /* or where in struct options the enum stands whose words `value` lists */
+	size_t flag; /* without: where its bool stands, */
 	enum options_result result; /* or what to do instead of running */
 	bool sending;		    /* means nothing without smtp */
 };
@@ -129,51 +130,6 @@ static bool set_password_file(struct parse *parse, const char *value, GError **e
 	return true;
 }
 
-static bool set_names(struct parse *parse, const char *value, GError **error)
-{
-	if (strcmp(value, "label") == 0)
-		parse->options->account.names = NAMES_LABEL;
-	else if (strcmp(value, "uid") == 0)
-		parse->options->account.names = NAMES_UID;
-	else
-		return bad_value(error, "names", value, "label or uid");
-	return true;
-}
-
-static bool set_compress(struct parse *parse, const char *value, GError **error)
-{
-	if (strcmp(value, "auto") == 0)
-		parse->options->account.compress = COMPRESS_AUTO;
-	else if (strcmp(value, "on") == 0)
-		parse->options->account.compress = COMPRESS_ON;
-	else if (strcmp(value, "off") == 0)
-		parse->options->account.compress = COMPRESS_OFF;
-	else
-		return bad_value(error, "compress", value, "auto, on or off");
-	return true;
-}
-
-static bool set_inotify(struct parse *parse, const char *value, GError **error)
-{
-	if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
-		return bad_value(error, "inotify", value, "on or off");
-	parse->options->account.inotify = strcmp(value, "on") == 0;
-	return true;
-}
-
-static bool set_delete(struct parse *parse, const char *value, GError **error)
-{
-	if (strcmp(value, "flag") == 0)
-		parse->options->account.delete_mode = DELETE_FLAG;
-	else if (strcmp(value, "trash") == 0)
-		parse->options->account.delete_mode = DELETE_TRASH;
-	else if (strcmp(value, "expunge") == 0)
-		parse->options->account.delete_mode = DELETE_EXPUNGE;
-	else
-		return bad_value(error, "delete", value, "flag, trash or expunge");
-	return true;
-}
-
 static bool set_poll(struct parse *parse, const char *value, GError **error)
 {
 	uint32_t seconds;
@@ -181,6 +137,15 @@ static bool set_poll(struct parse *parse, const char *value, GError **error)
 	if (!number_parse_seconds(value, &seconds) || seconds < 1)
 		return bad_value(error, "poll", value, "a number of seconds, at least 1");
 	parse->options->account.poll_s = seconds;
+	return true;
+}
+
+/* Folders as they stand in the mount. */
+static bool set_idle(struct parse *parse, const char *value, GError **error)
+{
+	if (!text_is_visible(value))
+		return bad_value(error, "idle", value, "folders with ':' between them, or off");
+	replace(&parse->options->account.idle, g_strdup(strcmp(value, "off") == 0 ? "" : value));
 	return true;
 }
 
@@ -252,19 +217,6 @@ static bool set_from(struct parse *parse, const char *value, GError **error)
 	return true;
 }
 
-static bool set_save_sent(struct parse *parse, const char *value, GError **error)
-{
-	if (strcmp(value, "auto") == 0)
-		parse->options->account.smtp.save_sent = SAVE_SENT_AUTO;
-	else if (strcmp(value, "yes") == 0)
-		parse->options->account.smtp.save_sent = SAVE_SENT_YES;
-	else if (strcmp(value, "no") == 0)
-		parse->options->account.smtp.save_sent = SAVE_SENT_NO;
-	else
-		return bad_value(error, "save_sent", value, "auto, yes or no");
-	return true;
-}
-
 static bool set_send_delay(struct parse *parse, const char *value, GError **error)
 {
 	uint32_t seconds;
@@ -311,6 +263,7 @@ static void fuse_option_add(struct options *options, const char *option)
 		g_ptr_array_add(options->fuse_options, g_strdup(option));
 }
 
+#define WORD(field) .word = offsetof(struct options, field)
 #define FLAG(field) .flag = offsetof(struct options, field)
 #define SENDING .sending = true
 
@@ -327,17 +280,20 @@ static const struct row rows[] = {
 	{0, "password_command", "CMD", "the password is the first line that CMD prints",
 	 set_password_command},
 	{0, "password_file", "FILE", "the password is the first line of FILE", set_password_file},
-	{0, "names", "label|uid", "subjects in file names, or none (default label)", set_names},
+	{0, "names", "label|uid", "subjects in file names, or none (default label)",
+	 WORD(account.names)},
 	{0, "ro", NULL, "change nothing", FLAG(account.read_only)},
-	{0, "delete", "flag|trash|expunge", "what rm does to a message (default flag)", set_delete},
+	{0, "delete", "flag|trash|expunge", "what rm does to a message (default flag)",
+	 WORD(account.delete_mode)},
 	{0, "append_seen", NULL, "new messages are marked as seen", FLAG(account.append_seen)},
 	{0, "xattr", NULL, "flags and more as extended attributes", FLAG(account.xattr)},
-	{0, "inotify", "on|off", "tell watchers of folders what comes and goes (default on)",
-	 set_inotify},
+	{0, "inotify", "on|off", "tell watchers of folders the news (default on)",
+	 WORD(account.inotify)},
 	{0, "poll", "SECONDS", "how old a listing may be (default 30)", set_poll},
+	{0, "idle", "FOLDERS|off", "watch these first (default INBOX), or nothing", set_idle},
 	{0, "timeout", "SECONDS", "how long the server may be silent (default 30)", set_timeout},
 	{0, "compress", "auto|on|off", "compress what goes over the line (default auto)",
-	 set_compress},
+	 WORD(account.compress)},
 	{0, "cache_size", "SIZE", "disk space for messages (default 1G)", set_cache_size},
 	{0, "delay_connect", NULL, "mount first, then connect", FLAG(account.delay_connect)},
 	{0, "offline", NULL, "never connect: what is known, and changes for later",
@@ -352,7 +308,7 @@ static const struct row rows[] = {
 	 SENDING},
 	{0, "from", "ADDRESS", "the sender of mail that names none", set_from, SENDING},
 	{0, "save_sent", "auto|yes|no", "file a copy of what was sent (default auto)",
-	 set_save_sent, SENDING},
+	 WORD(account.smtp.save_sent), SENDING},
 	{0, "send_delay", "SECONDS", "time to think again (default 2)", set_send_delay, SENDING},
 	{0, "dsn_notify", "WHAT", "reports: never, or success+failure+delay", set_dsn_notify,
 	 SENDING},
@@ -472,6 +428,32 @@ static char *key_split(const char *text, const char **ret_value)
 	return g_strdelimit(g_strndup(text, len), "-", '_');
 }
 
+/* "auto, yes or no" */
+static char *list_words(char **words)
+{
+	guint last = g_strv_length(words) - 1;
+	g_autofree char *tail = g_steal_pointer(&words[last]);
+	g_autofree char *head = g_strjoinv(", ", words);
+
+	return g_strdup_printf("%s or %s", head, tail);
+}
+
+static bool word_apply(const struct row *row, struct parse *parse, const char *value,
+		       GError **error)
+{
+	g_auto(GStrv) words = g_strsplit(row->value, "|", -1);
+	g_autofree char *wanted = NULL;
+
+	for (unsigned i = 0; words[i]; i++) {
+		if (strcmp(words[i], value) != 0)
+			continue;
+		*(unsigned *)(void *)((char *)parse->options + row->word) = i;
+		return true;
+	}
+	wanted = list_words(words);
+	return bad_value(error, row->name, value, wanted);
+}
+
 static bool row_apply(const struct row *row, struct parse *parse, const char *value, GError **error)
 {
 	char letter[] = {'-', row->letter, '\0'};
@@ -489,6 +471,8 @@ static bool row_apply(const struct row *row, struct parse *parse, const char *va
 		parse->sending = name;
 	if (row->set)
 		return row->set(parse, value, error);
+	if (row->word)
+		return word_apply(row, parse, value, error);
 	if (row->result != OPTIONS_RUN)
 		parse->result = row->result;
 	else
@@ -645,6 +629,8 @@ static bool protocol_apply(const struct parse *parse, GError **error)
 			     "POP3 has no Trash and no marks: only delete=flag goes with it");
 	if (account->append_seen)
 		return usage(error, "append_seen means nothing with POP3: it takes no messages");
+	if (account->idle && *account->idle)
+		return usage(error, "idle: POP3 has nothing that could be watched");
 	if (account->compress == COMPRESS_ON)
 		return usage(error, "compress=on: POP3 knows no compression");
 	if (account->smtp.save_sent == SAVE_SENT_YES)
@@ -718,7 +704,6 @@ static void options_init(struct options *options)
 	*options = (struct options){
 		.account = {.names = NAMES_LABEL,
 			    .poll_s = 30,
-			    .inotify = true,
 			    .timeout_s = 30,
 			    .cache_size_bytes = 1024ull * 1024 * 1024,
 			    .smtp = {.send_delay_s = 2}},

@@ -83,7 +83,7 @@ static void open_settings(struct request *request)
 	info->nonseekable = request->opened->stream != NULL;
 	info->direct_io = tree_file_is_text(request->opened->file);
 	info->keep_cache = is_message && !info->direct_io;
-	info->noflush = is_message;
+	info->noflush = is_message || info->nonseekable;
 }
 
 static void open_reply(struct request *request)

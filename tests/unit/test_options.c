@@ -59,6 +59,7 @@ static void test_defaults(void)
 	g_assert_cmpint(options.account.tls, ==, TLS_IMPLICIT);
 	g_assert_cmpint(options.account.names, ==, NAMES_LABEL);
 	g_assert_cmpint(options.account.compress, ==, COMPRESS_AUTO);
+	g_assert_cmpint(options.account.inotify, ==, INOTIFY_ON);
 	g_assert_cmpuint(options.account.poll_s, ==, 30);
 	g_assert_cmpuint(options.account.timeout_s, ==, 30);
 	g_assert_cmpuint(options.account.cache_size_bytes, ==, 1024 * 1024 * 1024);
@@ -306,6 +307,12 @@ static void test_pop3(void)
 	REFUSE(ERROR_USAGE, "save_sent=yes", pops, "/mnt", "-osmtp=smtps://h,save_sent=yes");
 	PARSE(&options, pop, "/mnt", "-ocompress=off");
 	options_clear(&options);
+	PARSE(&options, URL, "/mnt", "--inotify=off");
+	g_assert_cmpint(options.account.inotify, ==, INOTIFY_OFF);
+	options_clear(&options);
+	PARSE(&options, URL, "/mnt", "-oinotify=off,inotify=on");
+	g_assert_cmpint(options.account.inotify, ==, INOTIFY_ON);
+	options_clear(&options);
 	PARSE(&options, URL, "/mnt", "--compress=on");
 	g_assert_cmpint(options.account.compress, ==, COMPRESS_ON);
 	options_clear(&options);
@@ -316,6 +323,27 @@ static void test_pop3(void)
 	REFUSE(ERROR_CONFIG, "auth: 'plain' is not apop", pops, "/mnt", "-oauth=plain");
 }
 
+static void test_idle(void)
+{
+	struct options options;
+
+	PARSE(&options, URL, "/mnt");
+	g_assert_null(options.account.idle);
+	options_clear(&options);
+	PARSE(&options, URL, "/mnt", "-o", "idle=INBOX:Lists/a b\\,Archive,poll=3");
+	g_assert_cmpstr(options.account.idle, ==, "INBOX:Lists/a b,Archive");
+	g_assert_cmpuint(options.account.poll_s, ==, 3);
+	options_clear(&options);
+	PARSE(&options, URL, "/mnt", "--idle=INBOX", "--idle", "off");
+	g_assert_cmpstr(options.account.idle, ==, "");
+	options_clear(&options);
+	REFUSE(ERROR_CONFIG, "idle: 'a\\x1B' is not folders", URL, "/mnt", "--idle=a\033");
+	REFUSE(ERROR_USAGE, "'idle' needs a value", URL, "/mnt", "--idle=");
+	REFUSE(ERROR_USAGE, "idle: POP3", "pop3s://a@h", "/mnt", "-oidle=INBOX");
+	PARSE(&options, "pop3s://a@h", "/mnt", "-oidle=off");
+	options_clear(&options);
+}
+
 static void test_bad_values(void)
 {
 	static const char *const bad[] = {
@@ -324,6 +352,7 @@ static void test_bad_values(void)
 		"timeout=11m",	   "timeout=1.5",  "names=both",
 		"names=LABEL",	   "cache_size=0", "cache_size=1048575",
 		"compress=yes",	   "compress=ON",  "compress=",
+		"inotify=yes",	   "inotify=ON",
 		"cache_size=",	   "cache_size=x", "cache_size=8388608T",
 	};
 	struct options options;
@@ -566,6 +595,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/options/fingerprint", test_fingerprint);
 	g_test_add_func("/options/tls-off", test_tls_off);
 	g_test_add_func("/options/pop3", test_pop3);
+	g_test_add_func("/options/idle", test_idle);
 	g_test_add_func("/options/bad-values", test_bad_values);
 	g_test_add_func("/options/unknown", test_unknown);
 	g_test_add_func("/options/no-secret", test_no_secret);
