@@ -13,6 +13,7 @@
 #include "fuse/watchdog.h"
 #include "state/state.h"
 #include "store/store.h"
+#include "tree/name.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -129,6 +130,7 @@ static const struct store_ops *backend_of(const struct account *account)
 static bool app_build(struct app *app, GError **error)
 {
 	struct engine_config engine = {
+		.names = {.shown = name_from_raw, .raw = name_to_raw},
 		.account = &app->options.account,
 		.secret = app->secret,
 		.ops = backend_of(&app->options.account),

@@ -350,6 +350,7 @@ struct engine *engine_new(const struct engine_config *config, const struct engin
 		return NULL;
 	engine = g_new0(struct engine, 1);
 	engine->view = view;
+	engine->names = config->names;
 	engine->account = config->account;
 	engine->secret = config->secret;
 	engine->ops = config->ops;

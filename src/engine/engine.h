@@ -72,7 +72,15 @@ struct engine_events {
 	void (*news)(void *data, const struct engine_news *news);
 };
 
+/* How the components of mailbox names are shown in the mount, and back (NULL: none is shown so). Free
+ * with g_free(). */
+struct engine_names {
+	char *(*shown)(const char *raw, bool at_root);
+	char *(*raw)(const char *shown, bool at_root);
+};
+
 struct engine_config {
+	struct engine_names names;
 	const struct account *account; /* borrowed, as the rest */
 	const struct secret *secret;
 	const struct store_ops *ops; /* the backend: &store_imap, ... */

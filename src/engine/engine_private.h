@@ -217,6 +217,7 @@ struct operation {
 };
 
 struct engine {
+	struct engine_names names;
 	const struct account *account;
 	const struct secret *secret;
 	const struct store_ops *ops;

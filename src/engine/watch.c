@@ -66,7 +66,8 @@ static char *path_of(struct engine *engine, uint32_t id)
 	struct folder_row row;
 
 	while (id != INDEX_ROOT && index_folder_write_get(engine->index, id, &row)) {
-		char *longer = path ? g_strdup_printf("%s/%s", row.leaf, path) : g_strdup(row.leaf);
+		g_autofree char *name = engine->names.shown(row.leaf, row.parent == INDEX_ROOT);
+		char *longer = g_strconcat(name, path ? "/" : NULL, path, NULL);
 
 		g_free(path);
 		path = longer;
@@ -293,19 +294,26 @@ static void add_wish(struct engine *engine, GArray *wishes, const struct wish *w
 		g_array_append_vals(wishes, wish, 1);
 }
 
-/* "Lists/Announce" as it stands in the mount. */
+/* "Lists/Announce" as it stands in the mount, but for %3A and %2C: what parts the paths. */
 static uint32_t folder_of_path(struct engine *engine, const char *path)
 {
-	g_auto(GStrv) leaves = g_strsplit(path, "/", -1);
+	g_autoptr(GString) text = g_string_new(path);
+	g_auto(GStrv) leaves = NULL;
 	uint32_t id = INDEX_ROOT;
 
+	g_string_replace(text, "%3A", ":", 0);
+	g_string_replace(text, "%2C", ",", 0);
+	leaves = g_strsplit(text->str, "/", -1);
 	for (unsigned i = 0; leaves[i]; i++) {
-		bool inbox = i == 0 && g_ascii_strcasecmp(leaves[i], "INBOX") == 0;
+		bool at_root = id == INDEX_ROOT;
+		bool inbox = at_root && g_ascii_strcasecmp(leaves[i], "INBOX") == 0;
+		g_autofree char *raw = NULL;
 		struct folder_row row;
 
 		if (*leaves[i] == '\0')
 			continue;
-		if (!index_folder_child(engine->view, id, inbox ? "INBOX" : leaves[i], &row))
+		raw = inbox ? g_strdup("INBOX") : engine->names.raw(leaves[i], at_root);
+		if (!raw || !index_folder_child(engine->view, id, raw, &row))
 			return INDEX_ROOT;
 		id = row.id;
 		folder_row_clear(&row);

@@ -90,9 +90,10 @@ class Wire:
         return f"imap://{user}@127.0.0.1:{self.port}"
 
     def seen(self, pattern, since=0):
-        """The commands that match, of those from number `since` on."""
+        """The commands that match, of those from number `since` on; NOTIFY names what others do."""
         with self.change:
-            return [c for c in self.commands[since:] if re.search(pattern, c, re.I)]
+            return [c for c in self.commands[since:]
+                    if re.search(pattern, c, re.I) and not c.startswith("NOTIFY")]
 
     def count(self):
         with self.change:

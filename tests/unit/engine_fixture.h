@@ -134,6 +134,11 @@ static const struct engine_events events = {
 	.news = on_news,
 };
 
+static inline char *same_name(const char *name, bool at_root)
+{
+	return g_strdup(name);
+}
+
 /* On what is in the directory already. */
 static inline void fixture_run(struct fixture *fix)
 {
@@ -147,7 +152,8 @@ static inline void fixture_run(struct fixture *fix)
 	g_assert_no_error(error);
 	fix->view = index_view_new(fix->index, &error);
 	g_assert_no_error(error);
-	fix->engine = engine_new(&(struct engine_config){.account = &fix->account,
+	fix->engine = engine_new(&(struct engine_config){.names = {same_name, same_name},
+							 .account = &fix->account,
 							 .secret = fix->secret,
 							 .ops = fix->ops,
 							 .index = fix->index,

@@ -12,6 +12,7 @@ void memory_reset(void)
 	g_clear_pointer(&memory.owned, g_ptr_array_unref);
 	if (memory.journal)
 		g_string_free(memory.journal, TRUE);
+	g_clear_pointer(&memory.watches, g_ptr_array_unref);
 	memset((char *)&memory + kept, 0, sizeof(memory) - kept);
 	memory.owned = g_ptr_array_new_with_free_func(g_free);
 	memory.journal = g_string_new(NULL);

@@ -16,6 +16,10 @@ struct store {
 	unsigned visible[G_N_ELEMENTS(memory.folders)]; /* messages of each folder, likewise */
 	unsigned dripped;
 	int64_t drip_ms; /* when the next may come */
+	bool watcher;	 /* by its role */
+	struct store_job *watch; /* under way */
+	int news_fd;		 /* eventfd: `news`, or the end */
+	const char *news;	 /* a folder */
 };
 
 /* memory_account.c */
@@ -28,6 +32,14 @@ void memory_take_message(struct memory_folder *folder, uint32_t uid);
 struct memory_message *memory_find_message(const struct memory_folder *folder, uint32_t uid);
 struct store_mailbox memory_mailbox(const struct memory_folder *folder);
 GPtrArray *memory_words(const char *words);
+
+/* memory_watch.c */
+void memory_watch(struct store *store, struct store_job *job);
+/* The job, or NULL. */
+struct store_job *memory_watch_end(struct store *store);
+bool memory_watches(const struct store *store, const char *name);
+/* False if the connection is cut. */
+bool memory_watch_step(struct store *store);
 
 /* memory_change.c */
 void memory_leave(struct store *store);

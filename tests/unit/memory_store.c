@@ -10,6 +10,7 @@ static struct store *open_any(const struct store_config *config, const struct st
 	struct store *store = g_new0(struct store, 1);
 
 	store->brief = brief;
+	store->watcher = strcmp(config->role, "watch") == 0;
 	pthread_mutex_lock(&memory.lock);
 	memory.alive++;
 	memory.alive_most = MAX(memory.alive_most, memory.alive);
@@ -43,6 +44,9 @@ static void memory_close(struct store **store)
 	while ((job = g_queue_pop_head(&(*store)->jobs)))
 		(*store)->sink->done((*store)->data, job, error);
 	pthread_mutex_lock(&memory.lock);
+	job = memory_watch_end(*store);
+	if (job)
+		(*store)->sink->done((*store)->data, job, error);
 	memory_leave(*store);
 	memory.open -= (*store)->ready;
 	memory.alive--;
@@ -74,7 +78,8 @@ static void memory_poll(const struct store *store, struct pollfd *ret_poll,
 	bool work = !store->ready || store->ending || !g_queue_is_empty((GQueue *)&store->jobs);
 
 	pthread_mutex_lock(&memory.lock);
-	ret_poll->fd = -1;
+	ret_poll->fd = store->watch ? store->news_fd : -1;
+	ret_poll->events = POLLIN;
 	*ret_deadline_ms = !work || hangs(store) ? INT64_MAX : store->drip_ms;
 	pthread_mutex_unlock(&memory.lock);
 }
@@ -259,6 +264,12 @@ static GError *run_on_folder(struct store *store, struct store_job *job,
 	}
 }
 
+static void leave_watch(struct store *store, const struct store_job *job)
+{
+	if (memory_watches(store, job->name))
+		store->sink->done(store->data, memory_watch_end(store), NULL);
+}
+
 static GError *run_job(struct store *store, struct store_job *job)
 {
 	struct memory_folder *folder = job->name ? memory_find(job->name) : NULL;
@@ -276,6 +287,7 @@ static GError *run_job(struct store *store, struct store_job *job)
 		return memory_create(job);
 	case STORE_LEAVE:
 		memory_leave_job(store, job);
+		leave_watch(store, job);
 		return NULL;
 	default:
 		break;
@@ -340,6 +352,10 @@ static bool run_one(struct store *store, struct store_job *job)
 		return false;
 	}
 	g_queue_pop_head(&store->jobs);
+	if (job->kind == STORE_WATCH && !fault.refuse) {
+		memory_watch(store, job);
+		return true;
+	}
 	failure = fault.refuse ? g_error_new(MAILFS_ERROR, fault.refuse, "refused")
 			       : run_job(store, job);
 	store->sink->done(store->data, job, failure);
@@ -387,6 +403,9 @@ static bool memory_step(struct store *store, int64_t now_ms, GError **error)
 	} else if (!store->ready && memory.refuse) {
 		g_set_error(error, MAILFS_ERROR, memory.refuse, "no entry");
 		alive = false;
+	} else if (store->watcher && (!memory_watch_step(store) || memory.cut_watches)) {
+		g_set_error(error, MAILFS_ERROR, ERROR_TEMPORARY, "too many connections");
+		alive = false;
 	} else if (!store->ready && memory.open > 0 && memory.second == MEMORY_REFUSED) {
 		memory.refused++;
 		g_set_error(error, MAILFS_ERROR, ERROR_TEMPORARY, "too many connections");
@@ -402,7 +421,10 @@ static bool memory_step(struct store *store, int64_t now_ms, GError **error)
 
 static bool memory_accepts(const struct store *store, const struct store_job *job)
 {
-	return store->ready && !store->ending && g_queue_is_empty((GQueue *)&store->jobs);
+	bool watched = store->watch && job->kind != STORE_WATCH && job->kind != STORE_LEAVE;
+
+	return store->ready && !store->ending && !watched &&
+	       g_queue_is_empty((GQueue *)&store->jobs);
 }
 
 static void memory_submit(struct store *store, struct store_job *job, int64_t now_ms)

@@ -53,6 +53,7 @@ struct memory_account {
 	unsigned abilities; /* enum store_ability; at first all */
 	uint64_t append_max_bytes;
 	bool no_uidplus;    /* new UIDs are not told */
+	bool cut_watches;   /* connections that watch end, and others are not to be had */
 	bool counts;	    /* LIST tells of all, if asked to */
 	uint64_t copied_to; /* the UIDVALIDITY that is told with them; 0: the true one */
 	/* faults */
@@ -80,6 +81,8 @@ struct memory_account {
 	unsigned verifies;
 	uint32_t stale_gone; /* a body job hears that this UID of another mailbox went */
 	uint32_t another;    /* a body job finds that this is another message */
+	GPtrArray *watches;  /* of struct store */
+	unsigned watched;    /* how many */
 	unsigned batched;    /* messages asked for in batches */
 	unsigned trespasses; /* folders removed or renamed while a connection had them open */
 };
@@ -101,6 +104,10 @@ struct memory_folder *memory_folder_find(const char *name);
 void memory_message_add(struct memory_folder *folder, uint32_t uid, const char *subject,
 			const char *body);
 void memory_message_remove(struct memory_folder *folder, uint32_t uid);
+/* Who watches the folder is told that it changed. `name` is kept. */
+void memory_tell(const char *name);
+/* Returns when all of them ended. */
+void memory_cut_watches(bool for_good);
 void memory_fault_set(enum store_job_kind kind, int refuse, enum memory_loss loss);
 /* The changes since the last call, as "move INBOX 5:6 Archive\n". Free with g_free(). */
 char *memory_journal(void);
