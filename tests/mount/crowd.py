@@ -56,6 +56,8 @@ class Crowd:
         crowd = self
 
         class Handler(socketserver.StreamRequestHandler):
+            disable_nagle_algorithm = True
+
             def handle(self):
                 try:
                     _Session(crowd, self.rfile, self.wfile).serve()
