@@ -5,12 +5,14 @@ never done to anything else."""
 import errno
 import os
 import signal
+import socket
 import time
 
 from changing import Site, fails, mails
 from harness import (Dovecot, Home, Mount, case, equal, free_ports, is_message, mail, main, ok, out,
                      quote, run, wait_until, within)
 from scripted import Folder, Message, ScriptedServer
+from sending import Desk, note
 
 MAILS = mails(8)
 CACHED = (1, 2, 3)
@@ -342,6 +344,23 @@ def a_message_too_large_for_the_server_is_refused_offline(_):
             (mount / "INBOX/fits.eml").write_bytes(mail("fits"))
             fails(errno.EFBIG, (mount / "INBOX/large.eml").write_bytes, mail("x" * 1000))
     home.remove()
+
+
+@case
+def mail_waits_in_the_outbox_of_an_offline_mount(_):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)
+        url = f"smtp://127.0.0.1:{listener.getsockname()[1]}"
+        with Desk(url.replace("smtp:", "imap:").replace("//", "//alice@"), url,
+                  ["offline"]) as desk:
+            equal(within(1, desk.post, "a.eml", note("a")), errno.EHOSTUNREACH)
+            equal(desk.state("a.eml"), "waiting")
+            assert "offline" in desk.row("a.eml")[3], desk.queue()
+            desk.hurry()
+            equal(within(1, desk.verdict), errno.EHOSTUNREACH)
+            desk.kill_and_mount()
+            equal(desk.waiting(), ["a.eml"])
+        fails(errno.EAGAIN, listener.accept)
 
 
 # --- what happened meanwhile ---
