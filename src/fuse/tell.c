@@ -178,9 +178,20 @@ static void tell_many(struct mount *mount, uint32_t folder)
 		replay_push_folder(mount->replay, path);
 }
 
+/* Most of it is nobody's: finding out what is to be said takes longer than this. */
+static bool is_awaited(struct mount *mount, const struct engine_news *news)
+{
+	if (!has_tree(mount))
+		return false;
+	if (streams_are_open(mount->streams))
+		return true;
+	return replay_is_on(mount->replay) &&
+	       (news->epoch == 0 || known_has(mount->known, tree_folder_node(news->folder)));
+}
+
 void tell_news(struct mount *mount, const struct engine_news *news)
 {
-	if (!has_tree(mount) || (!streams_are_open(mount->streams) && !replay_is_on(mount->replay)))
+	if (!is_awaited(mount, news))
 		return;
 	switch (news->kind) {
 	case NEWS_ONLINE:
