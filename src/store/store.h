@@ -273,7 +273,7 @@ struct store_ops {
 	/* Of a STORE_BRIEF one: no more jobs. Steps go on until one returns false without an error.
 	 */
 	void (*finish)(struct store *store);
-	/* Likewise: how long the server wants to be left alone after a session (LOGIN-DELAY). */
+	/* Likewise: how long the server wants to be left alone after a login (LOGIN-DELAY). */
 	int64_t (*rest_ms)(const struct store *store);
 	bool (*ready)(const struct store *store);
 	/* fd may be -1. `*ret_deadline_ms` INT64_MAX: none; 0: step at once. */

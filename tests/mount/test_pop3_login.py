@@ -56,7 +56,7 @@ def a_whole_session(_):
             drop.rm("c", "a")
             drop.sync()
             said = commands(pop, 1)
-            equal(said[7:], ["RETR 2", "DELE 1", "DELE 3", "QUIT"])
+            equal(said[7:], ["RETR 2", "TOP 1 0", "TOP 3 0", "DELE 1", "DELE 3", "QUIT"])
         equal(pop.uidls(), ["b"])
 
 

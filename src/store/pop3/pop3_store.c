@@ -47,6 +47,7 @@ static void answered(void *data, const struct pop3_reply *reply)
 	struct pop3_ask *ask = data;
 	struct store *store = ask->store;
 
+	store->answered_ms = store->now_ms;
 	ask->done(ask, reply);
 	g_string_truncate(store->header, 0);
 	store->header_ended = false;
@@ -59,7 +60,7 @@ void pop3_store_ask(struct store *store, const struct pop3_ask *ask)
 
 	kept->store = store;
 	if (g_queue_is_empty(&store->asks))
-		store->progress_ms = store->now_ms;
+		store->progress_ms = store->answered_ms = store->now_ms;
 	g_queue_push_tail(&store->asks, kept);
 	pop3_session_send(store->session, ask->verb, ask->message ? ask->message->place : 0,
 			  answered, kept);
@@ -470,7 +471,9 @@ static int64_t deadline_ms(const struct store *store)
 	deadline = MIN(deadline, store->progress_ms + patience);
 	if (store->stage < POP3_STAGE_TELLING_APART)
 		deadline = MIN(deadline, store->born_ms + LIMIT_JOB_MS);
-	else if (job && job->job->kind != STORE_REFRESH)
+	else if (!job || job->job->kind == STORE_REFRESH)
+		deadline = MIN(deadline, store->answered_ms + LIMIT_JOB_MS);
+	else
 		deadline = MIN(deadline, job->started_ms + LIMIT_JOB_MS);
 	return deadline;
 }

@@ -84,6 +84,7 @@ struct store {
 	enum pop3_stage stage;
 	int64_t now_ms;	     /* of the step under way */
 	int64_t progress_ms; /* the last byte that came, or the last command */
+	int64_t answered_ms; /* the last whole answer, or what began to wait for one */
 	int64_t born_ms;
 	GError *fatal;
 	bool closing;
