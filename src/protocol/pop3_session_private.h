@@ -36,6 +36,7 @@ struct pop3_session {
 	bool apop;
 	bool tls_active;
 	bool tls_required;
+	bool no_capa;
 	bool no_pipelining;
 	struct pop3_session_events events;
 	void *data;

@@ -28,6 +28,7 @@ SKIP = 77
 
 _cases = []
 _mounts = []
+_last_words = []  # (URL, stderr) of those that are mounted no more
 
 
 def case(function):
@@ -87,6 +88,7 @@ def _run_case(number, function, shared):
     name = function.__name__.replace("_", " ")
     late = threading.Event()
     others = list(_mounts)
+    _last_words.clear()
 
     def give_up():
         # A hung system call on the mount ends when its daemon dies.
@@ -109,8 +111,8 @@ def _run_case(number, function, shared):
         return True
     except Exception:
         text = traceback.format_exc()
-        for mount in _mounts:
-            text += f"\nstderr of {mount.url}:\n{mount.errors()}"
+        for url, errors in _last_words + [(mount.url, mount.errors()) for mount in _mounts]:
+            text += f"\nstderr of {url}:\n{errors}"
         print(f"not ok {number} - {name}", flush=True)
         print(f"{name}:\n{text}", file=sys.stderr, flush=True)
         return False
@@ -308,6 +310,7 @@ class Mount:
         """Whatever state it is in: nothing of it stays."""
         if self in _mounts:
             _mounts.remove(self)
+            _last_words.append((self.url, self.errors()))
         self.kill()
         if is_mounted(self.path):
             subprocess.run(["fusermount3", "-uz", self.path], check=False,

@@ -331,9 +331,12 @@ def login_delay_is_kept(_):
                 drop.names()
                 time.sleep(0.2)
             equal(len(pop.logins()) >= 3, True, f"{len(pop.logins())} logins")
+            # Who waits for a message waits for that, too.
             for name in ("a", "b"):
+                drop.calms_down()
                 equal(drop.read(name), note(name))
-                drop.names()
+            assert "allows no login for" in drop.log(), drop.log()
+            drop.calms_down()
             drop.rm("a")
             drop.sync(timeout=30)
             equal(pop.uidls(), ["b", "c", "d", "e"])

@@ -107,7 +107,7 @@ def many_of_one_name(_):
             Desk(office.url(), smtp, ["save_sent=yes"]) as desk:
         for number in range(12):
             equal(desk.post("mail.eml", note(str(number))), 0)
-        wait_until(lambda: len(office.texts()) == 12, 30, "the copies")
+        wait_until(lambda: len(office.texts()) >= 12, 30, "the copies")
         equal(sorted(office.ids()), sorted(f"<{n}@example.org>" for n in range(12)))
         # Those that the server did not number have theirs still.
         names = [n for n in os.listdir(desk.mount / "Sent") if n.startswith("mail")]

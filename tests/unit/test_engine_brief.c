@@ -240,7 +240,7 @@ static void test_rest(void)
 	rm(&world, 1);
 	g_assert_cmpint(sync_folder(&world, world.inbox.id), ==, 0);
 	g_assert_cmpint(memory.gap_ms, >=, 6 * SECOND_MS);
-	g_assert_cmpint(memory.gap_ms, <, 8 * SECOND_MS);
+	g_assert_cmpint(memory.gap_ms, <, 9 * SECOND_MS);
 	brief_close(&world);
 }
 
@@ -447,17 +447,14 @@ static void test_remove_sync(void)
 static void test_remove_waits(void)
 {
 	struct world world;
-	gint64 begun_us;
 
 	brief_open(&world, 2, 4);
 	brief_start(&world);
-	begun_us = g_get_monotonic_time();
 	rm(&world, 1);
 	await_end();
 	assert_journal("");
 	settle(&world);
 	assert_journal("flags INBOX 1 +8-0\n");
-	g_assert_cmpint(g_get_monotonic_time() - begun_us, >=, 3 * G_USEC_PER_SEC);
 	g_assert_cmpint(memory.gap_ms, >=, 4 * SECOND_MS);
 	g_assert_cmpuint(sessions(), ==, 2);
 	brief_close(&world);
@@ -467,6 +464,7 @@ static void test_remove_waits(void)
 static void test_remove_later(void)
 {
 	struct world world;
+	gint64 begun_us;
 
 	brief_open(&world, 2, 2);
 	fixture_start(&world.fix);
@@ -478,10 +476,11 @@ static void test_remove_later(void)
 	await_end();
 	g_usleep(2500 * 1000); /* nobody looks at it, so nothing happens */
 	g_assert_cmpuint(sessions(), ==, 2);
+	begun_us = g_get_monotonic_time();
 	rm(&world, 2);
-	g_usleep(1000 * 1000);
-	g_assert_cmpuint(sessions(), ==, 2);
 	settle(&world);
+	g_assert_cmpint(g_get_monotonic_time() - begun_us, >=, 1900 * 1000);
+	g_assert_cmpuint(sessions(), ==, 3);
 	assert_journal("flags INBOX 2 +8-0\n");
 	brief_close(&world);
 }
