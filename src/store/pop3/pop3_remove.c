@@ -183,7 +183,7 @@ static void ask_top(struct pop3_job *job, struct pop3_message *message)
 
 static void check(struct pop3_job *job, struct pop3_message *message, const char *hash)
 {
-	if (*hash && message->header_known)
+	if (*hash && message->header.hash)
 		compared(job, message, pop3_header_is_like(hash, message->header.hash));
 	else if (*hash && pop3_walk_may_top(job->store))
 		ask_top(job, message);
