@@ -303,6 +303,7 @@ static void init_changes(struct engine *engine)
 	engine->refused_in = g_hash_table_new(NULL, NULL);
 	engine->operations = g_ptr_array_new_with_free_func(operation_free);
 	engine->shared.trust = index_sizes_get(engine->index);
+	engine->shared.abilities = engine->ops->always;
 	engine->shared.append_max_bytes = UINT64_MAX;
 	engine->shared.rights = g_hash_table_new_full(NULL, NULL, NULL, rights_free);
 	engine->shared.operations = g_array_new(FALSE, FALSE, sizeof(struct operation *));

@@ -39,16 +39,18 @@ static bool is_known_host(const char *host)
 	return false;
 }
 
-bool engine_provider_files_sent(struct engine *engine)
+bool engine_wants_copies(struct engine *engine)
 {
 	const struct account *account = engine->account;
-	bool is_gmail;
+	bool is_maildrop, is_gmail;
 
 	pthread_mutex_lock(&engine->lock);
+	is_maildrop = engine->shared.abilities & STORE_CAN_REMOVE;
 	is_gmail = engine->shared.description &&
 		   strstr(engine->shared.description, "X-GM-EXT-1") != NULL;
 	pthread_mutex_unlock(&engine->lock);
-	return is_gmail || is_known_host(account->smtp.host) || is_known_host(account->host);
+	return !is_maildrop && !is_gmail && !is_known_host(account->smtp.host) &&
+	       !is_known_host(account->host);
 }
 
 /* --- the folder --- */

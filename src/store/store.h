@@ -84,8 +84,8 @@ enum store_ability {
 	STORE_CAN_CHANGE = 1 << 0, /* all but RIGHTS, MOVE, EXPUNGE, which have bits of their own */
 	STORE_CAN_MOVE = 1 << 1,
 	STORE_CAN_EXPUNGE = 1 << 2, /* single messages */
-	/* Messages can be removed and nothing else: FLAGS with \Deleted in `set` removes `uids` for
-	 * good. It is done when the server confirmed it; facts: gone. ERROR_DENIED: those that were
+	/* A maildrop: one folder, INBOX, whose messages can be removed, and nothing else done. FLAGS
+	 * with \Deleted in `set` removes `uids` for good. It is done when the server confirmed it; facts: gone. ERROR_DENIED: those that were
 	 * not told as gone stay, as they cannot be told from others; the rest is done. */
 	STORE_CAN_REMOVE = 1 << 3,
 };
@@ -266,6 +266,7 @@ struct store_config {
 
 struct store_ops {
 	unsigned traits; /* enum store_trait */
+	unsigned always; /* enum store_ability: what needs no connection to be known */
 	struct store *(*open)(const struct store_config *config, const struct store_sink *sink,
 			      void *data, int64_t now_ms);
 	/* Says goodbye if that costs nothing, gives back all jobs. */

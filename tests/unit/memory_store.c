@@ -450,6 +450,7 @@ static int64_t memory_rest_ms(const struct store *store)
 
 const struct store_ops store_memory_brief = {
 	.traits = STORE_EXCLUSIVE | STORE_BRIEF,
+	.always = STORE_CAN_REMOVE,
 	.open = memory_open_brief,
 	.close = memory_close,
 	.finish = memory_finish,

@@ -316,6 +316,25 @@ static void test_reconnect(void)
 	brief_close(&world);
 }
 
+/* What can be done is known before the first session, also that no copies can be kept. */
+static void test_abilities(void)
+{
+	struct world world;
+	uint64_t append_max;
+
+	brief_open(&world, 0, NEVER_S);
+	world.fix.account.smtp.host = (char *)"smtp.example.org";
+	g_assert_cmpuint(engine_abilities(world.fix.engine, &append_max), ==, STORE_CAN_REMOVE);
+	g_assert_false(engine_wants_copies(world.fix.engine));
+	fixture_close(&world.fix);
+	memset(&world, 0, sizeof(world));
+	fixture_open(&world.fix);
+	world.fix.account.smtp.host = (char *)"smtp.example.org";
+	g_assert_cmpuint(engine_abilities(world.fix.engine, &append_max), ==, 0);
+	g_assert_true(engine_wants_copies(world.fix.engine));
+	fixture_close(&world.fix);
+}
+
 /* --- a mailbox in use --- */
 
 static void test_locked(void)
@@ -660,6 +679,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine-brief/large", test_large);
 	g_test_add_func("/engine-brief/lost", test_lost);
 	g_test_add_func("/engine-brief/reconnect", test_reconnect);
+	g_test_add_func("/engine-brief/abilities", test_abilities);
 	g_test_add_func("/engine-brief/locked", test_locked);
 	g_test_add_func("/engine-brief/locked-at-start", test_locked_at_start);
 	g_test_add_func("/engine-brief/slow-at-start", test_slow_at_start);

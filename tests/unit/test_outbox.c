@@ -100,17 +100,17 @@ static bool on_file_copy(void *data, struct queue *queue, const struct queue_fil
 	return true;
 }
 
-static bool on_provider_files(void *data)
+static bool on_wants_copies(void *data)
 {
 	(void)data;
-	return false;
+	return true;
 }
 
 static const struct outbox_events events = {
 	.settled = on_settled,
 	.changed = on_changed,
 	.file_copy = on_file_copy,
-	.provider_files = on_provider_files,
+	.wants_copies = on_wants_copies,
 };
 
 static void world_init(struct world *world)
