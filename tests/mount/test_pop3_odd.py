@@ -327,6 +327,25 @@ def sizes_that_are_wrong(drop, pop):
 # --- messages ---
 
 
+def too_large(session, _):
+    session.say(b"+OK\r\n")
+    for _ in range(257):
+        session.say(b"x" * 2**20)
+    return b"\r\n.\r\n"
+
+
+@odd()
+def one_that_is_too_large(drop, pop):
+    """It is read over, and the session goes on."""
+    drop.names()
+    pop.on("RETR", too_large)
+    done = run("cat", drop / drop.name("b"), check=False, timeout=120)
+    assert b"File too large" in done.stderr, done.stderr
+    equal([drop.read(n) for n in "ac"], [note(n) for n in "ac"])
+    equal(drop.labels(), list(NAMES))
+    equal(len(pop.sessions), 1)
+
+
 @odd(options=["poll=1"])
 def one_that_disappears(drop, pop):
     pop.on("RETR", "-ERR no such message")
@@ -540,6 +559,15 @@ def endless_answers_are_cut_off(drop, pop):
     # Those are messages of 64 MiB, and no fault of a client that reads them.
     pop.faults = [f for f in pop.faults if "listens for ever" not in f or "RETR" in f
                   or "TOP" in f]
+
+
+@case
+def a_server_that_hangs_up_at_capa():
+    with Pop3Server(notes(*NAMES)) as pop:
+        pop.always("CAPA", Cut())
+        with Maildrop(pop) as drop:
+            reads(drop, texts(*NAMES))
+            removes(drop, pop, "b")
 
 
 @case
