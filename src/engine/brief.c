@@ -97,6 +97,12 @@ int64_t brief_due_ms(const struct engine *engine)
 	return brief_is(engine) ? MAX(wanted_ms(engine), engine->brief.rest_ms) : 0;
 }
 
+/* By somebody who would not wait for `poll`. */
+static bool is_awaited(const struct engine *engine)
+{
+	return has_jobs(engine, LANE_BODY) || pending_is_awaited(engine);
+}
+
 bool brief_may_begin(struct engine *engine)
 {
 	struct brief *brief = &engine->brief;
@@ -104,7 +110,7 @@ bool brief_may_begin(struct engine *engine)
 	if (engine->now_ms >= brief_due_ms(engine))
 		return true;
 	/* Who waits can read why. */
-	if (brief_is(engine) && !brief->told_rest && engine->now_ms >= wanted_ms(engine)) {
+	if (!brief->told_rest && engine->now_ms < brief->rest_ms && is_awaited(engine)) {
 		log_info("%s: the server allows no login for %u s", engine->account->name,
 			 (unsigned)((brief->rest_ms - engine->now_ms + 999) / 1000));
 		brief->told_rest = true;

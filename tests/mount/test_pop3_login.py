@@ -331,16 +331,33 @@ def login_delay_is_kept(_):
                 drop.names()
                 time.sleep(0.2)
             equal(len(pop.logins()) >= 3, True, f"{len(pop.logins())} logins")
-            # Who waits for a message waits for that, too.
+            equal("allows no login for" in drop.log(), False, drop.log())
             for name in ("a", "b"):
                 drop.calms_down()
                 equal(drop.read(name), note(name))
-            assert "allows no login for" in drop.log(), drop.log()
             drop.calms_down()
             drop.rm("a")
             drop.sync(timeout=30)
             equal(pop.uidls(), ["b", "c", "d", "e"])
         equal(refused, [])
+
+
+@case
+def login_delay_is_waited_for(_):
+    """By who reads and who removes, also behind a session that was lost."""
+    delay = 8
+    with Pop3Server(notes(*NAMES), after=[*AFTER, f"LOGIN-DELAY {delay}"]) as pop:
+        with Maildrop(pop) as drop:
+            drop.calms_down()
+            pop.on("RETR", Cut())
+            equal(drop.read("a"), note("a"))
+            assert "allows no login for" in drop.log(), drop.log()
+            drop.calms_down()
+            drop.rm("b")
+            equal(drop.sync(), 0)
+        equal(pop.uidls(), ["a", "c"])
+        times = [s.began_s for s in pop.sessions]
+        equal([b - a >= delay for a, b in zip(times, times[1:])], [True] * 3, times)
 
 
 @case
