@@ -191,12 +191,13 @@ static void ask_retr(struct pop3_job *job, struct pop3_message *message)
 static void ask_one(struct pop3_job *job, uint32_t number)
 {
 	struct pop3_message *message = pop3_store_message(job->store, number);
+	bool alone = !job->job->batch;
 
-	if (message && !pop3_store_is_too_large(message))
+	/* What LIST says need not be true: somebody who waits for just that message will see. */
+	if (message && (alone || !pop3_store_is_too_large(message)))
 		ask_retr(job, message);
-	else if (!job->job->batch)
-		fail(job, number, message ? ERROR_LIMIT : ERROR_GONE,
-		     message ? TOO_LARGE : "it is gone");
+	else if (alone)
+		fail(job, number, ERROR_GONE, "it is gone");
 }
 
 void pop3_body_start(struct pop3_job *job)

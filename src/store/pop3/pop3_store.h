@@ -132,7 +132,7 @@ bool pop3_store_is_here(struct pop3_job *job);
 /* QUIT, behind all that was asked. */
 void pop3_store_leave(struct store *store, pop3_quit_fn done, void *data);
 struct pop3_message *pop3_store_message(const struct store *store, uint32_t number);
-/* Over LIMIT_MESSAGE_SIZE, says LIST: RETR is of no use, and has no end. */
+/* Over LIMIT_MESSAGE_SIZE, says LIST: RETR has no end, and is of no use unless that is a lie. */
 bool pop3_store_is_too_large(const struct pop3_message *message);
 /* What is on record of it; clear it with pop3_row_clear(). False, and the store breaks, if the
  * index lost what it was told. */
