@@ -444,4 +444,23 @@ def a_slow_server_is_waited_for(_):
             equal(os.path.exists(drop / drop.name("a")), True)
 
 
+@case
+def a_server_that_lists_for_long_is_waited_for(_):
+    """It is never silent for as long as `timeout`, only all in all."""
+    def late(session, _):
+        session.ended.wait(1.5)
+
+    with Pop3Server(notes(*NAMES)) as pop:
+        for step in ("STAT", "UIDL", "LIST"):
+            pop.always(step, late)
+        with Maildrop(pop, ["timeout=3"]) as drop:
+            equal(len(pop.sessions), 1)
+            works(drop)
+            drop.calms_down()
+            pop.drop += notes("new")
+            drop.rm("c")
+            equal(drop.sync(), 0)
+            equal(pop.uidls(), ["a", "new"])
+
+
 main(fixture)
