@@ -117,7 +117,8 @@ static void ask_top(struct pop3_walk *walk, struct pop3_message *message)
 						       .done = answered_top});
 }
 
-/* Of one that was told apart from others it is known. */
+/* Of one that was told apart from others it is known; and of one that is too large RETR, which has
+ * no end, is not worth it. */
 static bool must_ask(const struct pop3_walk *walk, const struct pop3_message *message)
 {
 	return !message->header_known &&
