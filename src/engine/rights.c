@@ -120,7 +120,8 @@ void sizes_set(struct engine *engine, enum sizes_trust trust)
 
 	if (before == trust || before == SIZES_LIE)
 		return;
-	if (trust == SIZES_LIE)
+	/* Of a maildrop they never count: nothing to be told of. */
+	if (trust == SIZES_LIE && !brief_is(engine))
 		log_info("%s: the server announces wrong sizes: messages are fetched before they "
 			 "are open",
 			 engine->account->name);
