@@ -613,6 +613,16 @@ static void expect_rest(struct subject *subject, const char *expected)
 		wire_fail(subject->play, "expected: %s\ngot:      %s", expected, got);
 }
 
+/* "lose 1": from what is on record. */
+static void lose(struct subject *subject, const char *text)
+{
+	uint32_t number;
+
+	if (!number_parse_u32(text, strlen(text), &number))
+		wire_fail(subject->play, "no such number: %s", text);
+	uidls_forget(subject->index, number);
+}
+
 /* Another session, with what is on record. */
 static void connect_again(struct subject *subject)
 {
@@ -654,6 +664,8 @@ static bool directive_of_maildrop(struct subject *subject, const char *text)
 		connect_again(subject);
 	} else if (g_str_has_prefix(text, "known "))
 		remember(subject, text + strlen("known "));
+	else if (g_str_has_prefix(text, "lose "))
+		lose(subject, text + strlen("lose "));
 	else if (g_str_equal(text, "finish"))
 		subject->ops->finish(subject->store);
 	else if (g_str_equal(text, "connect"))

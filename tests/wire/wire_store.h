@@ -23,6 +23,7 @@
  * Of a maildrop, where 1 is the UIDVALIDITY:
  *
  *   ! known UIDL 20 "Subject: x\r\n"     on record from before: size (or -) and header (or none)
+ *   ! lose 1               the index does, from what is on record
  *   ! connect              another session   ! finish
  *   ! starttls             another session, with STLS before all   ! expect tls   it begins
  *   ! reconnected          the store itself connected again, behind a hangup

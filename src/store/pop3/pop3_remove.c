@@ -57,6 +57,9 @@ static void end(struct pop3_job *job)
 {
 	struct store *store = job->store;
 
+	/* It is given back with what broke the store. */
+	if (store->fatal)
+		return;
 	if (job->asked == 0 && job->others.ranges && !is_put_off(job)) {
 		forget_all(job, &job->others);
 		store->sink->changed(store->data, job->job->folder);
@@ -167,8 +170,7 @@ static void top_told(struct pop3_ask *ask, const struct pop3_reply *reply)
 	job->asked--;
 	job->unchecked--;
 	leave(job);
-	if (!job->store->fatal)
-		end(job);
+	end(job);
 }
 
 static void ask_top(struct pop3_job *job, struct pop3_message *message)
