@@ -17,6 +17,7 @@ enum settings {
 	APOP = 4,
 	QUIT = 8,
 	NO_PIPELINING = 16,
+	NO_CAPA = 32,
 };
 
 static const char *const lines[] = {
@@ -79,6 +80,7 @@ static void check_line(struct run *run, const char *line, size_t len)
 		known |= len == strlen(lines[i]) && memcmp(line, lines[i], len) == 0;
 	FUZZ_CHECK(known);
 	FUZZ_CHECK(!run->stls && !run->quit_written);
+	FUZZ_CHECK(!(run->settings & NO_CAPA) || !g_str_has_prefix(line, "CAPA"));
 	FUZZ_CHECK(!tls_missing || g_str_has_prefix(line, "CAPA") ||
 		   g_str_has_prefix(line, "STLS"));
 	check_login(run, line, len);
@@ -260,6 +262,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 			.apop = bytes[0] & APOP,
 			.tls_active = run.tls_active,
 			.tls_required = bytes[0] & TLS_REQUIRED,
+			.no_capa = bytes[0] & NO_CAPA,
 			.no_pipelining = bytes[0] & NO_PIPELINING,
 		},
 		&events, &run);
