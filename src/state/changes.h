@@ -164,5 +164,7 @@ void changes_drop(struct state *state, struct change *change);
 /* A refresh of the epoch, which is bound, that began at `began` has ended: what was settled by
  * then is forgotten. */
 void changes_refreshed(struct state *state, uint32_t epoch, uint64_t began);
+/* The highest UID that one of them names; 0: there are none. */
+uint32_t changes_highest(struct state *state);
 /* There is one that is not settled of this message. */
 bool changes_pending(struct state *state, uint32_t epoch, uint32_t uid);

@@ -252,6 +252,8 @@ enum store_trait {
 	/* A session is held while there are jobs, and for some seconds: then finish(). It begins by
 	 * listing, and sees nothing that came later. */
 	STORE_BRIEF = 1 << 1,
+	/* Its messages' numbers are given here (cache/uidls.h). */
+	STORE_NUMBERS = 1 << 2,
 };
 
 struct secret;

@@ -3,6 +3,7 @@ shown twice or wrongly, and nothing is deleted but what was removed."""
 
 import os
 import re
+import shutil
 
 from harness import (SANITIZED, case, equal, main, run, wait_until)
 from maildrop import Mail, Maildrop, note, notes, uid_at
@@ -559,6 +560,30 @@ def endless_answers_are_cut_off(drop, pop):
     # Those are messages of 64 MiB, and no fault of a client that reads them.
     pop.faults = [f for f in pop.faults if "listens for ever" not in f or "RETR" in f
                   or "TOP" in f]
+
+
+@case
+def an_older_copy_of_the_cache():
+    """It gives numbers again that were given since, to other messages."""
+    with Pop3Server(notes("a")) as pop, Maildrop(pop) as drop:
+        drop.shows("a")
+        drop.calms_down()
+        drop.mount.kill()
+        shutil.copytree(drop.home.cache, drop.home.dir / "copy")
+        pop.drop += notes("removed")
+        drop.kill_and_mount()
+        drop.shows("a", "removed")
+        drop.calms_down()
+        drop.rm("removed")
+        drop.mount.kill()
+        shutil.rmtree(drop.home.cache)
+        (drop.home.dir / "copy").rename(drop.home.cache)
+        pop.drop.insert(0, *notes("new"))
+        drop.kill_and_mount()
+        drop.shows("a", "new", "removed")
+        equal(drop.sync(check=False), 1)
+        equal(sorted(pop.uidls()), ["a", "new", "removed"])
+        wait_until(lambda: "began anew" in drop.mount.text(".mailfs/log"), 20, "a line that says so")
 
 
 @case

@@ -213,6 +213,21 @@ static void test_validity(struct fixture *f, const void *data)
 	g_assert_cmpuint(second, !=, first);
 }
 
+static void test_older_copy(struct fixture *f, const void *data)
+{
+	uint32_t first;
+
+	add(f, "a");
+	add(f, "b");
+	uidls_forget(f->index, 2);
+	first = uidls_validity(f->index);
+	uidls_spoken_of(f->index, 0);
+	uidls_spoken_of(f->index, 2);
+	g_assert_cmpuint(uidls_validity(f->index), ==, first);
+	uidls_spoken_of(f->index, 3);
+	g_assert_cmpuint(uidls_validity(f->index), !=, first);
+}
+
 static void test_table_missing(struct fixture *f, const void *data)
 {
 	add(f, "a");
@@ -233,6 +248,7 @@ int main(int argc, char **argv)
 	ADD("/uidls/synced", test_synced);
 	ADD("/uidls/last", test_last);
 	ADD("/uidls/validity", test_validity);
+	ADD("/uidls/older-copy", test_older_copy);
 	ADD("/uidls/table-missing", test_table_missing);
 	return g_test_run();
 }

@@ -684,7 +684,7 @@ static void pop3_describe(const struct store *store, GString *out)
 }
 
 const struct store_ops store_pop3 = {
-	.traits = STORE_EXCLUSIVE | STORE_BRIEF,
+	.traits = STORE_EXCLUSIVE | STORE_BRIEF | STORE_NUMBERS,
 	.always = STORE_CAN_REMOVE,
 	.open = pop3_open,
 	.close = pop3_close,
