@@ -43,7 +43,6 @@ struct pop3_session_config {
 	bool tls_active;      /* implicit TLS is already on */
 	bool tls_required;    /* STLS before anything else, or fail */
 	bool no_capa;	      /* never asked: some servers hang up at it */
-	bool no_pipelining;   /* even where it is offered: some servers lose what comes early */
 };
 
 enum pop3_verb {

@@ -37,7 +37,6 @@ struct pop3_session {
 	bool tls_active;
 	bool tls_required;
 	bool no_capa;
-	bool no_pipelining;
 	struct pop3_session_events events;
 	void *data;
 	pop3_trace_fn trace;

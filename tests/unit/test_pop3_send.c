@@ -237,16 +237,8 @@ static void test_pipelined(void)
 
 static void test_pipelining_off(void)
 {
-	struct pop3_session_config config = with_tls;
 	struct run run;
 
-	config.no_pipelining = true;
-	run_start(&run, &config);
-	play_ready(&run, "PIPELINING");
-	ask(&run, POP3_NOOP, 0);
-	ask(&run, POP3_NOOP, 0);
-	play(&run, "C: NOOP\nS: +OK\nC: NOOP\nS: +OK\n");
-	run_end(&run);
 	/* offered before the login alone */
 	run_start(&run, &with_tls);
 	play(&run, "S: +OK\nC: CAPA\nS: +OK\nS: PIPELINING\nS: USER\nS: .\nC: USER alice\nS: +OK\n"
