@@ -19,6 +19,7 @@ struct world {
 	pthread_mutex_t lock;
 	pthread_cond_t news;
 	/* under the lock */
+	bool rewritten;	 /* what is filed is written to anew meanwhile, once */
 	unsigned copies; /* asked for */
 	unsigned told;
 	int error; /* with the last of those */
@@ -85,15 +86,27 @@ static void on_changed(void *data)
 	(void)data;
 }
 
+/* As by a client whose verdict came before the copy was filed. */
+static void write_anew(struct queue *queue, uint32_t id)
+{
+	struct fixture fixture = {.queue = queue};
+	int fd = open_writer(&fixture, id);
+
+	append(&fixture, id, fd, "From: a@b.org\nTo: c@d.org\n\nanother\n");
+	g_assert_true(finish_writer(&fixture, id, fd));
+}
+
 static bool on_file_copy(void *data, struct queue *queue, const struct queue_file *file,
 			 struct compose *text, GError **error)
 {
 	struct world *world = data;
 	char bytes[1000];
 
-	(void)queue;
-	(void)file;
 	(void)error;
+	if (world->rewritten) {
+		world->rewritten = false;
+		write_anew(queue, file->id);
+	}
 	while (compose_read(text, bytes, sizeof(bytes)) > 0)
 		;
 	count(world, &world->copies);
@@ -178,6 +191,28 @@ static void test_copies(void)
 	outbox_stop(world.outbox);
 	g_assert_cmpuint(queue_next_copy(outbox_queue(world.outbox)), ==, 0);
 	g_assert_cmpuint(world.copies, ==, 5);
+	world_clear(&world);
+}
+
+/* Meanwhile another mail has its name, and its number: that one's copy is not the one filed. */
+static void test_copy_rewritten(void)
+{
+	struct world world;
+
+	world_init(&world);
+	uint32_t id = put_copied(&world, "a.eml");
+	struct queue_file file;
+
+	world_open(&world);
+	world.rewritten = true;
+	outbox_start(world.outbox);
+	wait_for(&world, &world.copies, 2);
+	outbox_stop(world.outbox);
+	g_assert_cmpuint(queue_next_copy(outbox_queue(world.outbox)), ==, 0);
+	g_assert_true(queue_get(outbox_queue(world.outbox), id, &file));
+	g_assert_cmpint(file.step, ==, QUEUE_WAITING);
+	g_assert_cmpint(file.info.copy, !=, QUEUE_COPY_FILED);
+	queue_file_clear(&file);
 	world_clear(&world);
 }
 
@@ -281,6 +316,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/outbox/copies", test_copies);
+	g_test_add_func("/outbox/copy-rewritten", test_copy_rewritten);
 	g_test_add_func("/outbox/copy-unrecorded", test_copy_unrecorded);
 	g_test_add_func("/outbox/down", test_down);
 	g_test_add_func("/outbox/from", test_from);
