@@ -57,6 +57,8 @@ bool engine_wants_copies(struct engine *engine)
 
 static bool find_sent(struct engine *engine, struct folder_row *ret, GError **error)
 {
+	/* First: what is listed behind the view is not in it. */
+	bool known = folders_are_known(engine);
 	struct index_view *view = index_view_new(engine->index, error);
 	uint32_t folder;
 	bool found;
@@ -69,7 +71,7 @@ static bool find_sent(struct engine *engine, struct folder_row *ret, GError **er
 	index_view_free(&view);
 	if (found)
 		return true;
-	if (folders_are_known(engine))
+	if (known)
 		g_set_error(error, MAILFS_ERROR, ERROR_GONE, "no folder is marked as \\Sent");
 	else
 		g_set_error(error, MAILFS_ERROR, ERROR_TEMPORARY, "the folders are not known yet");
@@ -204,7 +206,7 @@ static bool file_in(struct engine *engine, const struct folder_row *folder, stru
 		g_set_error(error, MAILFS_ERROR, ERROR_LIMIT, "too many of that name");
 		return false;
 	}
-	return queue_set_copy(queue, file->id, QUEUE_COPY_WANTED, name, error) &&
+	return queue_set_copy(queue, file, QUEUE_COPY_WANTED, name, error) &&
 	       make_message(engine, folder, name, text, error);
 }
 
