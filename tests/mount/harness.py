@@ -3,6 +3,7 @@
 A test file defines functions with @case and ends in main(). MAILFS names the built program.
 """
 
+import concurrent.futures
 import contextlib
 import os
 import pathlib
@@ -44,6 +45,8 @@ class Skip(Exception):
 def main(fixture=contextlib.nullcontext):
     """Runs the cases in order; each gets what `with fixture()` yields, unless that is None."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # A shell's background jobs are deaf to it, and so would be what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not os.path.exists("/dev/fuse"):
         print("1..0 # SKIP no /dev/fuse here")
         sys.exit(SKIP)
@@ -123,15 +126,26 @@ def _run_case(number, function, shared):
 
 
 def wait_until(condition, timeout=20, what="condition"):
-    """The first true value of `condition()`."""
+    """The first true value of `condition()`. What was listed may be gone when it is looked at."""
     deadline = time.monotonic() + timeout
     while True:
-        value = condition()
+        missing = None
+        try:
+            value = condition()
+        except FileNotFoundError as error:
+            value, missing = None, error
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {timeout} s")
+            raise AssertionError(f"{what}: not within {timeout} s") from missing
         time.sleep(0.02)
+
+
+def side_by_side(function, items):
+    """`function(item)` for each of them, five at a time: they wait more than they work."""
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        for done in [pool.submit(function, item) for item in items]:
+            done.result()
 
 
 def run(*command, timeout=60, check=True, **options):
