@@ -118,17 +118,28 @@ uint32_t uidls_next(struct index *index)
 	return next > 0 && next < UINT32_MAX ? (uint32_t)next : 0;
 }
 
+static uint32_t draw_validity(struct index *index)
+{
+	sqlite3_stmt *set = index_write_statement(index, SQL_UIDLS_VALIDITY_SET);
+	int32_t drawn = g_random_int_range(1, G_MAXINT32);
+
+	if (!set)
+		return 0;
+	INDEX_BIND(set, drawn);
+	return index_db_run(&index->db, set) ? (uint32_t)drawn : 0;
+}
+
 uint32_t uidls_validity(struct index *index)
 {
 	int64_t found = number_get(index, SQL_UIDLS_VALIDITY_GET);
-	sqlite3_stmt *set;
 
-	if (found > 0 && found <= UINT32_MAX)
-		return (uint32_t)found;
-	set = index_write_statement(index, SQL_UIDLS_VALIDITY_SET);
-	if (!set)
-		return 0;
-	found = g_random_int_range(1, G_MAXINT32);
-	INDEX_BIND(set, found);
-	return index_db_run(&index->db, set) ? (uint32_t)found : 0;
+	return found > 0 && found <= UINT32_MAX ? (uint32_t)found : draw_validity(index);
+}
+
+void uidls_spoken_of(struct index *index, uint32_t number)
+{
+	uint32_t next = uidls_next(index);
+
+	if (next > 0 && number >= next)
+		draw_validity(index);
 }

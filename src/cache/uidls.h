@@ -31,3 +31,6 @@ uint32_t uidls_next(struct index *index);
 /* To be told as UIDVALIDITY: another one in each database, as its numbers begin anew, and what was
  * promised of a message must not meet one that has its number now. 0 on failure. */
 uint32_t uidls_validity(struct index *index);
+/* Something outside speaks of `number`. If it was not given here, this database is an older copy,
+ * and will give it to another message: the UIDVALIDITY is drawn anew. */
+void uidls_spoken_of(struct index *index, uint32_t number);

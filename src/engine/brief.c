@@ -6,7 +6,7 @@
  *   it begins   at once, if it is the first, the last one was lost, or somebody waits: for a
  *               message, for a folder that was never listed, or for what is pending;
  *               else when there is a job, or something is pending, but not earlier than `poll`
- *               after the last one began, nor earlier than the server wants
+ *               after the last one began; and never earlier than the server wants
  *   in it       messages first, then what lists; when nothing else is to be done, changes, as
  *               the store may have to end the session to commit them
  *   it ends     after a few seconds without a job; and when it is too old for what is asked
@@ -76,14 +76,13 @@ static bool waits_for_first_listing(const struct engine *engine)
 	return false;
 }
 
-int64_t brief_due_ms(const struct engine *engine)
+/* But for the server's wish. */
+static int64_t wanted_ms(const struct engine *engine)
 {
 	const struct brief *brief = &engine->brief;
-
 	int64_t due_ms = INT64_MAX, ready_ms;
 
-	if (!brief_is(engine) || !brief->calm || has_jobs(engine, LANE_BODY) ||
-	    waits_for_first_listing(engine))
+	if (!brief->calm || has_jobs(engine, LANE_BODY) || waits_for_first_listing(engine))
 		return 0;
 	if (has_jobs(engine, LANE_LIST) || has_jobs(engine, LANE_CHANGE))
 		due_ms = brief->next_ms;
@@ -91,6 +90,32 @@ int64_t brief_due_ms(const struct engine *engine)
 		return due_ms;
 	ready_ms = has_jobs(engine, LANE_CHANGE) ? 0 : engine->change_ms;
 	return MIN(due_ms, pending_is_awaited(engine) ? ready_ms : MAX(brief->next_ms, ready_ms));
+}
+
+int64_t brief_due_ms(const struct engine *engine)
+{
+	return brief_is(engine) ? MAX(wanted_ms(engine), engine->brief.rest_ms) : 0;
+}
+
+/* By somebody who would not wait for `poll`. */
+static bool is_awaited(const struct engine *engine)
+{
+	return has_jobs(engine, LANE_BODY) || pending_is_awaited(engine);
+}
+
+bool brief_may_begin(struct engine *engine)
+{
+	struct brief *brief = &engine->brief;
+
+	if (engine->now_ms >= brief_due_ms(engine))
+		return true;
+	/* Who waits can read why. */
+	if (!brief->told_rest && engine->now_ms < brief->rest_ms && is_awaited(engine)) {
+		log_info("%s: the server allows no login for %u s", engine->account->name,
+			 (unsigned)((brief->rest_ms - engine->now_ms + 999) / 1000));
+		brief->told_rest = true;
+	}
+	return false;
 }
 
 bool brief_may_poll(const struct engine *engine)
@@ -133,14 +158,17 @@ void brief_end(struct engine *engine, bool calm)
 {
 	const struct lane *lane = session(engine);
 	struct brief *brief = &engine->brief;
+	int64_t login_ms;
 
 	if (!brief_is(engine))
 		return;
+	/* One that was lost in its login may have counted. */
+	login_ms = lane->state == LANE_CONNECTING ? engine->now_ms : brief->began_ms;
 	brief->calm = calm;
-	brief->rest_ms = engine->now_ms + engine->ops->rest_ms(lane->store);
+	brief->rest_ms = login_ms + engine->ops->rest_ms(lane->store);
+	brief->told_rest = false;
 	brief->next_ms = brief->began_ms + MIN(poll_ms(engine), ENGINE_OUTDATED_MS);
 	brief->next_ms = MAX(brief->next_ms, brief->seen_ms + poll_ms(engine));
-	brief->next_ms = MAX(brief->next_ms, brief->rest_ms);
 	/* What is promised from now on has its own time to wait. */
 	if (state_pending(engine->state) == 0)
 		engine->change_ms = INT64_MAX;
@@ -167,6 +195,7 @@ void brief_wait_for_lock(struct engine *engine, const GError *error)
 		log_warning("%s: %s: it is tried again", engine->account->name, error->message);
 	}
 	engine->retry_ms = engine->now_ms + MIN(delay_ms, ENGINE_LOCKED_MAX_MS);
+	brief->rest_ms = 0; /* it was no login */
 	/* Whoever starts it is told in time. */
 	if (engine->now_ms - brief->locked_ms >= engine->account->timeout_s * 1000ll)
 		lanes_first_attempt_ended(engine, error);

@@ -368,10 +368,13 @@ static bool is_removal(const struct engine *engine, const struct store_job *job)
 	return (engine->shared.abilities & STORE_CAN_REMOVE) && job->kind == STORE_FLAGS;
 }
 
-/* Some may have been removed all the same: what is gone is done. Gives the others. */
-static GPtrArray *settle_gone(struct engine *engine, const struct store_job *job)
+/* Some may have been removed all the same: what is gone is done, but if their numbers are those of
+ * others now. Gives the rest. */
+static GPtrArray *settle_gone(struct engine *engine, const struct store_job *job,
+			      const GError *error)
 {
-	bool removes = is_removal(engine, job);
+	bool removes =
+		is_removal(engine, job) && !g_error_matches(error, MAILFS_ERROR, ERROR_STALE);
 	g_autoptr(GPtrArray) gone = g_ptr_array_new();
 	GPtrArray *left = g_ptr_array_new();
 
@@ -406,7 +409,7 @@ static void tell_waiting(struct engine *engine, const struct change *change, con
 
 void change_failed(struct engine *engine, const struct store_job *job, const GError *error)
 {
-	g_autoptr(GPtrArray) batch = settle_gone(engine, job);
+	g_autoptr(GPtrArray) batch = settle_gone(engine, job, error);
 	bool doubtful = job->kind == STORE_COPY && job->sent;
 	bool together = is_removal(engine, job);
 	const struct change *change;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cache/uidls.h"
 
 #include <errno.h>
 #include <string.h>
@@ -273,6 +274,8 @@ static void *run(void *data)
 	int64_t poll_ms;
 
 	read_clock(engine);
+	if (engine->ops->traits & STORE_NUMBERS)
+		uidls_spoken_of(engine->index, changes_highest(engine->state));
 	pending_bind(engine);
 	engine->doubt_ms = engine->now_ms + ENGINE_DOUBT_MS;
 	spool_retry(engine->state);

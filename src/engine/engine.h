@@ -125,7 +125,7 @@ bool engine_quota(struct engine *engine, uint64_t *ret_used_bytes, uint64_t *ret
 /* The state got something new to send: it goes in a moment, with what comes until then. */
 void engine_changed(struct engine *engine);
 /* What the backend can do at all (enum store_ability) and the largest message that it takes; of the
- * last connection, be it of an earlier mount. 0 before the first. */
+ * last connection, be it of an earlier mount. 0: not known before the first. */
 unsigned engine_abilities(struct engine *engine, uint64_t *ret_append_max_bytes);
 /* What is known of the rights in a folder: NEED_RIGHTS brings it. True if it is known; `ret`
  * without the keywords (NULL). What an earlier connection told counts only while the server cannot
@@ -145,8 +145,8 @@ struct compose;
 /* As outbox_events.file_copy has it: a new message in the \Sent folder, sent there as any other. */
 bool engine_file_sent(struct engine *engine, struct queue *queue, const struct queue_file *file,
 		      struct compose *text, GError **error);
-/* The provider is known to file what is handed in. */
-bool engine_provider_files_sent(struct engine *engine);
+/* As outbox_events.wants_copies has it. */
+bool engine_wants_copies(struct engine *engine);
 
 enum folder_op_kind { FOLDER_CREATE, FOLDER_DELETE, FOLDER_RENAME };
 

@@ -112,7 +112,8 @@ struct brief {
 	int64_t began_ms;
 	int64_t seen_ms;   /* what it told was true then */
 	int64_t next_ms;   /* none earlier, unless somebody waits */
-	int64_t rest_ms;   /* till then the server wants none */
+	int64_t rest_ms;   /* till then the server wants none, whoever waits */
+	bool told_rest;	   /* the log says so */
 	unsigned locked;   /* logins in a row that found the mailbox in use */
 	int64_t locked_ms; /* the first of them */
 };
@@ -355,6 +356,7 @@ int64_t brief_seen_ms(const struct engine *engine);
 void brief_outdated(struct engine *engine);
 /* When a session is wanted; 0: at once; INT64_MAX: there is nothing to do. */
 int64_t brief_due_ms(const struct engine *engine);
+bool brief_may_begin(struct engine *engine);
 /* What folders_poll() asks for will be done. */
 bool brief_may_poll(const struct engine *engine);
 void brief_begin(struct engine *engine);

@@ -500,7 +500,7 @@ void lanes_connect(struct engine *engine)
 {
 	for (int i = 0; i < LANES && engine->now_ms >= engine->retry_ms; i++) {
 		if (engine->lanes[i].state == LANE_CLOSED && may_open(engine, i) &&
-		    engine->now_ms >= brief_due_ms(engine))
+		    brief_may_begin(engine))
 			lane_open(engine, &engine->lanes[i]);
 	}
 }
@@ -543,7 +543,10 @@ static void lane_ready(struct engine *engine, struct lane *lane)
 
 static int64_t connecting_ends_ms(const struct engine *engine, const struct lane *lane)
 {
-	return lane->opened_ms + engine->account->timeout_s * 1000ll;
+	/* A brief session lists before it is ready: it has time as long as it answers. */
+	int64_t since_ms = brief_is(engine) ? lane->busy_ms : lane->opened_ms;
+
+	return since_ms + engine->account->timeout_s * 1000ll;
 }
 
 static bool ends_too_slowly(const struct engine *engine, const struct lane *lane)
@@ -643,7 +646,7 @@ void lanes_reconnect(struct engine *engine)
 		if (engine->lanes[i].store)
 			lane_die(engine, &engine->lanes[i], error);
 	}
-	engine->brief = (struct brief){0};
+	engine->brief = (struct brief){.rest_ms = engine->brief.rest_ms};
 	folders_heal(engine);
 	spool_retry(engine->state);
 	change_soon(engine, 0);

@@ -101,6 +101,7 @@ void rights_init(struct engine *engine)
 {
 	struct shared *shared = &engine->shared;
 
+	shared->abilities = engine->ops->always;
 	shared->append_max_bytes = UINT64_MAX;
 	shared->rights = g_hash_table_new_full(NULL, NULL, NULL, rights_free);
 	index_rights_each(engine->index, remember, shared->rights);
@@ -217,7 +218,8 @@ void sizes_set(struct engine *engine, enum sizes_trust trust)
 
 	if (before == trust || before == SIZES_LIE)
 		return;
-	if (trust == SIZES_LIE)
+	/* Of a maildrop they never count: nothing to be told of. */
+	if (trust == SIZES_LIE && !brief_is(engine))
 		log_info("%s: the server announces wrong sizes: messages are fetched before they "
 			 "are open",
 			 engine->account->name);

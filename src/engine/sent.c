@@ -39,22 +39,26 @@ static bool is_known_host(const char *host)
 	return false;
 }
 
-bool engine_provider_files_sent(struct engine *engine)
+bool engine_wants_copies(struct engine *engine)
 {
 	const struct account *account = engine->account;
-	bool is_gmail;
+	bool is_maildrop, is_gmail;
 
 	pthread_mutex_lock(&engine->lock);
+	is_maildrop = engine->shared.abilities & STORE_CAN_REMOVE;
 	is_gmail = engine->shared.description &&
 		   strstr(engine->shared.description, "X-GM-EXT-1") != NULL;
 	pthread_mutex_unlock(&engine->lock);
-	return is_gmail || is_known_host(account->smtp.host) || is_known_host(account->host);
+	return !is_maildrop && !is_gmail && !is_known_host(account->smtp.host) &&
+	       !is_known_host(account->host);
 }
 
 /* --- the folder --- */
 
 static bool find_sent(struct engine *engine, struct folder_row *ret, GError **error)
 {
+	/* First: what is listed behind the view is not in it. */
+	bool known = folders_are_known(engine);
 	struct index_view *view = index_view_new(engine->index, error);
 	uint32_t folder;
 	bool found;
@@ -67,7 +71,7 @@ static bool find_sent(struct engine *engine, struct folder_row *ret, GError **er
 	index_view_free(&view);
 	if (found)
 		return true;
-	if (folders_are_known(engine))
+	if (known)
 		g_set_error(error, MAILFS_ERROR, ERROR_GONE, "no folder is marked as \\Sent");
 	else
 		g_set_error(error, MAILFS_ERROR, ERROR_TEMPORARY, "the folders are not known yet");
@@ -202,7 +206,7 @@ static bool file_in(struct engine *engine, const struct folder_row *folder, stru
 		g_set_error(error, MAILFS_ERROR, ERROR_LIMIT, "too many of that name");
 		return false;
 	}
-	return queue_set_copy(queue, file->id, QUEUE_COPY_WANTED, name, error) &&
+	return queue_set_copy(queue, file, QUEUE_COPY_WANTED, name, error) &&
 	       make_message(engine, folder, name, text, error);
 }
 

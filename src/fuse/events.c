@@ -159,11 +159,11 @@ static bool outbox_file_copy(void *data, struct queue *queue, const struct queue
 	return engine_file_sent(mount->engine, queue, file, text, error);
 }
 
-static bool outbox_provider_files(void *data)
+static bool outbox_wants_copies(void *data)
 {
 	const struct mount *mount = data;
 
-	return engine_provider_files_sent(mount->engine);
+	return engine_wants_copies(mount->engine);
 }
 
 const struct outbox_events outbox_events_table = {
@@ -171,5 +171,5 @@ const struct outbox_events outbox_events_table = {
 	.changed = outbox_listing_changed,
 	.verdict = outbox_verdict,
 	.file_copy = outbox_file_copy,
-	.provider_files = outbox_provider_files,
+	.wants_copies = outbox_wants_copies,
 };

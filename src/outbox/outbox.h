@@ -29,8 +29,9 @@ struct outbox_events {
 	 * folder. */
 	bool (*file_copy)(void *data, struct queue *queue, const struct queue_file *file,
 			  struct compose *text, GError **error);
-	/* The provider files copies by itself, for all that is known. */
-	bool (*provider_files)(void *data);
+	/* For all that is known, the provider files no copies by itself, and there is a place for
+	 * ours. */
+	bool (*wants_copies)(void *data);
 };
 
 struct outbox_config {

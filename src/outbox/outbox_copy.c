@@ -15,7 +15,7 @@ static bool set_filed(struct outbox *outbox, const struct queue_file *file)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (queue_set_copy(outbox->queue, file->id, QUEUE_COPY_FILED, NULL, &error) ||
+	if (queue_set_copy(outbox->queue, file, QUEUE_COPY_FILED, NULL, &error) ||
 	    g_error_matches(error, MAILFS_ERROR, ERROR_GONE))
 		return true;
 	log_error("%s: %s", outbox->config.account->name, error->message);
@@ -47,7 +47,7 @@ static bool file_one(struct outbox *outbox, const struct queue_file *file)
 {
 	g_autofree char *name = text_clean(file->name, -1, QUEUE_NAME_MAX);
 	g_autoptr(GError) error = NULL;
-	int fd = queue_read(outbox->queue, file->id);
+	int fd = queue_read(outbox->queue, file);
 	bool filed = fd >= 0 && compose_copy(outbox, file, fd, &error);
 
 	if (fd >= 0)
@@ -55,6 +55,9 @@ static bool file_one(struct outbox *outbox, const struct queue_file *file)
 	outbox->copy_waits &= !filed;
 	if (filed || fd < 0)
 		return set_filed(outbox, file);
+	/* Written to anew meanwhile: the next turn finds it under another number. */
+	if (!queue_has(outbox->queue, file))
+		return true;
 	if (g_error_matches(error, MAILFS_ERROR, ERROR_TEMPORARY) ||
 	    g_error_matches(error, MAILFS_ERROR, ERROR_NO_SPACE)) {
 		if (!outbox->copy_waits)

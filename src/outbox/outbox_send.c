@@ -146,9 +146,7 @@ static bool wants_copy(struct outbox *outbox)
 	case SAVE_SENT_AUTO:
 		break;
 	}
-	/* A maildrop has no folder for it. */
-	return outbox->config.account->protocol != ACCOUNT_POP3 &&
-	       !outbox->events->provider_files(outbox->data);
+	return outbox->events->wants_copies(outbox->data);
 }
 
 static void accepted(struct outbox *outbox)

@@ -68,7 +68,8 @@ struct queue_info {
 };
 
 struct queue_file {
-	uint32_t id; /* the same after a restart */
+	uint32_t id;	 /* the same after a restart; queue_open_file() may give it to another */
+	uint64_t serial; /* what no other has, nor had since the start */
 	enum queue_step step;
 	char *name;
 	uint64_t size;
@@ -170,11 +171,14 @@ bool queue_finish(struct queue *queue, const struct queue_file *file, enum queue
 bool queue_end_left(struct queue *queue, int64_t now_ms, int64_t *ret_next_ms);
 /* One whose copy can be filed now: QUEUE_COPY_WANTED. 0: none. */
 uint32_t queue_next_copy(struct queue *queue);
-/* A descriptor to read from, whatever the state; -1: it is gone. */
-int queue_read(struct queue *queue, uint32_t id);
-/* Alters copy and copy_name alone, synced. */
-bool queue_set_copy(struct queue *queue, uint32_t id, enum queue_copy copy, const char *name,
-		    GError **error);
+/* It is there, and has that number still. */
+bool queue_has(struct queue *queue, const struct queue_file *file);
+/* A descriptor to read from, whatever the state; -1: !queue_has(). */
+int queue_read(struct queue *queue, const struct queue_file *file);
+/* Of one that is QUEUE_COPY_WANTED; alters copy and copy_name alone, synced. ERROR_GONE: it is not
+ * any more, or !queue_has(). */
+bool queue_set_copy(struct queue *queue, const struct queue_file *file, enum queue_copy copy,
+		    const char *name, GError **error);
 /* Waiting ones are due now. */
 void queue_retry(struct queue *queue);
 /* Forgets what was sent long enough ago and has its copy filed. Gives when to come again. */

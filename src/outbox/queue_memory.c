@@ -177,6 +177,7 @@ struct queue_entry *queue_entry_add(struct queue *queue, enum queue_dir dir,
 	struct queue_entry *entry = g_new0(struct queue_entry, 1);
 
 	entry->file = *file;
+	entry->file.serial = ++queue->last_serial;
 	entry->file.step = queue_step_of(dir);
 	entry->dir = dir;
 	if (!entry->file.info.recipients)

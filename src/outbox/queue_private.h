@@ -41,6 +41,7 @@ struct queue {
 	int dirs[QUEUE_DIRS];
 	int64_t send_delay_ms;
 	uint32_t last_id;
+	uint64_t last_serial;
 	GHashTable *entries;	   /* id -> struct queue_entry *, which it owns */
 	GTree *steps[QUEUE_STEPS]; /* the same by step, by rising id */
 	GHashTable *names[QUEUE_SPACES];

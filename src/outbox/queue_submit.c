@@ -280,10 +280,27 @@ uint32_t queue_next_copy(struct queue *queue)
 	return id;
 }
 
-int queue_read(struct queue *queue, uint32_t id)
+/* What has its number now may be another. */
+static struct queue_entry *find_same(struct queue *queue, const struct queue_file *file)
+{
+	struct queue_entry *entry = queue_entry_find(queue, file->id);
+
+	return entry && entry->file.serial == file->serial ? entry : NULL;
+}
+
+bool queue_has(struct queue *queue, const struct queue_file *file)
 {
 	pthread_mutex_lock(&queue->lock);
-	struct queue_entry *entry = queue_entry_find(queue, id);
+	bool has = find_same(queue, file) != NULL;
+
+	pthread_mutex_unlock(&queue->lock);
+	return has;
+}
+
+int queue_read(struct queue *queue, const struct queue_file *file)
+{
+	pthread_mutex_lock(&queue->lock);
+	struct queue_entry *entry = find_same(queue, file);
 	int fd = entry ? queue_entry_open(queue, entry, O_RDONLY) : -1;
 
 	pthread_mutex_unlock(&queue->lock);
@@ -310,12 +327,13 @@ static bool set_copy(struct queue *queue, struct queue_entry *entry, enum queue_
 	return ok;
 }
 
-bool queue_set_copy(struct queue *queue, uint32_t id, enum queue_copy copy, const char *name,
-		    GError **error)
+bool queue_set_copy(struct queue *queue, const struct queue_file *file, enum queue_copy copy,
+		    const char *name, GError **error)
 {
 	pthread_mutex_lock(&queue->lock);
-	struct queue_entry *entry = queue_entry_find(queue, id);
-	bool ok = entry ? set_copy(queue, entry, copy, name, error) : refuse_gone(error);
+	struct queue_entry *entry = find_same(queue, file);
+	bool wanted = entry && entry->file.info.copy == QUEUE_COPY_WANTED;
+	bool ok = wanted ? set_copy(queue, entry, copy, name, error) : refuse_gone(error);
 
 	pthread_mutex_unlock(&queue->lock);
 	return ok;

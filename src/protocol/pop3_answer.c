@@ -81,18 +81,6 @@ static void listing_take(struct pop3_session *session, const uint8_t *bytes, siz
 	}
 }
 
-/* ---- Bodies ---- */
-
-static void body_take(struct pop3_session *session, const uint8_t *bytes, size_t len)
-{
-	if (session->answer.len > LIMIT_MESSAGE_SIZE)
-		pop3_session_fail(session, ERROR_LIMIT,
-				  "a message of the server is larger than %llu bytes",
-				  LIMIT_MESSAGE_SIZE);
-	else
-		pop3_send_body(session, bytes, len);
-}
-
 /* ---- Any ---- */
 
 static void end(struct pop3_session *session)
@@ -116,7 +104,7 @@ size_t pop3_answer_feed(struct pop3_session *session, const uint8_t *bytes, size
 
 	session->answer.len += piece.len;
 	if (piece.len > 0 && pop3_send_is_body(session))
-		body_take(session, piece.bytes, piece.len);
+		pop3_send_body(session, piece.bytes, piece.len);
 	else if (piece.len > 0)
 		listing_take(session, piece.bytes, piece.len);
 	if (piece.ended)

@@ -14,6 +14,28 @@ static bool tls_is_missing(const struct pop3_session *session)
 	return session->tls_required && !session->tls_active;
 }
 
+static bool has_one_of(const char *text, const char *const *words)
+{
+	while (*words && !strstr(text, *words))
+		words++;
+	return *words;
+}
+
+/* Servers without codes say in their own words that another session has the maildrop. An account
+ * that is locked is another matter. */
+static bool says_in_use(const struct pop3_reply *reply)
+{
+	static const char *const others[] = {"account", "password", "blocked", NULL};
+	static const char *const certain[] = {"lock busy", "another session", NULL};
+	static const char *const drops[] = {"mailbox", "maildrop", "mail drop", "mailspool", NULL};
+	static const char *const taken[] = {"lock", "in use", NULL};
+	g_autofree char *text = g_ascii_strdown(reply->text, -1);
+
+	if (has_one_of(text, others))
+		return false;
+	return has_one_of(text, certain) || (has_one_of(text, drops) && has_one_of(text, taken));
+}
+
 /* To -ERR, where its code does not say that something else is the matter. */
 static void refused(struct pop3_session *session, const struct pop3_reply *reply,
 		    enum mailfs_error error, const char *what)
@@ -32,6 +54,9 @@ static void refused(struct pop3_session *session, const struct pop3_reply *reply
 		error = ERROR_SERVER;
 		break;
 	case POP3_CODE_NONE:
+		if (error == ERROR_AUTH && says_in_use(reply))
+			error = ERROR_BUSY;
+		break;
 	case POP3_CODE_AUTH:
 	case POP3_CODE_UTF8:
 		break;
@@ -285,7 +310,10 @@ void pop3_login_ask_capa(struct pop3_session *session)
 {
 	pop3_capa_clear(&session->capa);
 	pop3_session_set_state(session, POP3_SESSION_CAPA);
-	pop3_session_command(session, "CAPA", NULL);
+	if (session->no_capa)
+		pop3_login_capa_end(session);
+	else
+		pop3_session_command(session, "CAPA", NULL);
 }
 
 void pop3_login_capa_end(struct pop3_session *session)

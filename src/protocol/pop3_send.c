@@ -66,7 +66,7 @@ static void send_command(struct pop3_session *session, struct pop3_command *comm
 
 static bool may_send(const struct pop3_session *session)
 {
-	bool pipelining = session->capa.caps & POP3_CAP_PIPELINING && !session->no_pipelining;
+	bool pipelining = session->capa.caps & POP3_CAP_PIPELINING;
 
 	return session->flying->length < (pipelining ? PIPELINE_MAX : 1);
 }

@@ -226,7 +226,7 @@ struct pop3_session *pop3_session_new(const struct pop3_session_config *config,
 	session->apop = config->apop;
 	session->tls_active = config->tls_active;
 	session->tls_required = config->tls_required;
-	session->no_pipelining = config->no_pipelining;
+	session->no_capa = config->no_capa;
 	session->events = *events;
 	session->data = data;
 	session->parser = pop3_reply_parser_new();

@@ -42,7 +42,7 @@ struct pop3_session_config {
 	bool apop;	      /* APOP and nothing else; else SASL PLAIN, or USER and PASS */
 	bool tls_active;      /* implicit TLS is already on */
 	bool tls_required;    /* STLS before anything else, or fail */
-	bool no_pipelining;   /* even where it is offered: some servers lose what comes early */
+	bool no_capa;	      /* never asked: some servers hang up at it */
 };
 
 enum pop3_verb {
@@ -61,8 +61,8 @@ struct pop3_session_events {
 	 * out; numbers may come in any order, and more than once. */
 	void (*uid)(void *data, uint32_t number, const char *uid);
 	void (*size)(void *data, uint32_t number, uint64_t size);
-	/* Bytes of TOP or RETR, as the message has them. The message is whole when `done` comes
-	 * with an OK; up to LIMIT_MESSAGE_SIZE. */
+	/* Bytes of TOP or RETR, as the message has them, and as many as the server sends: there is
+	 * no way to stop it. The message is whole when `done` comes with an OK. */
 	void (*body)(void *data, uint32_t number, const uint8_t *bytes, size_t len);
 };
 
@@ -81,10 +81,10 @@ enum pop3_code pop3_session_code(const struct pop3_session *session);
 int64_t pop3_session_patience_ms(const struct pop3_session *session);
 
 /* False on a fatal error: ERROR_PROTOCOL, ERROR_LIMIT, ERROR_TLS (no STLS), ERROR_AUTH (login
- * refused, or none that may be used), ERROR_BUSY (IN-USE), ERROR_TEMPORARY (LOGIN-DELAY, SYS/TEMP,
- * a greeting that is -ERR, a connection that the server ends), ERROR_SERVER (SYS/PERM). The state
- * is then POP3_SESSION_CLOSED, and every later call gives the same error. Bytes behind the reply to
- * QUIT are ignored. */
+ * refused, or none that may be used), ERROR_BUSY (IN-USE, or words that mean it), ERROR_TEMPORARY
+ * (LOGIN-DELAY, SYS/TEMP, a greeting that is -ERR, a connection that the server ends), ERROR_SERVER
+ * (SYS/PERM). The state is then POP3_SESSION_CLOSED, and every later call gives the same error.
+ * Bytes behind the reply to QUIT are ignored. */
 bool pop3_session_feed(struct pop3_session *session, const uint8_t *bytes, size_t len,
 		       GError **error);
 /* The handshake is done. */

@@ -36,7 +36,7 @@ struct pop3_session {
 	bool apop;
 	bool tls_active;
 	bool tls_required;
-	bool no_pipelining;
+	bool no_capa;
 	struct pop3_session_events events;
 	void *data;
 	pop3_trace_fn trace;

@@ -169,5 +169,7 @@ void changes_refreshed(struct state *state, uint32_t epoch, uint64_t began);
 GPtrArray *changes_take_gone(struct state *state, uint32_t epoch, uint32_t uid);
 /* The folders whose messages are to be changed. Free with g_array_unref(); of uint32_t. */
 GArray *changes_folders(struct state *state);
+/* The highest UID that one of them names; 0: there are none. */
+uint32_t changes_highest(struct state *state);
 /* There is one that is not settled of this message. */
 bool changes_pending(struct state *state, uint32_t epoch, uint32_t uid);

@@ -451,6 +451,17 @@ GHashTable *changes_unbound(struct state *state)
 	return mailboxes;
 }
 
+uint32_t changes_highest(struct state *state)
+{
+	uint32_t highest = 0;
+
+	pthread_mutex_lock(&state->lock);
+	for (GList *link = state->items.head; link; link = link->next)
+		highest = MAX(highest, ((const struct item *)link->data)->change.uid);
+	pthread_mutex_unlock(&state->lock);
+	return highest;
+}
+
 static void lose_from(struct state *state, const char *mailbox, GPtrArray *lost)
 {
 	GList *next;

@@ -88,8 +88,8 @@ enum store_ability {
 	STORE_CAN_CHANGE = 1 << 0, /* all but RIGHTS, MOVE, EXPUNGE, which have bits of their own */
 	STORE_CAN_MOVE = 1 << 1,
 	STORE_CAN_EXPUNGE = 1 << 2, /* single messages */
-	/* Messages can be removed and nothing else: FLAGS with \Deleted in `set` removes `uids` for
-	 * good. It is done when the server confirmed it; facts: gone. ERROR_DENIED: those that were
+	/* A maildrop: one folder, INBOX, whose messages can be removed, and nothing else done. FLAGS
+	 * with \Deleted in `set` removes `uids` for good. It is done when the server confirmed it; facts: gone. ERROR_DENIED: those that were
 	 * not told as gone stay, as they cannot be told from others; the rest is done. */
 	STORE_CAN_REMOVE = 1 << 3,
 	STORE_CAN_WATCH = 1 << 4,      /* one mailbox a connection */
@@ -266,6 +266,8 @@ enum store_trait {
 	/* A session is held while there are jobs, and for some seconds: then finish(). It begins by
 	 * listing, and sees nothing that came later. */
 	STORE_BRIEF = 1 << 1,
+	/* Its messages' numbers are given here (cache/uidls.h). */
+	STORE_NUMBERS = 1 << 2,
 };
 
 struct secret;
@@ -280,6 +282,7 @@ struct store_config {
 
 struct store_ops {
 	unsigned traits; /* enum store_trait */
+	unsigned always; /* enum store_ability: what needs no connection to be known */
 	struct store *(*open)(const struct store_config *config, const struct store_sink *sink,
 			      void *data, int64_t now_ms);
 	/* Says goodbye if that costs nothing, gives back all jobs. */
@@ -287,7 +290,7 @@ struct store_ops {
 	/* Of a STORE_BRIEF one: no more jobs. Steps go on until one returns false without an error.
 	 */
 	void (*finish)(struct store *store);
-	/* Likewise: how long the server wants to be left alone after a session (LOGIN-DELAY). */
+	/* Likewise: how long the server wants to be left alone after a login (LOGIN-DELAY). */
 	int64_t (*rest_ms)(const struct store *store);
 	bool (*ready)(const struct store *store);
 	/* fd may be -1. `*ret_deadline_ms` INT64_MAX: none; 0: step at once. */

@@ -127,10 +127,9 @@ static unsigned abilities_of(const struct visit *visit)
 	if (config->account->read_only)
 		return 0;
 	abilities = engine_abilities(config->engine, &append_max);
-	if (abilities != 0)
-		return abilities & (STORE_CAN_CHANGE | STORE_CAN_REMOVE);
-	/* There was no connection yet. */
-	return config->account->protocol == ACCOUNT_POP3 ? STORE_CAN_REMOVE : STORE_CAN_CHANGE;
+	/* 0: not known before the first connection. */
+	return abilities == 0 ? STORE_CAN_CHANGE
+			      : abilities & (STORE_CAN_CHANGE | STORE_CAN_REMOVE);
 }
 
 int spot_may_change(const struct visit *visit)

@@ -9,7 +9,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "mount"))
 
-from harness import SANITIZED, case, equal, main, run, wait_until  # noqa: E402
+from harness import SANITIZED, case, equal, main, run, side_by_side, wait_until  # noqa: E402
 from maildrop import Mail, Maildrop, note, notes  # noqa: E402
 from pop3_script import Cut, Hold, Pop3Server, lost  # noqa: E402
 
@@ -42,7 +42,7 @@ def comes_to(drop, pop, left, removed=REMOVED):
 
 @case
 def killed_when_it_was_just_removed():
-    for _ in range(1 if SANITIZED else 3):
+    def one(_):
         with Pop3Server(notes(*NAMES)) as pop, Maildrop(pop) as drop:
             drop.calms_down()
             drop.rm(*REMOVED)
@@ -51,11 +51,13 @@ def killed_when_it_was_just_removed():
                   sorted({*LEFT, *drop.labels(".deleted")}))
             comes_to(drop, pop, LEFT)
 
+    side_by_side(one, range(1 if SANITIZED else 3))
+
 
 @case
 def killed_while_the_server_considers():
     """Behind the answer to QUIT is the only point from which on something is gone."""
-    for step in ("GREETING", "AUTH", "UIDL", "DELE", "QUIT"):
+    def one(step):
         with Pop3Server(notes(*NAMES)) as pop, Maildrop(pop) as drop:
             drop.calms_down()
             held = pop.on(step, Hold(Cut()))
@@ -66,6 +68,8 @@ def killed_while_the_server_considers():
             killed(drop, pop, held)
             syncing.wait(20)
             comes_to(drop, pop, LEFT)
+
+    side_by_side(one, ("GREETING", "AUTH", "UIDL", "DELE", "QUIT"))
 
 
 @case
@@ -86,7 +90,7 @@ def killed_between_two_deles():
 @case
 def killed_when_quit_was_obeyed_or_not():
     """And the answer was never heard. Meanwhile the server has other mail, in another order."""
-    for commit in (True, False):
+    def one(commit):
         with Pop3Server(notes(*NAMES)) as pop, Maildrop(pop) as drop:
             drop.calms_down()
             held = pop.on("QUIT", Hold(lost(commit)))
@@ -102,10 +106,12 @@ def killed_when_quit_was_obeyed_or_not():
             syncing.wait(20)
             comes_to(drop, pop, ["new", *reversed(LEFT)])
 
+    side_by_side(one, (True, False))
+
 
 @case
 def killed_when_the_answer_came():
-    for _ in range(1 if SANITIZED else 4):
+    def one(_):
         with Pop3Server(notes(*NAMES)) as pop, Maildrop(pop) as drop:
             drop.calms_down()
             held = pop.on("QUIT", Hold())
@@ -116,6 +122,8 @@ def killed_when_the_answer_came():
             killed(drop, pop)
             syncing.wait(20)
             comes_to(drop, pop, LEFT)
+
+    side_by_side(one, range(1 if SANITIZED else 4))
 
 
 @case

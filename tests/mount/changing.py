@@ -159,7 +159,9 @@ class Site:
 
     def uids(self, folder="INBOX"):
         """Of the listed messages, whatever their names are."""
-        return sorted(uid_at(self / folder / name) for name in self.listed(folder))
+        # One that goes just now is listed still.
+        return wait_until(lambda: [sorted(uid_at(self / folder / name)
+                                          for name in self.listed(folder))], 20, "UIDs")[0]
 
     def deleted(self, folder="INBOX"):
         return self.mount.messages(f"{folder}/.deleted")

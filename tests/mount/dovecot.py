@@ -379,11 +379,19 @@ class Dovecot:
             else f"pop3://{user}@{host}:{self.pop3_port}"
 
     def pop3(self, user="alice"):
-        """A logged-in poplib client: quit() commits."""
-        client = poplib.POP3("127.0.0.1", self.pop3_port, timeout=60)
-        client.user(user)
-        client.pass_(PASSWORD)
-        return client
+        """A logged-in poplib client: quit() commits. Waits for another session's lock."""
+        deadline = time.monotonic() + 30
+        while True:
+            client = poplib.POP3("127.0.0.1", self.pop3_port, timeout=60)
+            client.user(user)
+            try:
+                client.pass_(PASSWORD)
+                return client
+            except poplib.error_proto as error:
+                client.close()
+                if b"[IN-USE]" not in error.args[0] or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
 
     def knows(self, user, password):
         """Whether that is right."""

@@ -3,6 +3,7 @@
 A test file defines functions with @case and ends in main(). MAILFS names the built program.
 """
 
+import concurrent.futures
 import contextlib
 import os
 import pathlib
@@ -28,6 +29,7 @@ SKIP = 77
 
 _cases = []
 _mounts = []
+_last_words = []  # (URL, stderr) of those that are mounted no more
 
 
 def case(function):
@@ -43,6 +45,8 @@ class Skip(Exception):
 def main(fixture=contextlib.nullcontext):
     """Runs the cases in order; each gets what `with fixture()` yields, unless that is None."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # A shell's background jobs are deaf to it, and so would be what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not os.path.exists("/dev/fuse"):
         print("1..0 # SKIP no /dev/fuse here")
         sys.exit(SKIP)
@@ -87,6 +91,7 @@ def _run_case(number, function, shared):
     name = function.__name__.replace("_", " ")
     late = threading.Event()
     others = list(_mounts)
+    _last_words.clear()
 
     def give_up():
         # A hung system call on the mount ends when its daemon dies.
@@ -109,8 +114,8 @@ def _run_case(number, function, shared):
         return True
     except Exception:
         text = traceback.format_exc()
-        for mount in _mounts:
-            text += f"\nstderr of {mount.url}:\n{mount.errors()}"
+        for url, errors in _last_words + [(mount.url, mount.errors()) for mount in _mounts]:
+            text += f"\nstderr of {url}:\n{errors}"
         print(f"not ok {number} - {name}", flush=True)
         print(f"{name}:\n{text}", file=sys.stderr, flush=True)
         return False
@@ -121,15 +126,26 @@ def _run_case(number, function, shared):
 
 
 def wait_until(condition, timeout=20, what="condition"):
-    """The first true value of `condition()`."""
+    """The first true value of `condition()`. What was listed may be gone when it is looked at."""
     deadline = time.monotonic() + timeout
     while True:
-        value = condition()
+        missing = None
+        try:
+            value = condition()
+        except FileNotFoundError as error:
+            value, missing = None, error
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {timeout} s")
+            raise AssertionError(f"{what}: not within {timeout} s") from missing
         time.sleep(0.02)
+
+
+def side_by_side(function, items):
+    """`function(item)` for each of them, five at a time: they wait more than they work."""
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        for done in [pool.submit(function, item) for item in items]:
+            done.result()
 
 
 def run(*command, timeout=60, check=True, **options):
@@ -308,6 +324,7 @@ class Mount:
         """Whatever state it is in: nothing of it stays."""
         if self in _mounts:
             _mounts.remove(self)
+            _last_words.append((self.url, self.errors()))
         self.kill()
         if is_mounted(self.path):
             subprocess.run(["fusermount3", "-uz", self.path], check=False,

@@ -3,8 +3,9 @@ shown twice or wrongly, and nothing is deleted but what was removed."""
 
 import os
 import re
+import shutil
 
-from harness import (SANITIZED, case, equal, main, run, wait_until)
+from harness import SANITIZED, case, equal, main, run, side_by_side, wait_until
 from maildrop import Mail, Maildrop, note, notes, uid_at
 from pop3_script import (AFTER, BEFORE, Cut, Drip, Endless, Pop3Server, delivered, lines_of, lost,
                          refused)
@@ -82,7 +83,6 @@ def gone_in_the_end(drop, pop, *labels):
 
 def is_certain_from_the_next_session_on(drop):
     """What has another UIDL could be another message, alike in everything."""
-    drop.calms_down()
     drop.remount()
 
 
@@ -96,7 +96,6 @@ def the_same_uidl_for_several(drop, pop):
     names = drop.names()
     reads(drop, wanted)
     # In another order they are still told apart.
-    drop.calms_down()
     pop.drop = [pop.drop[n] for n in (3, 2, 0, 1)]
     drop.remount()
     equal(drop.names(), names)
@@ -128,7 +127,6 @@ def what_cannot_be_told_apart_is_not_removed(drop, pop):
         run("rm", drop / name, check=False)
         drop.sync(check=False)
         equal(pop.drop, before)
-        drop.calms_down()
         pop.drop = before = before[::-1]
         drop.remount()
         equal(drop.labels(), ["twin"] * 4)
@@ -139,7 +137,6 @@ def what_cannot_be_told_apart_is_not_removed(drop, pop):
 def no_uidl_that_names_anything(drop, pop):
     names = drop.names()
     reads(drop, texts("a", "b", "c", "d"))
-    drop.calms_down()
     pop.drop.reverse()
     drop.remount()
     equal(drop.names(), names)
@@ -152,7 +149,6 @@ def no_uidl_that_names_anything(drop, pop):
 def uidl_is_not_known(drop, pop):
     names = drop.names()
     reads(drop, texts(*NAMES))
-    drop.calms_down()
     pop.drop = [pop.drop[n] for n in (1, 2, 0)]
     drop.remount()
     equal(drop.names(), names)
@@ -167,7 +163,6 @@ def uidl_is_not_known(drop, pop):
 def strange_uidls(drop, pop):
     names = drop.names()
     reads(drop, texts(*(f"n{n}" for n in range(11))))
-    drop.calms_down()
     pop.drop.reverse()
     drop.remount()
     equal(drop.names(), names)
@@ -179,7 +174,6 @@ def strange_uidls(drop, pop):
 def uidls_that_change(drop, pop):
     reads(drop, texts(*NAMES))
     for generation in range(2):
-        drop.calms_down()
         pop.drop = [Mail(m.data, f"{generation}-{n}") for n, m in enumerate(pop.drop[::-1])]
         drop.remount()
         reads(drop, texts(*NAMES))
@@ -192,7 +186,6 @@ def uidls_that_change_places(drop, pop):
     """What had the one has the other: size and header decide."""
     wanted = {m.uidl: m.data for m in pop.drop}
     reads(drop, wanted)
-    drop.calms_down()
     a, b = pop.drop
     pop.drop = [Mail(a.data, "b"), Mail(b.data, "a")]
     drop.remount()
@@ -269,39 +262,38 @@ def numbers_are_those_of_one_session(drop, pop):
     reads(drop, texts("a", "new1", "new2"))
 
 
-@odd(options=["poll=1"])
-def listings_that_are_nonsense(drop, pop):
-    names = drop.names()
-    for step, data in (
-            ("UIDL", b"+OK\r\n0 zero\r\n-1 minus\r\n1 a\r\n4294967297 a\r\nx y\r\n\r\n2 b\r\n"
-                     b"99999999999999999999 b\r\n3 c\r\n17 far\r\n.\r\n"),
-            ("LIST", b"+OK\r\n0 1\r\n1 -5\r\n2 x\r\n3\r\n17 4\r\nnonsense\r\n.\r\n"),
-            ("UIDL", b"+OK\r\n3 c\r\n2 b\r\n1 a\r\n1 a\r\n.\r\n"),
-            ("LIST", b"+OK\r\n.\r\n"), ("LIST", b"+OK\r\n3 1\r\n3 2\r\n1 3\r\n2 4\r\n.\r\n"),
-            ("STAT", b"+OK\r\n"), ("STAT", b"+OK -3 -5\r\n"), ("STAT", b"+OK 3 x extra words\r\n"),
-            ("LIST", b"-ERR no\r\n"), ("UIDL", b"-ERR no\r\n")):
+def listed_as(step, data, looks):
+    """Told so once, nothing is taken for gone, nor for another. Each time it `looks_again`."""
+    with Pop3Server(notes(*NAMES)) as pop, Maildrop(pop, ["poll=1"]) as drop:
+        names = drop.names()
         pop.on(step, data)
-        looks_again(drop, pop)
-        equal(drop.names(), names, data)
-    reads(drop, texts(*NAMES))
-    removes(drop, pop, "b")
-    # What is listed may be asked for.
-    pop.faults = [fault for fault in pop.faults if "no message" not in fault]
-
-
-@odd(options=["poll=1"])
-def listings_that_lack_something_remove_nothing(drop, pop):
-    names = drop.names()
-    for step, data in (
-            ("UIDL", b"+OK\r\n1 a\r\n.\r\n"), ("UIDL", b"+OK\r\n.\r\n"),
-            ("UIDL", Cut(b"+OK\r\n1 a\r\n")), ("LIST", Cut(b"+OK\r\n1 146\r\n")),
-            ("UIDL", Cut(b"+OK\r\n1 a\r\n2 b\r\n.")), ("STAT", Cut(b"+OK 0 0"))):
-        pop.on(step, data)
-        for _ in range(3):
-            looks_again(drop, pop, 0)
+        for sessions in looks:
+            looks_again(drop, pop, sessions)
             equal(drop.names(), names, data)
-    reads(drop, texts(*NAMES))
-    removes(drop, pop, "b")
+        reads(drop, texts(*NAMES))
+        removes(drop, pop, "b")
+        # What is listed may be asked for.
+        pop.faults = [fault for fault in pop.faults if "no message" not in fault]
+
+
+@case
+def listings_that_are_nonsense():
+    side_by_side(lambda told: listed_as(*told, [2]), (
+        ("UIDL", b"+OK\r\n0 zero\r\n-1 minus\r\n1 a\r\n4294967297 a\r\nx y\r\n\r\n2 b\r\n"
+                 b"99999999999999999999 b\r\n3 c\r\n17 far\r\n.\r\n"),
+        ("LIST", b"+OK\r\n0 1\r\n1 -5\r\n2 x\r\n3\r\n17 4\r\nnonsense\r\n.\r\n"),
+        ("UIDL", b"+OK\r\n3 c\r\n2 b\r\n1 a\r\n1 a\r\n.\r\n"),
+        ("LIST", b"+OK\r\n.\r\n"), ("LIST", b"+OK\r\n3 1\r\n3 2\r\n1 3\r\n2 4\r\n.\r\n"),
+        ("STAT", b"+OK\r\n"), ("STAT", b"+OK -3 -5\r\n"), ("STAT", b"+OK 3 x extra words\r\n"),
+        ("LIST", b"-ERR no\r\n"), ("UIDL", b"-ERR no\r\n")))
+
+
+@case
+def listings_that_lack_something_remove_nothing():
+    side_by_side(lambda told: listed_as(*told, [0] * 3), (
+        ("UIDL", b"+OK\r\n1 a\r\n.\r\n"), ("UIDL", b"+OK\r\n.\r\n"),
+        ("UIDL", Cut(b"+OK\r\n1 a\r\n")), ("LIST", Cut(b"+OK\r\n1 146\r\n")),
+        ("UIDL", Cut(b"+OK\r\n1 a\r\n2 b\r\n.")), ("STAT", Cut(b"+OK 0 0"))))
 
 
 # --- sizes ---
@@ -325,6 +317,25 @@ def sizes_that_are_wrong(drop, pop):
 
 
 # --- messages ---
+
+
+def too_large(session, _):
+    session.say(b"+OK\r\n")
+    for _ in range(257):
+        session.say(b"x" * 2**20)
+    return b"\r\n.\r\n"
+
+
+@odd()
+def one_that_is_too_large(drop, pop):
+    """It is read over, and the session goes on."""
+    drop.names()
+    pop.on("RETR", too_large)
+    done = run("cat", drop / drop.name("b"), check=False, timeout=120)
+    assert b"File too large" in done.stderr, done.stderr
+    equal([drop.read(n) for n in "ac"], [note(n) for n in "ac"])
+    equal(drop.labels(), list(NAMES))
+    equal(len(pop.sessions), 1)
 
 
 @odd(options=["poll=1"])
@@ -412,22 +423,23 @@ def no_pipelining(drop, pop):
 STEPS = ("GREETING", "CAPA", "UTF8", "AUTH", "CAPA2", "STAT", "UIDL", "LIST", "TOP", "RETR")
 
 
+def lost_at(step):
+    with Pop3Server(notes(*NAMES)) as pop, Maildrop(pop) as drop:
+        drop.calms_down()
+        # So that there is something to ask TOP for.
+        pop.drop.append(Mail(note("new"), "new"))
+        pop.on(step, Cut())
+        eventually(drop, "b", note("b"))
+        equal(pop.uidls(), [*NAMES, "new"])
+        removes(drop, pop, "a")
+
+
 @case
 def lost_at_each_command():
-    for step in STEPS:
-        with Pop3Server(notes(*NAMES)) as pop, Maildrop(pop) as drop:
-            drop.calms_down()
-            # So that there is something to ask TOP for.
-            pop.drop.append(Mail(note("new"), "new"))
-            pop.on(step, Cut())
-            eventually(drop, "b", note("b"))
-            equal(pop.uidls(), [*NAMES, "new"])
-            removes(drop, pop, "a")
+    side_by_side(lost_at, STEPS)
 
 
-@case
-def lost_at_each_command_with_something_to_remove():
-    ways = [(step, reset) for step in (*STEPS[:-2], "DELE", "QUIT") for reset in (False, True)]
+def lost_and_removed_in_the_end(ways):
     doomed = [(f"x{n}", f"y{n}") for n in range(len(ways))]
     with Pop3Server(notes("kept", *sum(doomed, ()))) as pop, Maildrop(pop) as drop:
         for (step, reset), labels in zip(ways, doomed):
@@ -436,6 +448,12 @@ def lost_at_each_command_with_something_to_remove():
             gone_in_the_end(drop, pop, *labels)
             pop.clear()
         equal(pop.uidls(), ["kept"])
+
+
+@case
+def lost_at_each_command_with_something_to_remove():
+    ways = [(step, reset) for step in (*STEPS[:-2], "DELE", "QUIT") for reset in (False, True)]
+    side_by_side(lost_and_removed_in_the_end, [ways[n::5] for n in range(5)])
 
 
 @odd(lambda: [Mail(note("big", "0123456789abcdef\r\n" * 50000), "big")])
@@ -453,25 +471,31 @@ def lost_in_the_middle_of_a_message(drop, pop):
     wait_until(whole, 120, "it is read")
 
 
+def refused_but_for(places):
+    with Pop3Server(notes(*NAMES)) as pop, Maildrop(pop) as drop:
+        drop.calms_down()
+        pop.on("QUIT", refused(places))
+        gone_in_the_end(drop, pop, "a", "c")
+
+
 @case
 def quit_is_refused():
-    for places in ((), (1,), (1, 3)):
-        with Pop3Server(notes(*NAMES)) as pop, Maildrop(pop) as drop:
-            drop.calms_down()
-            pop.on("QUIT", refused(places))
-            gone_in_the_end(drop, pop, "a", "c")
+    side_by_side(refused_but_for, ((), (1,), (1, 3)))
+
+
+def twice_lost(commit):
+    with Pop3Server(notes(*NAMES)) as pop, Maildrop(pop) as drop:
+        drop.calms_down()
+        pop.on("QUIT", lost(commit), lost(commit))
+        gone_in_the_end(drop, pop, "a", "c")
+        # However often: never one by one.
+        equal({tuple(c for c in s.commands if "DELE" in c) for s in pop.sessions},
+              {(), ("DELE 1", "DELE 3")})
 
 
 @case
 def the_answer_to_quit_is_lost():
-    for commit in (True, False):
-        with Pop3Server(notes(*NAMES)) as pop, Maildrop(pop) as drop:
-            drop.calms_down()
-            pop.on("QUIT", lost(commit), lost(commit))
-            gone_in_the_end(drop, pop, "a", "c")
-            # However often: never one by one.
-            equal({tuple(c for c in s.commands if "DELE" in c) for s in pop.sessions},
-                  {(), ("DELE 1", "DELE 3")})
+    side_by_side(twice_lost, (True, False))
 
 
 @case
@@ -540,6 +564,39 @@ def endless_answers_are_cut_off(drop, pop):
     # Those are messages of 64 MiB, and no fault of a client that reads them.
     pop.faults = [f for f in pop.faults if "listens for ever" not in f or "RETR" in f
                   or "TOP" in f]
+
+
+@case
+def an_older_copy_of_the_cache():
+    """It gives numbers again that were given since, to other messages."""
+    with Pop3Server(notes("a")) as pop, Maildrop(pop) as drop:
+        drop.shows("a")
+        drop.calms_down()
+        drop.mount.kill()
+        shutil.copytree(drop.home.cache, drop.home.dir / "copy")
+        pop.drop += notes("removed")
+        drop.kill_and_mount()
+        drop.shows("a", "removed")
+        drop.calms_down()
+        drop.rm("removed")
+        drop.mount.kill()
+        shutil.rmtree(drop.home.cache)
+        (drop.home.dir / "copy").rename(drop.home.cache)
+        pop.drop.insert(0, *notes("new"))
+        drop.kill_and_mount()
+        drop.shows("a", "new", "removed")
+        equal(drop.sync(check=False), 1)
+        equal(sorted(pop.uidls()), ["a", "new", "removed"])
+        wait_until(lambda: "began anew" in drop.mount.text(".mailfs/log"), 20, "a line that says so")
+
+
+@case
+def a_server_that_hangs_up_at_capa():
+    with Pop3Server(notes(*NAMES)) as pop:
+        pop.always("CAPA", Cut())
+        with Maildrop(pop) as drop:
+            reads(drop, texts(*NAMES))
+            removes(drop, pop, "b")
 
 
 @case

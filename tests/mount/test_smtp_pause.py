@@ -72,7 +72,8 @@ def hung_up_behind_a_refusal(imap):
 def codes_that_no_standard_has(imap):
     """Their first digit counts."""
     with SmtpServer() as smtp, Desk(imap, smtp) as desk:
-        for step in ("MAIL", "RCPT", "DATA", "TEXT"):
+        # MAIL last: the RCPT behind one that was refused may still be on its way.
+        for step in ("RCPT", "DATA", "TEXT", "MAIL"):
             smtp.on(step, "571 5.7.1 not from you")
             equal(desk.post(f"{step}.eml", note(step)), errno.EIO, step)
             assert "571 5.7.1 not from you" in desk.reason(f"{step}.eml")
@@ -107,7 +108,7 @@ def many_of_one_name(_):
             Desk(office.url(), smtp, ["save_sent=yes"]) as desk:
         for number in range(12):
             equal(desk.post("mail.eml", note(str(number))), 0)
-        wait_until(lambda: len(office.texts()) == 12, 30, "the copies")
+        wait_until(lambda: len(office.texts()) >= 12, 30, "the copies")
         equal(sorted(office.ids()), sorted(f"<{n}@example.org>" for n in range(12)))
         # Those that the server did not number have theirs still.
         names = [n for n in os.listdir(desk.mount / "Sent") if n.startswith("mail")]

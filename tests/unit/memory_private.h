@@ -14,6 +14,7 @@ struct store {
 	bool brief;
 	bool ending;					/* a brief one */
 	unsigned visible[G_N_ELEMENTS(memory.folders)]; /* messages of each folder, likewise */
+	int64_t login_ends_ms; /* 0: not begun */
 	unsigned dripped;
 	int64_t drip_ms; /* when the next may come */
 	bool watcher;	 /* by its role */

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define LOGIN_STEP_MS 100
+
 static struct store *open_any(const struct store_config *config, const struct store_sink *sink,
 			      void *data, bool brief)
 {
@@ -377,6 +379,15 @@ static bool run_jobs(struct store *store, int64_t now_ms, GError **error)
 	return true;
 }
 
+/* A word comes now and then, until it is in. */
+static bool is_logging_in(struct store *store, int64_t now_ms)
+{
+	if (store->login_ends_ms == 0)
+		store->login_ends_ms = now_ms + memory.login_ms;
+	store->drip_ms = MIN(now_ms + LOGIN_STEP_MS, store->login_ends_ms);
+	return now_ms < store->login_ends_ms;
+}
+
 static void login(struct store *store, int64_t now_ms)
 {
 	int64_t gap_ms = now_ms - memory.ready_ms;
@@ -410,7 +421,7 @@ static bool memory_step(struct store *store, int64_t now_ms, GError **error)
 		memory.refused++;
 		g_set_error(error, MAILFS_ERROR, ERROR_TEMPORARY, "too many connections");
 		alive = false;
-	} else if (!store->ready && !is_left_waiting(store)) {
+	} else if (!store->ready && !is_left_waiting(store) && !is_logging_in(store, now_ms)) {
 		login(store, now_ms);
 	} else if (store->ready) {
 		alive = run_jobs(store, now_ms, error);
@@ -466,6 +477,7 @@ static int64_t memory_rest_ms(const struct store *store)
 
 const struct store_ops store_memory_brief = {
 	.traits = STORE_EXCLUSIVE | STORE_BRIEF,
+	.always = STORE_CAN_REMOVE,
 	.open = memory_open_brief,
 	.close = memory_close,
 	.finish = memory_finish,

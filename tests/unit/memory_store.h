@@ -58,6 +58,7 @@ struct memory_account {
 	uint64_t copied_to; /* the UIDVALIDITY that is told with them; 0: the true one */
 	/* faults */
 	int refuse;	  /* connections refused from now on, with this error code; 0: none */
+	unsigned login_ms; /* how long it takes, answering all the time */
 	bool hang;	  /* jobs are taken and never answered */
 	unsigned drip_ms; /* a first listing takes so long from message to message */
 	uint32_t poison;  /* who asks for this message beside others loses the connection */
@@ -66,7 +67,7 @@ struct memory_account {
 	unsigned die_after;	   /* the connection ends at the n-th job from now; 0: never */
 	uint32_t doubtful; /* this message is not removed, as it cannot be told from others */
 	int doubt_error;   /* why; 0: ERROR_DENIED */
-	int64_t rest_ms;   /* the server wants to be left alone so long after a session */
+	int64_t rest_ms;   /* the server wants to be left alone so long after a login */
 	struct memory_fault faults[STORE_LEAVE + 1];
 	bool hold[STORE_LEAVE + 1]; /* jobs of a kind, and those behind them, wait */
 	/* what was asked */

@@ -140,13 +140,6 @@ static inline char *read_fd(int fd)
 	return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
-static inline void assert_text(struct fixture *fixture, uint32_t id, const char *expected)
-{
-	g_autofree char *text = read_fd(queue_read(fixture->queue, id));
-
-	g_assert_cmpstr(text, ==, expected);
-}
-
 static inline struct queue_file get(struct fixture *fixture, uint32_t id)
 {
 	struct queue_file file;
@@ -154,6 +147,25 @@ static inline struct queue_file get(struct fixture *fixture, uint32_t id)
 	g_assert_true(queue_get(fixture->queue, id, &file));
 	g_assert_cmpuint(file.id, ==, id);
 	return file;
+}
+
+static inline void assert_text(struct fixture *fixture, uint32_t id, const char *expected)
+{
+	struct queue_file file = get(fixture, id);
+	g_autofree char *text = read_fd(queue_read(fixture->queue, &file));
+
+	g_assert_cmpstr(text, ==, expected);
+	queue_file_clear(&file);
+}
+
+static inline bool set_copy(struct fixture *fixture, uint32_t id, enum queue_copy copy,
+			    const char *name)
+{
+	struct queue_file file = get(fixture, id);
+	bool ok = queue_set_copy(fixture->queue, &file, copy, name, NULL);
+
+	queue_file_clear(&file);
+	return ok;
 }
 
 static inline void assert_step(struct fixture *fixture, uint32_t id, enum queue_step step)
@@ -213,8 +225,7 @@ static inline char *describe(struct fixture *fixture)
 
 		for (; node; node = g_tree_node_next(node)) {
 			const struct queue_entry *entry = g_tree_node_value(node);
-			g_autofree char *bytes =
-				read_fd(queue_read(fixture->queue, entry->file.id));
+			g_autofree char *bytes = read_fd(queue_read(fixture->queue, &entry->file));
 
 			g_assert_cmpint(entry->file.step, ==, step);
 			g_assert_cmpint(queue_step_of(entry->dir), ==, step);

@@ -19,6 +19,7 @@ struct world {
 	pthread_mutex_t lock;
 	pthread_cond_t news;
 	/* under the lock */
+	bool rewritten;	 /* what is filed is written to anew meanwhile, once */
 	unsigned copies; /* asked for */
 	unsigned told;
 	int error; /* with the last of those */
@@ -93,25 +94,37 @@ static void on_verdict(void *data, const char *name, bool sent, const char *why)
 	(void)why;
 }
 
+/* As by a client whose verdict came before the copy was filed. */
+static void write_anew(struct queue *queue, uint32_t id)
+{
+	struct fixture fixture = {.queue = queue};
+	int fd = open_writer(&fixture, id);
+
+	append(&fixture, id, fd, "From: a@b.org\nTo: c@d.org\n\nanother\n");
+	g_assert_true(finish_writer(&fixture, id, fd));
+}
+
 static bool on_file_copy(void *data, struct queue *queue, const struct queue_file *file,
 			 struct compose *text, GError **error)
 {
 	struct world *world = data;
 	char bytes[1000];
 
-	(void)queue;
-	(void)file;
 	(void)error;
+	if (world->rewritten) {
+		world->rewritten = false;
+		write_anew(queue, file->id);
+	}
 	while (compose_read(text, bytes, sizeof(bytes)) > 0)
 		;
 	count(world, &world->copies);
 	return true;
 }
 
-static bool on_provider_files(void *data)
+static bool on_wants_copies(void *data)
 {
 	(void)data;
-	return false;
+	return true;
 }
 
 static const struct outbox_events events = {
@@ -119,7 +132,7 @@ static const struct outbox_events events = {
 	.changed = on_changed,
 	.verdict = on_verdict,
 	.file_copy = on_file_copy,
-	.provider_files = on_provider_files,
+	.wants_copies = on_wants_copies,
 };
 
 static void world_init(struct world *world)
@@ -187,6 +200,28 @@ static void test_copies(void)
 	outbox_stop(world.outbox);
 	g_assert_cmpuint(queue_next_copy(outbox_queue(world.outbox)), ==, 0);
 	g_assert_cmpuint(world.copies, ==, 5);
+	world_clear(&world);
+}
+
+/* Meanwhile another mail has its name, and its number: that one's copy is not the one filed. */
+static void test_copy_rewritten(void)
+{
+	struct world world;
+
+	world_init(&world);
+	uint32_t id = put_copied(&world, "a.eml");
+	struct queue_file file;
+
+	world_open(&world);
+	world.rewritten = true;
+	outbox_start(world.outbox);
+	wait_for(&world, &world.copies, 2);
+	outbox_stop(world.outbox);
+	g_assert_cmpuint(queue_next_copy(outbox_queue(world.outbox)), ==, 0);
+	g_assert_true(queue_get(outbox_queue(world.outbox), id, &file));
+	g_assert_cmpint(file.step, ==, QUEUE_WAITING);
+	g_assert_cmpint(file.info.copy, !=, QUEUE_COPY_FILED);
+	queue_file_clear(&file);
 	world_clear(&world);
 }
 
@@ -290,6 +325,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/outbox/copies", test_copies);
+	g_test_add_func("/outbox/copy-rewritten", test_copy_rewritten);
 	g_test_add_func("/outbox/copy-unrecorded", test_copy_unrecorded);
 	g_test_add_func("/outbox/down", test_down);
 	g_test_add_func("/outbox/from", test_from);

@@ -103,6 +103,18 @@ static void test_nothing(void)
 	g_assert_false(pop3_header_is_like("", ""));
 }
 
+static void test_long_subject(void)
+{
+	for (unsigned len = 4095; len <= 4097; len++) {
+		g_autofree char *subject = g_strnfill(len, 'x');
+		g_autofree char *text = g_strconcat("Subject: ", subject, "\r\n\r\n", NULL);
+		struct pop3_header header = read_header(text);
+
+		g_assert_cmpuint(strlen(header.subject), ==, MIN(len, 4096));
+		pop3_header_clear(&header);
+	}
+}
+
 /* 2: all the same, 1: alike, 0: not. */
 static int likeness(const char *a, const char *b)
 {
@@ -144,6 +156,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/pop3-header/dates", test_dates);
 	g_test_add_func("/pop3-header/fields", test_fields);
 	g_test_add_func("/pop3-header/nothing", test_nothing);
+	g_test_add_func("/pop3-header/long-subject", test_long_subject);
 	g_test_add_func("/pop3-header/likeness", test_likeness);
 	return g_test_run();
 }

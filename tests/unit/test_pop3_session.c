@@ -80,6 +80,24 @@ static void test_no_capa_behind_login(void)
 	run_end(&run);
 }
 
+/* It is not sent anywhere, not even behind STLS. */
+static void test_capa_unasked(void)
+{
+	struct pop3_session_config config = with_stls;
+	struct run run;
+
+	config.no_capa = true;
+	run_start(&run, &config);
+	play(&run, "S: +OK\nC: STLS\nS: +OK\n");
+	check_state(&run, POP3_SESSION_WANT_TLS);
+	pop3_session_tls_done(run.session);
+	play(&run, "C: USER alice\nS: +OK\nC: PASS s3same\nS: +OK\n");
+	check_state(&run, POP3_SESSION_READY);
+	check_sent(&run, "");
+	g_assert_false(pop3_session_capa(run.session)->known);
+	run_end(&run);
+}
+
 static void test_no_login_known(void)
 {
 	struct run run;
@@ -470,6 +488,43 @@ static void test_refusals(void)
 	}
 }
 
+static enum mailfs_error refused_login(const char *reply)
+{
+	enum mailfs_error code;
+	struct run run;
+
+	run_start(&run, &with_tls);
+	play(&run, "S: +OK\nC: CAPA\nS: -ERR\nC: USER alice\nS: +OK\nC: PASS s3same\n");
+	g_assert_false(feed(&run, reply, strlen(reply), &run.error));
+	code = (enum mailfs_error)run.error->code;
+	check_failed(&run, code);
+	run_end(&run);
+	return code;
+}
+
+/* RFC 1939 section 7 has the first; the others are said by servers that know no codes. */
+static void test_in_use_by_words(void)
+{
+	static const char *const busy[] = {
+		"-ERR maildrop already locked\r\n",
+		"-ERR Can't get lock.  Mailbox in use\r\n",
+		"-ERR POP lock busy!  Is another session active?\r\n",
+		"-ERR [X-ODD] Unable to lock mailbox\r\n",
+	};
+	static const char *const others[] = {
+		"-ERR account locked\r\n",
+		"-ERR mailbox blocked\r\n",
+		"-ERR invalid password, mailbox in use\r\n",
+		"-ERR no such mailbox\r\n",
+		"-ERR [AUTH] mailbox locked\r\n",
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(busy); i++)
+		g_assert_cmpint(refused_login(busy[i]), ==, ERROR_BUSY);
+	for (unsigned i = 0; i < G_N_ELEMENTS(others); i++)
+		g_assert_cmpint(refused_login(others[i]), ==, ERROR_AUTH);
+}
+
 /* How long to wait stands in the capabilities, and stays when the session has ended. */
 static void test_login_delay(void)
 {
@@ -690,6 +745,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/pop3_session/user", test_user);
 	g_test_add_func("/pop3_session/no_capa", test_no_capa);
 	g_test_add_func("/pop3_session/no_capa_behind_login", test_no_capa_behind_login);
+	g_test_add_func("/pop3_session/capa_unasked", test_capa_unasked);
 	g_test_add_func("/pop3_session/no_login_known", test_no_login_known);
 	g_test_add_func("/pop3_session/plain_long", test_plain_long);
 	g_test_add_func("/pop3_session/plain_ok_for_continuation", test_plain_ok_for_continuation);
@@ -710,6 +766,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/pop3_session/stls_apop", test_stls_apop);
 	g_test_add_func("/pop3_session/utf8", test_utf8);
 	g_test_add_func("/pop3_session/refusals", test_refusals);
+	g_test_add_func("/pop3_session/in_use_by_words", test_in_use_by_words);
 	g_test_add_func("/pop3_session/login_delay", test_login_delay);
 	g_test_add_func("/pop3_session/delay_and_expire_stay", test_delay_and_expire_stay);
 	g_test_add_func("/pop3_session/greetings", test_greetings);

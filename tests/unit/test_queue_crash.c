@@ -428,7 +428,7 @@ static bool do_copy(struct fixture *fixture)
 	uint32_t id = put_sent(fixture, "a.eml", QUEUE_COPY_WANTED);
 
 	arm(fixture);
-	return queue_set_copy(fixture->queue, id, QUEUE_COPY_WANTED, "c.eml", NULL);
+	return set_copy(fixture, id, QUEUE_COPY_WANTED, "c.eml");
 }
 
 static bool do_expire(struct fixture *fixture)

@@ -144,7 +144,7 @@ static void test_expire(void)
 	assert_gone(&fixture, plain);
 	g_assert_cmpuint(find(&fixture, false, "a.eml"), ==, 0);
 	assert_step(&fixture, wanted, QUEUE_SENT);
-	g_assert_true(queue_set_copy(fixture.queue, wanted, QUEUE_COPY_FILED, NULL, NULL));
+	g_assert_true(set_copy(&fixture, wanted, QUEUE_COPY_FILED, NULL));
 	fixture_reopen(&fixture);
 	queue_expire(fixture.queue, after_ms + QUEUE_SENT_MS);
 	assert_gone(&fixture, wanted);
@@ -166,7 +166,7 @@ static void test_copies(void)
 	put_sent(&fixture, "a.eml", QUEUE_COPY_NONE);
 	uint32_t id = put_sent(&fixture, "b.eml", QUEUE_COPY_WANTED);
 
-	g_assert_true(queue_set_copy(fixture.queue, id, QUEUE_COPY_WANTED, "x.eml", NULL));
+	g_assert_true(set_copy(&fixture, id, QUEUE_COPY_WANTED, "x.eml"));
 	fixture_reopen(&fixture);
 	g_assert_cmpuint(queue_next_copy(fixture.queue), ==, id);
 	struct queue_file file = get(&fixture, id);
@@ -174,9 +174,14 @@ static void test_copies(void)
 	g_assert_cmpstr(file.info.copy_name, ==, "x.eml");
 	queue_file_clear(&file);
 	assert_text(&fixture, id, "sent\n");
-	g_assert_true(queue_set_copy(fixture.queue, id, QUEUE_COPY_FILED, NULL, NULL));
+	g_assert_true(set_copy(&fixture, id, QUEUE_COPY_FILED, NULL));
 	g_assert_cmpuint(queue_next_copy(fixture.queue), ==, 0);
-	g_assert_cmpint(queue_read(fixture.queue, id + 9), ==, -1);
+	/* None is wanted any more. */
+	g_assert_false(set_copy(&fixture, id, QUEUE_COPY_FILED, NULL));
+	file = get(&fixture, id);
+	file.id += 9;
+	g_assert_cmpint(queue_read(fixture.queue, &file), ==, -1);
+	queue_file_clear(&file);
 	fixture_clear(&fixture);
 }
 
@@ -249,8 +254,19 @@ static void test_sent_reopened(void)
 
 	fixture_init(&fixture);
 	uint32_t id = put_sent(&fixture, "a.eml", QUEUE_COPY_WANTED);
+	struct queue_file sent = get(&fixture, id);
+
+	g_assert_true(queue_has(fixture.queue, &sent));
 	int fd = open_writer(&fixture, id);
 	struct queue_file file = get(&fixture, id);
+
+	/* Who has the copy in hand does not take the new one for it. */
+	g_assert_false(queue_has(fixture.queue, &sent));
+	g_assert_cmpint(queue_read(fixture.queue, &sent), ==, -1);
+	g_assert_false(queue_set_copy(fixture.queue, &sent, QUEUE_COPY_FILED, NULL, &error));
+	assert_error(&error, ERROR_GONE);
+	g_assert_cmpint(file.info.copy, ==, QUEUE_COPY_NONE);
+	queue_file_clear(&sent);
 
 	g_assert_cmpint(file.step, ==, QUEUE_DRAFT);
 	g_assert_cmpuint(file.size, ==, 0);
@@ -512,7 +528,7 @@ static void test_filed_stays(void)
 	file.info.copy = QUEUE_COPY_WANTED;
 	commit(&fixture, &file);
 	g_assert_cmpuint(queue_next_copy(fixture.queue), ==, 0);
-	g_assert_true(queue_set_copy(fixture.queue, id, QUEUE_COPY_FILED, "c.eml", NULL));
+	g_assert_true(set_copy(&fixture, id, QUEUE_COPY_FILED, "c.eml"));
 	finish(&fixture, &file, QUEUE_SENT);
 	g_assert_cmpuint(queue_next_copy(fixture.queue), ==, 0);
 	file = get(&fixture, id);

@@ -5,13 +5,11 @@
 
 #define ROOT NODE_ROOT
 
-/* `connected`: else only the account tells what it is. */
-static struct mail fill_maildrop(struct fixture *f, bool connected)
+static struct mail fill_maildrop(struct fixture *f)
 {
 	struct mail mail = fill_mail(f, 0);
 
-	f->account.protocol = ACCOUNT_POP3;
-	f->engine.abilities = connected ? STORE_CAN_REMOVE : 0;
+	f->engine.abilities = STORE_CAN_REMOVE;
 	f->engine.rights_known = false;
 	return mail;
 }
@@ -51,10 +49,8 @@ static void assert_unchangeable(struct fixture *f, const struct mail *mail)
 
 static void test_read_only(struct fixture *f, gconstpointer data)
 {
-	struct mail mail = fill_maildrop(f, true);
+	struct mail mail = fill_maildrop(f);
 
-	assert_unchangeable(f, &mail);
-	f->engine.abilities = 0;
 	assert_unchangeable(f, &mail);
 	f->account.read_only = true;
 	assert_unchangeable(f, &mail);
@@ -64,7 +60,7 @@ static void test_read_only(struct fixture *f, gconstpointer data)
 /* No session is begun to ask for rights. */
 static void test_remove(struct fixture *f, gconstpointer data)
 {
-	struct mail mail = fill_maildrop(f, GPOINTER_TO_INT(data));
+	struct mail mail = fill_maildrop(f);
 	uint64_t inbox = node_of(mail.inbox), deleted = tree_deleted_node(mail.inbox);
 
 	g_assert_cmpint(unlink_in(f, inbox, "2.m.eml"), ==, 0);
@@ -80,7 +76,7 @@ static void test_remove(struct fixture *f, gconstpointer data)
 /* Only where it was, and as it was called. */
 static void test_take_back(struct fixture *f, gconstpointer data)
 {
-	struct mail mail = fill_maildrop(f, GPOINTER_TO_INT(data));
+	struct mail mail = fill_maildrop(f);
 	uint64_t inbox = node_of(mail.inbox), deleted = tree_deleted_node(mail.inbox);
 	uint64_t archive = node_of(mail.archive);
 
@@ -103,7 +99,7 @@ static void test_take_back(struct fixture *f, gconstpointer data)
 /* The server is being told: it cannot be promised any more. */
 static void test_too_late(struct fixture *f, gconstpointer data)
 {
-	struct mail mail = fill_maildrop(f, true);
+	struct mail mail = fill_maildrop(f);
 	uint64_t inbox = node_of(mail.inbox), deleted = tree_deleted_node(mail.inbox);
 	g_autoptr(GPtrArray) taken = NULL;
 
@@ -122,8 +118,7 @@ static void test_unlisted(struct fixture *f, gconstpointer data)
 {
 	struct tree_entry entry;
 
-	f->account.protocol = ACCOUNT_POP3;
-	f->engine.abilities = 0;
+	f->engine.abilities = STORE_CAN_REMOVE;
 	f->engine.folders_fresh = false;
 	assert_missing(f, ROOT, "New");
 	g_assert_cmpint(tree_mkdir(f->tree, &f->call, ROOT, "New", &entry), ==, EROFS);
@@ -132,7 +127,7 @@ static void test_unlisted(struct fixture *f, gconstpointer data)
 
 static void test_modes(struct fixture *f, gconstpointer data)
 {
-	struct mail mail = fill_maildrop(f, true);
+	struct mail mail = fill_maildrop(f);
 	uint64_t inbox = node_of(mail.inbox);
 	struct tree_entry entry;
 
@@ -146,22 +141,19 @@ static void test_modes(struct fixture *f, gconstpointer data)
 	g_assert_cmpuint(entry.attr.st_mode & 0777, ==, 0400);
 }
 
-static void add(const char *path, void (*function)(struct fixture *, gconstpointer), bool connected)
+static void add(const char *path, void (*function)(struct fixture *, gconstpointer))
 {
-	g_test_add(path, struct fixture, GINT_TO_POINTER(connected), fixture_up, function,
-		   fixture_down);
+	g_test_add(path, struct fixture, NULL, fixture_up, function, fixture_down);
 }
 
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	add("/tree-maildrop/read-only", test_read_only, true);
-	add("/tree-maildrop/remove", test_remove, true);
-	add("/tree-maildrop/remove-unconnected", test_remove, false);
-	add("/tree-maildrop/take-back", test_take_back, true);
-	add("/tree-maildrop/take-back-unconnected", test_take_back, false);
-	add("/tree-maildrop/too-late", test_too_late, true);
-	add("/tree-maildrop/unlisted", test_unlisted, false);
-	add("/tree-maildrop/modes", test_modes, true);
+	add("/tree-maildrop/read-only", test_read_only);
+	add("/tree-maildrop/remove", test_remove);
+	add("/tree-maildrop/take-back", test_take_back);
+	add("/tree-maildrop/too-late", test_too_late);
+	add("/tree-maildrop/unlisted", test_unlisted);
+	add("/tree-maildrop/modes", test_modes);
 	return g_test_run();
 }

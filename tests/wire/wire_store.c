@@ -28,8 +28,9 @@ struct subject {
 	struct account account;
 	struct secret *secret;
 	struct store *store; /* NULL after its end */
-	int peer;	     /* the server's end */
-	GString *sent;	     /* and not taken yet */
+	int listener;
+	int peer;      /* the server's end */
+	GString *sent; /* and not taken yet */
 	int64_t now_ms;
 	int64_t rest_ms;   /* that the last session asked for */
 	unsigned numbered; /* jobs */
@@ -69,19 +70,19 @@ static void step(struct subject *subject)
 		bury(subject, error);
 }
 
-static int listen_on_loopback(struct subject *subject)
+static void listen_on_loopback(struct subject *subject)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET,
 				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(address);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, len) < 0 || listen(fd, 1) < 0 ||
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, len) < 0 || listen(fd, SOMAXCONN) < 0 ||
 	    getsockname(fd, (struct sockaddr *)&address, &len) < 0)
 		wire_fail(subject->play, "cannot listen: %s", g_strerror(errno));
+	subject->listener = fd;
 	subject->account.port = ntohs(address.sin_port);
 	subject->facts.server = g_strdup_printf("127.0.0.1:%u", subject->account.port);
-	return fd;
 }
 
 static bool is_connected(int fd)
@@ -107,24 +108,27 @@ static void wait_for_connection(struct subject *subject)
 
 /* Bytes of TCP arrive when they like, even on loopback; those of a socket pair are there at once.
  * So the store connects, and then finds the pair behind its descriptor. */
-static void connect_store(struct subject *subject)
+static void connect_pair(struct subject *subject)
 {
-	int listener = listen_on_loopback(subject);
 	int pair[2];
 
-	subject->store = subject->ops->open(&(struct store_config){.account = &subject->account,
-								   .secret = subject->secret,
-								   .role = "test",
-								   .index = subject->index},
-					    &wire_facts_sink, &subject->facts, subject->now_ms);
 	while (!is_connected(store_fd(subject)))
 		wait_for_connection(subject);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0 ||
 	    dup3(pair[0], store_fd(subject), O_CLOEXEC) < 0)
 		wire_fail(subject->play, "no socket pair: %s", g_strerror(errno));
 	close(pair[0]);
-	close(listener);
 	subject->peer = pair[1];
+}
+
+static void open_store(struct subject *subject)
+{
+	subject->store = subject->ops->open(&(struct store_config){.account = &subject->account,
+								   .secret = subject->secret,
+								   .role = "test",
+								   .index = subject->index},
+					    &wire_facts_sink, &subject->facts, subject->now_ms);
+	connect_pair(subject);
 }
 
 /* Until all is read. */
@@ -162,6 +166,7 @@ static struct subject *subject_new(struct wire_play *play, const struct store_op
 					    .tls = TLS_OFF,
 					    .timeout_s = 30};
 	wire_facts_init(&subject->facts, play);
+	listen_on_loopback(subject);
 	return subject;
 }
 
@@ -169,7 +174,7 @@ static void *subject_open(struct wire_play *play)
 {
 	struct subject *subject = subject_new(play, &store_imap);
 
-	connect_store(subject);
+	open_store(subject);
 	return subject;
 }
 
@@ -191,7 +196,7 @@ static void *subject_open_pop3(struct wire_play *play)
 	struct subject *subject = subject_new(play, &store_pop3);
 
 	index_make(subject);
-	connect_store(subject);
+	open_store(subject);
 	return subject;
 }
 
@@ -201,6 +206,7 @@ static void subject_close(void *data)
 
 	subject->ops->close(&subject->store);
 	close(subject->peer);
+	close(subject->listener);
 	index_close(&subject->index);
 	if (subject->dir)
 		file_remove_tree(subject->dir, NULL);
@@ -630,6 +636,16 @@ static void expect_rest(struct subject *subject, const char *expected)
 		wire_fail(subject->play, "expected: %s\ngot:      %s", expected, got);
 }
 
+/* "lose 1": from what is on record. */
+static void lose(struct subject *subject, const char *text)
+{
+	uint32_t number;
+
+	if (!number_parse_u32(text, strlen(text), &number))
+		wire_fail(subject->play, "no such number: %s", text);
+	uidls_forget(subject->index, number);
+}
+
 /* Another session, with what is on record. */
 static void connect_again(struct subject *subject)
 {
@@ -640,20 +656,47 @@ static void connect_again(struct subject *subject)
 	subject->ops->close(&subject->store);
 	close(subject->peer);
 	g_string_truncate(subject->sent, 0);
-	g_free(subject->facts.server);
-	connect_store(subject);
+	open_store(subject);
+}
+
+/* The store itself does, behind a "hangup". */
+static void accept_again(struct subject *subject)
+{
+	close(subject->peer);
+	connect_pair(subject);
+}
+
+/* The handshake begins; it is not gone on with. */
+static void expect_tls(struct subject *subject)
+{
+	static const uint8_t handshake[] = {0x16, 0x03};
+	size_t len;
+	const uint8_t *sent = subject_sent(subject, &len);
+
+	if (len < sizeof(handshake) || memcmp(sent, handshake, sizeof(handshake)) != 0)
+		wire_fail(subject->play, "no TLS: %zu bytes", len);
+	subject_take(subject, len);
 }
 
 static bool directive_of_maildrop(struct subject *subject, const char *text)
 {
 	if (!subject->index)
 		return false;
-	if (g_str_has_prefix(text, "known "))
+	if (g_str_equal(text, "starttls")) {
+		subject->account.tls = TLS_STARTTLS;
+		connect_again(subject);
+	} else if (g_str_has_prefix(text, "known "))
 		remember(subject, text + strlen("known "));
+	else if (g_str_has_prefix(text, "lose "))
+		lose(subject, text + strlen("lose "));
 	else if (g_str_equal(text, "finish"))
 		subject->ops->finish(subject->store);
 	else if (g_str_equal(text, "connect"))
 		connect_again(subject);
+	else if (g_str_equal(text, "reconnected"))
+		accept_again(subject);
+	else if (g_str_equal(text, "expect tls"))
+		expect_tls(subject);
 	else if (g_str_has_prefix(text, "expect uidls"))
 		expect_uidls(subject, text + strlen("expect "));
 	else if (g_str_has_prefix(text, "expect rest "))

@@ -24,7 +24,10 @@
  * Of a maildrop, where 1 is the UIDVALIDITY:
  *
  *   ! known UIDL 20 "Subject: x\r\n"     on record from before: size (or -) and header (or none)
+ *   ! lose 1               the index does, from what is on record
  *   ! connect              another session   ! finish
+ *   ! starttls             another session, with STLS before all   ! expect tls   it begins
+ *   ! reconnected          the store itself connected again, behind a hangup
  *   ! expect left          the session ended without an error
  *   ! expect uidls 1=a/20/h 2=b/-          on record: UIDL, size, and whether its header is
  *   ! expect rest 60000    that the session that ended asks for

@@ -5,6 +5,10 @@
 #include "store/pop3/pop3_store.h"
 
 #include "base/error.h"
+#include "base/limits.h"
+
+#define TOO_LARGE "it is larger than 256 MiB"
+G_STATIC_ASSERT(LIMIT_MESSAGE_SIZE == 256 << 20);
 
 static void fail(struct pop3_job *job, uint32_t number, int code, const char *why)
 {
@@ -51,7 +55,7 @@ static void take(struct pop3_ask *ask, const uint8_t *bytes, size_t len)
 	uint64_t at = ask->len + skip;
 
 	ask->len += len;
-	if (!begin(ask) || skip == len)
+	if (ask->len > LIMIT_MESSAGE_SIZE || !begin(ask) || skip == len)
 		return;
 	ask->failed = !store->sink->body_data(store->data, job->job, ask->message->number, at,
 					      bytes + skip, len - skip);
@@ -63,7 +67,9 @@ static void complete(struct pop3_ask *ask)
 	struct store *store = ask->store;
 	uint64_t origin = job->job->origin;
 
-	if (ask->len < origin)
+	if (ask->len > LIMIT_MESSAGE_SIZE)
+		fail_one(ask, ERROR_LIMIT, TOO_LARGE);
+	else if (ask->len < origin)
 		fail_one(ask, ERROR_GONE, "it is shorter than it was");
 	else if (!begin(ask) || !store->sink->body_end(store->data, job->job, ask->message->number,
 						       ask->len - origin, true))
@@ -172,20 +178,26 @@ static void answered(struct pop3_ask *ask, const struct pop3_reply *reply)
 
 /* --- what is asked for --- */
 
+static void ask_retr(struct pop3_job *job, struct pop3_message *message)
+{
+	job->asked++;
+	pop3_store_ask(job->store, &(struct pop3_ask){.verb = POP3_RETR,
+						      .message = message,
+						      .owner = job,
+						      .body = take,
+						      .done = answered});
+}
+
 static void ask_one(struct pop3_job *job, uint32_t number)
 {
 	struct pop3_message *message = pop3_store_message(job->store, number);
+	bool alone = !job->job->batch;
 
-	if (message) {
-		job->asked++;
-		pop3_store_ask(job->store, &(struct pop3_ask){.verb = POP3_RETR,
-							      .message = message,
-							      .owner = job,
-							      .body = take,
-							      .done = answered});
-	} else if (!job->job->batch) {
+	/* What LIST says need not be true: somebody who waits for just that message will see. */
+	if (message && (alone || !pop3_store_is_too_large(message)))
+		ask_retr(job, message);
+	else if (alone)
 		fail(job, number, ERROR_GONE, "it is gone");
-	}
 }
 
 void pop3_body_start(struct pop3_job *job)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define HALF 32 /* hex digits */
+#define SUBJECT_MAX 4096
 
 /* --- Date --- */
 
@@ -166,6 +167,14 @@ static void digest_field(GChecksum *checksum, const struct header_field *field)
 	g_checksum_update(checksum, (const guchar *)"\n", 1);
 }
 
+/* Those of a whole maildrop are held. */
+static char *subject_of(const struct header_field *field)
+{
+	g_autofree char *text = header_field_text(field);
+
+	return g_strndup(text, SUBJECT_MAX);
+}
+
 static void take_date(struct pop3_header *header, const struct header_field *field, bool *ret_sure)
 {
 	g_autofree char *text = header_field_text(field);
@@ -206,7 +215,7 @@ void pop3_header_read(struct pop3_header *header, const char *bytes, size_t len)
 		digest_field(all, &field);
 		take_date(header, &field, &date_is_sure);
 		if (!header->subject && header_field_is(&field, "Subject"))
-			header->subject = header_field_text(&field);
+			header->subject = subject_of(&field);
 	}
 	header->hash =
 		fields > 0 ? join_digests(bytes, len, g_checksum_get_string(all)) : g_strdup("");

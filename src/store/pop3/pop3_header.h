@@ -8,7 +8,7 @@
 #define POP3_HEADER_MAX (128 * 1024) /* bytes of a header that are looked at */
 
 struct pop3_header {
-	char *subject;	/* raw; NULL: none */
+	char *subject;	/* raw, its begin; NULL: none */
 	int64_t date_s; /* of Date, else of the newest Received; 0: none */
 	/* Hex digits: half of them of what tells messages apart (store/identity.h), half of all
 	 * fields but those that servers write themselves. "": there is no header. */

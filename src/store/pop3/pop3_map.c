@@ -9,11 +9,13 @@
  * Of those that are alike in everything, the n-th message is the n-th record, as long as there are
  * no fewer of them; if one went nobody knows which, and what is left is new. What is left at the
  * end is new, too, and records that are left are of messages that are gone. `certain` is what may
- * be deleted: one message and one record, by UIDL or by size and header.
+ * be deleted: one message and one record, by UIDL or by size and header. Where the server puts off
+ * what must decide, the message is left out of this session, and nothing is taken for gone.
  */
 #include "store/pop3/pop3_store.h"
 
 #include "base/error.h"
+#include "base/log.h"
 
 #include <string.h>
 
@@ -283,10 +285,36 @@ static void forget_gone(struct pop3_map *map)
 	}
 }
 
+static bool cannot_be_told(const struct pop3_map *map, const struct pop3_message *message)
+{
+	return message->header_later && !message->header_known &&
+	       (message->suspect || !g_hash_table_contains(map->single, message));
+}
+
+/* It may be any of those that would be taken for gone. */
+static void put_off(struct pop3_map *map)
+{
+	struct store *store = map->store;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < map->unsure->len; i++) {
+		struct pop3_message *message = g_ptr_array_index(map->unsure, i);
+
+		message->put_off = cannot_be_told(map, message);
+		n += message->put_off;
+	}
+	if (n == 0)
+		return;
+	store->partial = true;
+	log_warning("%s: of %u messages the server does not show now which they are",
+		    store->account->name, n);
+}
+
 static void finish(struct pop3_map *map)
 {
 	struct store *store = map->store;
 
+	put_off(map);
 	match_suspects(map);
 	groups_each(map, key_of_all, match_all);
 	groups_each(map, key_of_content, match_content);
@@ -294,7 +322,7 @@ static void finish(struct pop3_map *map)
 	for (unsigned i = 0; i < store->messages->len; i++) {
 		struct pop3_message *message = g_ptr_array_index(store->messages, i);
 
-		if (message->number == 0 && !number_new(map, message))
+		if (message->number == 0 && !message->put_off && !number_new(map, message))
 			return;
 	}
 	pop3_map_free(&store->map);

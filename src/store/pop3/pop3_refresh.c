@@ -3,6 +3,7 @@
 #include "store/pop3/pop3_store.h"
 
 #include "base/error.h"
+#include "base/log.h"
 
 #include <string.h>
 
@@ -23,10 +24,17 @@ static bool keep_hash(struct store *store, const struct pop3_message *message)
 }
 
 /* Nobody knows yet what it is, and what is told once is never told otherwise. */
-static void put_off(struct pop3_job *job)
+static void put_off(struct pop3_job *job, const struct pop3_message *message)
 {
-	pop3_store_fail(job, g_error_new(MAILFS_ERROR, ERROR_TEMPORARY,
-					 "the server does not show a message now"));
+	if (job->put_off++ == 0 || message->number < job->first_put_off)
+		job->first_put_off = message->number;
+}
+
+/* The subjects of a large maildrop are many. */
+static void forget_header(struct pop3_message *message)
+{
+	g_clear_pointer(&message->header.subject, g_free);
+	message->header_known = false;
 }
 
 /* One that the server shows to nobody is told without its header: it is there. */
@@ -35,9 +43,13 @@ static void tell(void *data, struct pop3_message *message)
 	struct pop3_job *job = data;
 	struct store *store = job->store;
 
-	if (message->header_later && !message->header_known)
-		put_off(job);
-	if (job->error || store->fatal || !keep_hash(store, message))
+	if (store->fatal)
+		return;
+	if (message->header_later && !message->header_known) {
+		put_off(job, message);
+		return;
+	}
+	if (!keep_hash(store, message))
 		return;
 	store->sink->message(store->data, job->job->folder,
 			     &(struct store_message){
@@ -46,6 +58,7 @@ static void tell(void *data, struct pop3_message *message)
 				     .date_s = message->header.date_s,
 				     .subject = message->header.subject,
 			     });
+	forget_header(message);
 }
 
 static void tell_present(struct pop3_job *job)
@@ -63,6 +76,22 @@ static void tell_present(struct pop3_job *job)
 	seqset_clear(&present);
 }
 
+/* What was put off is asked for again the next time, with what is behind it. */
+static void tell_refreshed(struct pop3_job *job)
+{
+	struct store *store = job->store;
+	bool is_whole = !store->partial && job->put_off == 0;
+
+	if (job->put_off > 0)
+		log_warning("%s: the server does not show %u of the new messages now",
+			    store->account->name, job->put_off);
+	if (!store->partial)
+		tell_present(job);
+	store->sink->refreshed(store->data, job->job->folder,
+			       job->put_off > 0 ? job->first_put_off : uidls_next(store->index), 0,
+			       is_whole ? g_hash_table_size(store->numbers) : UINT64_MAX);
+}
+
 static void told(void *data)
 {
 	struct pop3_job *job = data;
@@ -71,12 +100,11 @@ static void told(void *data)
 	job->asked--;
 	if (store->fatal)
 		return;
-	if (!job->error && !store->partial)
-		tell_present(job);
-	if (!job->error)
-		store->sink->refreshed(store->data, job->job->folder, uidls_next(store->index), 0,
-				       store->partial ? UINT64_MAX
-						      : g_hash_table_size(store->numbers));
+	if (job->put_off > 0 && job->put_off == g_hash_table_size(store->numbers))
+		pop3_store_fail(job, g_error_new(MAILFS_ERROR, ERROR_TEMPORARY,
+						 "the server shows no message now"));
+	else
+		tell_refreshed(job);
 	pop3_store_end(job);
 }
 

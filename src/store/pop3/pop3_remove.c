@@ -57,6 +57,9 @@ static void end(struct pop3_job *job)
 {
 	struct store *store = job->store;
 
+	/* It is given back with what broke the store. */
+	if (store->fatal)
+		return;
 	if (job->asked == 0 && job->others.ranges && !is_put_off(job)) {
 		forget_all(job, &job->others);
 		store->sink->changed(store->data, job->job->folder, false);
@@ -167,8 +170,7 @@ static void top_told(struct pop3_ask *ask, const struct pop3_reply *reply)
 	job->asked--;
 	job->unchecked--;
 	leave(job);
-	if (!job->store->fatal)
-		end(job);
+	end(job);
 }
 
 static void ask_top(struct pop3_job *job, struct pop3_message *message)
@@ -183,7 +185,7 @@ static void ask_top(struct pop3_job *job, struct pop3_message *message)
 
 static void check(struct pop3_job *job, struct pop3_message *message, const char *hash)
 {
-	if (*hash && message->header_known)
+	if (*hash && message->header.hash)
 		compared(job, message, pop3_header_is_like(hash, message->header.hash));
 	else if (*hash && pop3_walk_may_top(job->store))
 		ask_top(job, message);

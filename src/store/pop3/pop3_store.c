@@ -47,6 +47,7 @@ static void answered(void *data, const struct pop3_reply *reply)
 	struct pop3_ask *ask = data;
 	struct store *store = ask->store;
 
+	store->answered_ms = store->now_ms;
 	ask->done(ask, reply);
 	g_string_truncate(store->header, 0);
 	store->header_ended = false;
@@ -59,7 +60,7 @@ void pop3_store_ask(struct store *store, const struct pop3_ask *ask)
 
 	kept->store = store;
 	if (g_queue_is_empty(&store->asks))
-		store->progress_ms = store->now_ms;
+		store->progress_ms = store->answered_ms = store->now_ms;
 	g_queue_push_tail(&store->asks, kept);
 	pop3_session_send(store->session, ask->verb, ask->message ? ask->message->place : 0,
 			  answered, kept);
@@ -119,6 +120,11 @@ static void on_trace(void *data, char direction, const char *line)
 struct pop3_message *pop3_store_message(const struct store *store, uint32_t number)
 {
 	return g_hash_table_lookup(store->numbers, GUINT_TO_POINTER(number));
+}
+
+bool pop3_store_is_too_large(const struct pop3_message *message)
+{
+	return message->size != POP3_SIZE_UNKNOWN && message->size > LIMIT_MESSAGE_SIZE;
 }
 
 void pop3_row_clear(struct uidl_row *row)
@@ -318,13 +324,24 @@ static void pop3_submit(struct store *store, struct store_job *submitted, int64_
 
 /* --- the connection --- */
 
+static void open_link(struct store *store)
+{
+	const struct account *account = store->account;
+
+	store->link = link_new(&(struct link_config){.host = account->host,
+						     .port = account->port,
+						     .tls = account->tls == TLS_IMPLICIT,
+						     .ca_file = account->tls_ca,
+						     .fingerprint = account->tls_fingerprint},
+			       store->now_ms);
+}
+
 static struct store *pop3_open(const struct store_config *config, const struct store_sink *sink,
 			       void *data, int64_t now_ms)
 {
 	struct store *store = g_new0(struct store, 1);
-	const struct account *account = config->account;
 
-	store->account = account;
+	store->account = config->account;
 	store->secret = config->secret;
 	store->index = config->index;
 	store->sink = sink;
@@ -337,12 +354,7 @@ static struct store *pop3_open(const struct store_config *config, const struct s
 	store->numbers = g_hash_table_new(NULL, NULL);
 	g_queue_init(&store->asks);
 	g_queue_init(&store->jobs);
-	store->link = link_new(&(struct link_config){.host = account->host,
-						     .port = account->port,
-						     .tls = account->tls == TLS_IMPLICIT,
-						     .ca_file = account->tls_ca,
-						     .fingerprint = account->tls_fingerprint},
-			       now_ms);
+	open_link(store);
 	return store;
 }
 
@@ -355,6 +367,7 @@ static void open_session(struct store *store)
 			.apop = store->account->apop,
 			.tls_active = store->account->tls == TLS_IMPLICIT,
 			.tls_required = store->account->tls == TLS_STARTTLS,
+			.no_capa = store->no_capa,
 		},
 		&session_events, store);
 	if (log_level_get() >= LOG_LEVEL_DEBUG)
@@ -469,7 +482,9 @@ static int64_t deadline_ms(const struct store *store)
 	deadline = MIN(deadline, store->progress_ms + patience);
 	if (store->stage < POP3_STAGE_TELLING_APART)
 		deadline = MIN(deadline, store->born_ms + LIMIT_JOB_MS);
-	else if (job && job->job->kind != STORE_REFRESH)
+	else if (!job || job->job->kind == STORE_REFRESH)
+		deadline = MIN(deadline, store->answered_ms + LIMIT_JOB_MS);
+	else
 		deadline = MIN(deadline, job->started_ms + LIMIT_JOB_MS);
 	return deadline;
 }
@@ -583,6 +598,22 @@ static bool step(struct store *store, GError **error)
 	return converse(store, error) && is_on_time(store, error);
 }
 
+/* Some servers hang up at what they do not know. */
+static bool is_lost_at_capa(const struct store *store, const GError *error)
+{
+	return store->session && !store->no_capa &&
+	       pop3_session_state(store->session) == POP3_SESSION_CAPA &&
+	       g_error_matches(error, MAILFS_ERROR, ERROR_UNREACHABLE);
+}
+
+static void connect_without_capa(struct store *store)
+{
+	store->no_capa = true;
+	pop3_session_free(&store->session);
+	link_free(&store->link);
+	open_link(store);
+}
+
 /* Nobody waits for what became of the QUIT. */
 static bool is_lost_without_harm(const struct store *store)
 {
@@ -598,6 +629,11 @@ static bool pop3_step(struct store *store, int64_t now_ms, GError **error)
 		return false;
 	if (!store->fatal && step(store, &fatal) && !store->fatal)
 		return store->stage != POP3_STAGE_LEFT;
+	if (!store->fatal && is_lost_at_capa(store, fatal)) {
+		g_error_free(fatal);
+		connect_without_capa(store);
+		return true;
+	}
 	if (fatal)
 		pop3_store_break(store, fatal);
 	if (is_lost_without_harm(store))
@@ -647,7 +683,8 @@ static void pop3_describe(const struct store *store, GString *out)
 }
 
 const struct store_ops store_pop3 = {
-	.traits = STORE_EXCLUSIVE | STORE_BRIEF,
+	.traits = STORE_EXCLUSIVE | STORE_BRIEF | STORE_NUMBERS,
+	.always = STORE_CAN_REMOVE,
 	.open = pop3_open,
 	.close = pop3_close,
 	.finish = pop3_finish,

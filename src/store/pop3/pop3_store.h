@@ -31,11 +31,12 @@ struct pop3_message {
 	bool size_told;
 	/* No other message of this session can be meant by `number`: it may be deleted. */
 	bool certain;
-	bool header_known;
+	bool header_known; /* all of `header`; once it was told, its digest alone is kept */
 	bool header_later; /* the server says that it could tell it another time */
 	struct pop3_header header;
 	/* while they are told apart */
 	struct uidl_row *suspect; /* the same UIDL, another size */
+	bool put_off;		  /* it cannot be told now which it is: as if it was not listed */
 };
 
 struct pop3_job {
@@ -45,7 +46,9 @@ struct pop3_job {
 	unsigned asked; /* commands without an answer */
 	GError *error;	/* the first that went wrong */
 	/* refresh */
-	GPtrArray *news; /* messages to be told */
+	GPtrArray *news;	/* messages to be told */
+	uint32_t first_put_off; /* the lowest number that was not told; 0: all were */
+	unsigned put_off;	/* how many */
 	struct pop3_walk *walk;
 	/* changes */
 	unsigned unchecked;    /* TOP without an answer: DELE is next */
@@ -64,7 +67,7 @@ struct pop3_ask {
 	/* NULL: the session ended. The header is in `store->header`. */
 	void (*done)(struct pop3_ask *ask, const struct pop3_reply *reply);
 	/* bodies */
-	uint64_t len;
+	uint64_t len; /* beyond LIMIT_MESSAGE_SIZE it is counted, and not kept */
 	bool begun;
 	bool failed;   /* the sink could not take it */
 	char *refusal; /* what the server said; freed with the ask */
@@ -80,10 +83,12 @@ struct store {
 	uint32_t validity;
 
 	struct link *link;
+	bool no_capa;		      /* the server hung up at it */
 	struct pop3_session *session; /* made when the link is open */
 	enum pop3_stage stage;
 	int64_t now_ms;	     /* of the step under way */
 	int64_t progress_ms; /* the last byte that came, or the last command */
+	int64_t answered_ms; /* the last whole answer, or what began to wait for one */
 	int64_t born_ms;
 	GError *fatal;
 	bool closing;
@@ -127,6 +132,8 @@ bool pop3_store_is_here(struct pop3_job *job);
 /* QUIT, behind all that was asked. */
 void pop3_store_leave(struct store *store, pop3_quit_fn done, void *data);
 struct pop3_message *pop3_store_message(const struct store *store, uint32_t number);
+/* Over LIMIT_MESSAGE_SIZE, says LIST: RETR has no end, and is of no use unless that is a lie. */
+bool pop3_store_is_too_large(const struct pop3_message *message);
 /* What is on record of it; clear it with pop3_row_clear(). False, and the store breaks, if the
  * index lost what it was told. */
 bool pop3_store_row(struct store *store, const struct pop3_message *message, struct uidl_row *ret);

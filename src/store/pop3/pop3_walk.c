@@ -55,6 +55,8 @@ static void read_header(struct pop3_ask *ask)
 	struct pop3_message *message = ask->message;
 
 	message->header_known = true;
+	message->header_later = false;
+	pop3_header_clear(&message->header);
 	pop3_header_read(&message->header, ask->store->header->str, ask->store->header->len);
 }
 
@@ -81,20 +83,29 @@ static void ask_retr(struct pop3_walk *walk, struct pop3_message *message)
 						       .done = answered_retr});
 }
 
+static void refused_top(struct pop3_ask *ask, const struct pop3_reply *reply)
+{
+	ask->store->top_refused++;
+	if (!pop3_store_is_too_large(ask->message)) {
+		ask_retr(ask->owner, ask->message);
+		return;
+	}
+	ask->message->header_later = pop3_store_is_temporary(reply);
+	ended(ask->owner, ask->message);
+}
+
 static void answered_top(struct pop3_ask *ask, const struct pop3_reply *reply)
 {
 	struct pop3_walk *walk = ask->owner;
-	struct store *store = ask->store;
 
 	if (!reply) {
 		walk->lost = true;
 	} else if (reply->status == POP3_OK) {
-		store->top_refused = 0;
+		ask->store->top_refused = 0;
 		read_header(ask);
 		ended(walk, ask->message);
 	} else {
-		store->top_refused++;
-		ask_retr(walk, ask->message);
+		refused_top(ask, reply);
 	}
 }
 
@@ -106,7 +117,14 @@ static void ask_top(struct pop3_walk *walk, struct pop3_message *message)
 						       .done = answered_top});
 }
 
-/* Of one that was told apart from others it is known. */
+/* Of one that was told apart from others it is known; and of one that is too large RETR, which has
+ * no end, is not worth it. */
+static bool must_ask(const struct pop3_walk *walk, const struct pop3_message *message)
+{
+	return !message->header_known &&
+	       (pop3_walk_may_top(walk->store) || !pop3_store_is_too_large(message));
+}
+
 static void ask(struct pop3_walk *walk, struct pop3_message *message)
 {
 	walk->under_way++;
@@ -127,7 +145,7 @@ static void next(struct pop3_walk *walk)
 	       !walk->lost) {
 		struct pop3_message *message = g_ptr_array_index(walk->messages, walk->next++);
 
-		if (!message->header_known)
+		if (must_ask(walk, message))
 			ask(walk, message);
 		else if (walk->each)
 			walk->each(walk->data, message);
