@@ -11,8 +11,8 @@ from dovecot import PASSWORD
 from harness import Home, Mount, equal, mail, run, wait_until
 from pop3_script import Mail, Pop3Server
 
-# Longer than a session is held without a job.
-IDLE = 12
+# Longer than a session is held without a job, or takes for its last one.
+IDLE = 30
 poplib._MAXLINE = 1 << 25  # its own are too short for mail
 _users = itertools.count(1)
 
