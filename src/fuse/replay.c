@@ -23,8 +23,7 @@
 #define FOLDERS_MAX 1000 /* that wait to be told themselves */
 
 enum replay_state {
-	REPLAY_IDLE,	 /* nothing is mounted yet */
-	REPLAY_GREETING, /* the process is to prove itself */
+	REPLAY_IDLE, /* the process has not been heard yet */
 	REPLAY_ON,
 	REPLAY_OFF,
 };
@@ -44,6 +43,7 @@ struct replay {
 	bool threaded;
 	char *mountpoint;
 	uint64_t device;
+	char proof[REPLAY_PROOF_SIZE];
 
 	/* the thread's */
 	int64_t window_ms; /* since when acts are counted */
@@ -53,7 +53,6 @@ struct replay {
 	pthread_cond_t wake;
 	enum replay_state state;
 	bool stopping;
-	char *greeting;	     /* NULL: it was heard */
 	GQueue acts;	     /* of struct act */
 	GHashTable *folders; /* set of paths */
 	struct act *current; /* what the process is doing */
@@ -128,6 +127,7 @@ static bool command(struct replay *replay, enum replay_verb verb, const char *di
 	int len = g_snprintf(command.dir, sizeof(command.dir), "%s%s%s", replay->mountpoint,
 			     *dir ? "/" : "", dir);
 
+	memcpy(command.proof, replay->proof, sizeof(command.proof));
 	*ret_result = ENAMETOOLONG;
 	if (len >= (int)sizeof(command.dir) ||
 	    g_strlcpy(command.name, name, sizeof(command.name)) >= sizeof(command.name))
@@ -151,33 +151,17 @@ static void set_state(struct replay *replay, enum replay_state state)
 	pthread_mutex_unlock(&replay->mutex);
 }
 
-static bool was_heard(struct replay *replay)
-{
-	bool heard;
-
-	pthread_mutex_lock(&replay->mutex);
-	heard = !replay->greeting;
-	pthread_mutex_unlock(&replay->mutex);
-	return heard;
-}
-
 /* The first request that the mount serves may take its time. */
 static bool greet(struct replay *replay)
 {
-	g_autofree char *name = g_strdup_printf(".mailfs-%08x%08x%08x", g_random_int(),
-						g_random_int(), g_random_int());
 	int result;
 
-	pthread_mutex_lock(&replay->mutex);
-	replay->greeting = g_strdup(name);
-	replay->state = REPLAY_GREETING;
-	pthread_mutex_unlock(&replay->mutex);
-	if (!command(replay, REPLAY_VERB_LOOK, "", name, &result))
+	if (!command(replay, REPLAY_VERB_GREET, "", "", &result))
 		return false;
-	if (was_heard(replay))
+	if (result == 0)
 		return true;
 	log_warning("%s: no events for watchers (inotify): %s", replay->mountpoint,
-		    result == ENOENT ? "the kernel does not tell whose requests are whose"
+		    result == ESTALE ? "the kernel does not tell whose requests are whose"
 				     : g_strerror(result));
 	return false;
 }
@@ -291,6 +275,8 @@ void replay_start(struct replay *replay, const char *mountpoint, uint64_t device
 		return;
 	replay->mountpoint = g_strdup(mountpoint);
 	replay->device = device;
+	g_snprintf(replay->proof, sizeof(replay->proof), ".mailfs-%08x%08x%08x%08x", g_random_int(),
+		   g_random_int(), g_random_int(), g_random_int());
 	if (pthread_create(&replay->thread, NULL, replay_main, replay))
 		g_error("cannot start a thread");
 	replay->threaded = true;
@@ -334,7 +320,6 @@ void replay_free(struct replay **replay)
 	g_hash_table_unref(old->folders);
 	pthread_cond_destroy(&old->wake);
 	pthread_mutex_destroy(&old->mutex);
-	g_free(old->greeting);
 	g_free(old->mountpoint);
 	g_clear_pointer(replay, g_free);
 }
@@ -412,14 +397,7 @@ bool replay_expects(struct replay *replay, uint64_t parent, const char *name, en
 	return expects;
 }
 
-bool replay_greet(struct replay *replay, uint64_t parent, const char *name)
+bool replay_is_proof(const struct replay *replay, const char *name)
 {
-	bool greets;
-
-	pthread_mutex_lock(&replay->mutex);
-	greets = parent == FUSE_ROOT_ID && replay->greeting && strcmp(replay->greeting, name) == 0;
-	if (greets)
-		g_clear_pointer(&replay->greeting, g_free);
-	pthread_mutex_unlock(&replay->mutex);
-	return greets;
+	return strcmp(replay->proof, name) == 0;
 }

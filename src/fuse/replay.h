@@ -4,10 +4,12 @@
  * them from what is true already; nothing of it goes to the server.
  *
  * Nothing is done before the process proved that we know it: it looks for a name that only it was
- * told. That it is taken for somebody else later is impossible, as its id stays ours until it is
- * waited for. Still what it does would change nothing: mknod is refused to all others, messages and
- * folders are removed that are gone, chmod is ignored, and the mode that it asks mkdir for is
- * refused.
+ * told, and hears of an error that only we answer with. It does so in each directory before each
+ * act, as we may be unmounted by then, and somebody else be mounted there, with our device number.
+ * That it is taken for somebody else later is impossible, as its id stays ours until it is
+ * waited for. Still what it does would change nothing here: mknod is refused to all others,
+ * messages and folders are removed that are gone, chmod is ignored, and the mode that it asks mkdir
+ * for is refused.
  *
  * The kernel asks anew before it makes something (LOOKUP_EXCL). So what is announced may have been
  * seen by others before: the process alone is told that it is not there, until it has made it.
@@ -67,5 +69,5 @@ bool replay_answer(struct fuse_req *req, enum replay_call call, uint64_t node, c
 /* What the process is to do now; false: that is not it. */
 bool replay_expects(struct replay *replay, uint64_t parent, const char *name,
 		    enum replay_kind *ret);
-/* The name by which it proves itself; true once. */
-bool replay_greet(struct replay *replay, uint64_t parent, const char *name);
+/* The name by which it knows us, and we know it. */
+bool replay_is_proof(const struct replay *replay, const char *name);

@@ -1,5 +1,6 @@
 /* The requests of the process that tells watchers (replay.h). */
 #include "fuse/replay.h"
+#include "fuse/replay_helper.h"
 #include "fuse/request.h"
 
 #include <errno.h>
@@ -63,8 +64,12 @@ static bool answer_lookup(fuse_req_t req, struct replay *replay, fuse_ino_t node
 {
 	enum replay_kind kind = REPLAY_ATTRIB;
 
-	if (replay_greet(replay, node, name) || (replay_expects(replay, node, name, &kind) &&
-						 (kind == REPLAY_CREATE || kind == REPLAY_MKDIR))) {
+	if (replay_is_proof(replay, name)) {
+		fuse_reply_err(req, REPLAY_PROOF_ERRNO);
+		return true;
+	}
+	if (replay_expects(replay, node, name, &kind) &&
+	    (kind == REPLAY_CREATE || kind == REPLAY_MKDIR)) {
 		fuse_reply_err(req, ENOENT);
 		return true;
 	}

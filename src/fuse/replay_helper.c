@@ -13,28 +13,40 @@
 #define NAME "mailfs-inotify"
 #define FILE_MODE (S_IRUSR | S_IWUSR)
 
-/* Without asking anybody: what is mounted there may be gone, and what is below it is not ours. */
-static bool is_on(int fd, uint64_t device)
+/* What is mounted there may be gone, and what is below it is not ours. `name` "": `fd` itself,
+ * without asking anybody. */
+static bool is_on(int fd, const char *name, uint64_t device)
 {
 	struct statx attr;
 
-	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &attr) == 0 &&
+	return statx(fd, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, 0,
+		     &attr) == 0 &&
 	       makedev(attr.stx_dev_major, attr.stx_dev_minor) == device;
+}
+
+/* The number of a device goes to who mounts next. So we ask who serves this directory, which `dir`
+ * holds: what is done relative to it happens there. */
+static bool is_ours(int dir, const char *proof)
+{
+	struct stat attr;
+
+	return fstatat(dir, proof, &attr, AT_SYMLINK_NOFOLLOW) < 0 && errno == REPLAY_PROOF_ERRNO;
 }
 
 static int do_verb(int dir, const struct replay_command *command)
 {
-	struct stat attr;
-
 	switch (command->verb) {
-	case REPLAY_VERB_LOOK:
-		return fstatat(dir, command->name, &attr, AT_SYMLINK_NOFOLLOW);
+	case REPLAY_VERB_GREET:
+		return 0;
 	case REPLAY_VERB_MKNOD:
 		return mknodat(dir, command->name, S_IFREG | FILE_MODE, 0);
 	case REPLAY_VERB_UNLINK:
 		return unlinkat(dir, command->name, 0);
 	case REPLAY_VERB_CHMOD:
-		return fchmodat(dir, command->name, FILE_MODE, 0);
+		errno = EXDEV;
+		return is_on(dir, command->name, command->device)
+			       ? fchmodat(dir, command->name, FILE_MODE, 0)
+			       : -1;
 	case REPLAY_VERB_MKDIR:
 		return mkdirat(dir, command->name, REPLAY_DIR_MODE);
 	case REPLAY_VERB_RMDIR:
@@ -51,8 +63,10 @@ static int carry_out(const struct replay_command *command)
 
 	if (dir < 0)
 		return errno;
-	if (!is_on(dir, command->device))
+	if (!is_on(dir, "", command->device))
 		result = EXDEV;
+	else if (!is_ours(dir, command->proof))
+		result = ESTALE;
 	else if (do_verb(dir, command) < 0)
 		result = errno;
 	close(dir);

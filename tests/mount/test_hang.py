@@ -11,7 +11,8 @@ from scripted import Folder, Hang, Message, Relay, ScriptedServer
 
 COUNT = 150
 MAILS = [(mail(f"mail {n}", f"line {n}\r\n" * 500), 1600000000 + n) for n in range(1, COUNT + 1)]
-READ = range(1, 6)  # in the cache before the server hangs
+# In the cache before the server hangs, and so far apart that none is read ahead.
+READ = (1, 11, 125, 136, 149)
 
 
 @contextlib.contextmanager

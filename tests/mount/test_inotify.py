@@ -10,7 +10,7 @@ import struct
 import subprocess
 
 from changing import Site, fails, mails
-from harness import (SANITIZED, Dovecot, case, equal, mail, main, ok, quote, run, wait_until)
+from harness import (SANITIZED, Dovecot, Skip, case, equal, mail, main, ok, quote, run, wait_until)
 
 CHANGING = r"^(UID )?(STORE|COPY|MOVE|EXPUNGE)|^(CREATE|DELETE|RENAME|APPEND|CLOSE|EXPUNGE)"
 MANY = 1500 if SANITIZED else 5000
@@ -334,6 +334,49 @@ def nobody_else_is_taken_for_the_helper(server):
         os.chmod(site.find(2), 0o600)
         equal([e for e in watch.events() if "ATTRIB" not in e[0]], [])
         equal(len(site.uids()), 6)
+
+
+def umount_at_once(path):
+    """Without a question to the daemon, as umount(8) has some."""
+    if ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(path), 0):
+        raise OSError(ctypes.get_errno(), "umount2")
+
+
+@case
+def nothing_is_done_where_others_are_mounted_by_then(server):
+    """Their device has our number: it is the next free one."""
+    if os.geteuid() != 0:
+        raise Skip("may not mount")
+    for change, uids in ((lambda site: site.flag(3, "+", "\\Deleted"), [1, 2, 4, 5, 6]),
+                         (lambda site: site.append(mail("fresh")), [1, 2, 3, 4, 5, 6, 7])):
+        with site_of(server) as site, contextlib.ExitStack() as stack:
+            daemon, helper = site.mount.process.pid, helper_of(site)
+            with Watch(site, "INBOX"):
+                name = site.find(3).name
+                os.kill(helper, signal.SIGSTOP)
+                change(site)
+                wait_until(lambda: site.uids() == uids, 20, "the change")
+                device = os.stat(site / "").st_dev
+                os.kill(daemon, signal.SIGSTOP)
+                stack.callback(os.kill, daemon, signal.SIGCONT)
+            umount_at_once(site.mount.path)
+            for _ in range(100):
+                run("mount", "-t", "tmpfs", "none", site.mount.path)
+                stack.callback(umount_at_once, site.mount.path)
+                if os.stat(site / "").st_dev == device:
+                    break
+            (site / "INBOX").mkdir()
+            (site / "INBOX" / name).touch()
+            os.kill(helper, signal.SIGCONT)
+            wait_until(lambda: waits_for_work(helper), 10, "the helper")
+            equal(os.listdir(site / "INBOX"), [name])
+
+
+def waits_for_work(pid):
+    """It waits for what it is to do next."""
+    process = pathlib.Path(f"/proc/{pid}")
+    return ("pipe" in (process / "wchan").read_text()
+            and (process / "stat").read_text().split()[2] == "S")
 
 
 @case

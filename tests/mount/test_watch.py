@@ -13,7 +13,7 @@ COUNT = 20
 MAILS = [(mail(f"mail {n}", f"body {n}\r\n" * n), 1600000000 + n) for n in range(1, COUNT + 1)]
 NO_POLL = "poll=3600"
 
-# What a server tells is told by IDLE or by NOTIFY; which mailboxes changed how, by what else it can.
+# It is told by IDLE or by NOTIFY; what changed is found out by what else the server can.
 WAYS = {
     "idle": "IMAP4rev1 IDLE UIDPLUS",
     "idle_with_condstore": "IMAP4rev1 IDLE ENABLE CONDSTORE UIDPLUS",

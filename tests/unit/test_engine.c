@@ -230,6 +230,26 @@ static void test_read_at_random(void)
 	fixture_close(&fix);
 }
 
+static unsigned bodies_ahead(struct fixture *fix)
+{
+	unsigned count;
+
+	pthread_mutex_lock(&fix->lock);
+	count = fix->bodies_ahead;
+	pthread_mutex_unlock(&fix->lock);
+	return count;
+}
+
+/* No less, and no more. */
+static void wait_for_ahead(struct fixture *fix, unsigned count)
+{
+	pthread_mutex_lock(&fix->lock);
+	while (fix->bodies_ahead < count)
+		wait_cond(fix);
+	pthread_mutex_unlock(&fix->lock);
+	g_assert_cmpuint(bodies_ahead(fix), ==, count);
+}
+
 /* What a batch leaves out comes by itself to who waits for it. */
 static void test_read_ahead_left_out(void)
 {
@@ -260,6 +280,58 @@ static void test_read_ahead_poisoned(void)
 	row = fill_inbox(&fix, 12);
 	for (uint32_t uid = 1; uid <= 12; uid++)
 		read_message(&fix, row.epoch, uid);
+	folder_row_clear(&row);
+	fixture_close(&fix);
+}
+
+/* A large message comes in pieces that grow. */
+static void test_read_large(void)
+{
+	const size_t size = 20 << 20;
+	g_autofree char *body = g_strnfill(size, 'x');
+	struct fixture fix;
+	struct folder_row row;
+	uint64_t got = 0;
+	int fd = -1;
+
+	fixture_open(&fix);
+	memory_message_add(memory_folder_add("INBOX", 7), 5, "a", body);
+	row = start_and_list(&fix);
+	while (fd < 0) {
+		uint64_t received = bodies_received(fix.bodies, row.epoch, 5);
+
+		g_assert_cmpint(ask(&fix, NEED_BODY, row.epoch, 5, received + 1), ==, 0);
+		fd = bodies_get(fix.bodies, row.epoch, 5, size, &got);
+	}
+	close(fd);
+	g_assert_cmpuint(got, ==, size);
+	/* 1 MiB, 3, 12, and the rest */
+	g_assert_cmpuint(jobs(STORE_BODY), ==, 4);
+	folder_row_clear(&row);
+	fixture_close(&fix);
+}
+
+/* Read again, it is offered to the kernel's cache ahead of who reads. */
+static void test_pages_ahead(void)
+{
+	struct fixture fix;
+	struct folder_row row;
+
+	fixture_open(&fix);
+	row = fill_inbox(&fix, 60);
+	for (uint32_t uid = 60; uid >= 1; uid--)
+		g_assert_cmpint(ask(&fix, NEED_BODY, row.epoch, uid, UINT64_MAX), ==, 0);
+	g_assert_cmpuint(bodies_ahead(&fix), ==, 0);
+	engine_read(fix.engine, row.epoch, 30); /* alone it tells nothing */
+	engine_opened(fix.engine, row.epoch, 1);
+	engine_read(fix.engine, row.epoch, 2);
+	wait_for_ahead(&fix, 8);
+	engine_read(fix.engine, row.epoch, 7); /* that one is on its way */
+	engine_read(fix.engine, row.epoch, 11);
+	wait_for_ahead(&fix, 8 + 16);
+	engine_read(fix.engine, row.epoch, 28);
+	wait_for_ahead(&fix, 8 + 16 + 32);
+	g_assert_cmpuint(jobs(STORE_BODY), ==, 60);
 	folder_row_clear(&row);
 	fixture_close(&fix);
 }
@@ -597,6 +669,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine/read-in-order", test_read_in_order);
 	g_test_add_func("/engine/read-at-random", test_read_at_random);
 	g_test_add_func("/engine/read-ahead-left-out", test_read_ahead_left_out);
+	g_test_add_func("/engine/read-large", test_read_large);
+	g_test_add_func("/engine/pages-ahead", test_pages_ahead);
 	g_test_add_func("/engine/read-ahead-poisoned", test_read_ahead_poisoned);
 	g_test_add_func("/engine/start-fails", test_start_fails);
 	g_test_add_func("/engine/second-refused", test_second_refused);
