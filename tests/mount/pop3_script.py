@@ -127,7 +127,8 @@ class Session(Talk):
 
     def _serve(self):
         with self.script.lock:
-            others = [s for s in self.script.sessions if s is not self and not s.ended.is_set()]
+            before = self.script.sessions[:self.script.sessions.index(self)]
+        others = [s for s in before if not s.ended.is_set()]
         # One that was cut by us may not have noticed.
         if not self.script.twice and any(not s.ended.wait(3) for s in others):
             self.fault("a second session")

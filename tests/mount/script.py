@@ -66,27 +66,23 @@ class Script:
 
         script = self
 
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self):
-                session = talk(script, self.request)
-                with script.lock:
-                    script.sessions.append(session)
-                session.run()
-
-        class Server(socketserver.ThreadingTCPServer):
+        class Server(socketserver.TCPServer):
             allow_reuse_address = True
-            daemon_threads = True
-            block_on_close = False
 
             def server_bind(self):
                 # So that not much of a long text is on its way.
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
                 super().server_bind()
 
-            def shutdown_request(self, request):
-                """The session closes its socket itself, as it may be another by now."""
+            def process_request(self, request, client_address):
+                """The sessions stand in the order in which they came; each closes its socket
+                itself, as it may be another by now."""
+                session = talk(script, request)
+                with script.lock:
+                    script.sessions.append(session)
+                threading.Thread(target=session.run, daemon=True).start()
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", 0), None)
         self.port = self.server.server_address[1]
 
     def __enter__(self):

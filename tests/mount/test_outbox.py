@@ -437,7 +437,7 @@ def several_recipients_and_groups(me):
     told = me.arrived(f"{me.user}-a")[0]
     for name in friends:
         equal(me.arrived(f"{me.user}-{name}")[0], told, name)
-    assert b"bcc" not in told.lower() and friends["f"].encode() not in told, told
+    assert b"bcc:" not in told.lower() and friends["f"].encode() not in told, told
     equal(me.texts_of()[0]["recipient_count"], "7")
 
 
