@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import pathlib
 import re
 import select
 import signal
@@ -220,6 +221,24 @@ def a_reader_can_be_killed(server):
             equal(within(2, cat.wait), -number)
         done = run("timeout", "1", "cat", site / ".mailfs/events", check=False)
         equal((done.returncode, done.stdout), (124, b""))
+
+
+@case
+def readers_of_one_open_file_can_be_killed(server):
+    """Whichever of them came first."""
+    with listed_site(server) as site:
+        with open(site / ".mailfs/events", "rb") as shared:
+            cats = [subprocess.Popen(["cat"], stdin=shared) for _ in range(3)]
+            wait_until(lambda: all(reads(cat.pid) for cat in cats), 10, "their reads")
+        for cat in reversed(cats):
+            cat.kill()
+            equal(within(2, cat.wait), -signal.SIGKILL)
+        os.unlink(site.find(1))
+
+
+def reads(pid):
+    """It waits for the mount."""
+    return "request_wait" in pathlib.Path(f"/proc/{pid}/wchan").read_text()
 
 
 @case
