@@ -213,6 +213,19 @@ def reading_can_be_polled(server):
 
 
 @case
+def edges_can_be_polled(server):
+    """Each line is one, though nobody polls in between."""
+    with listed_site(server) as site, Listener(site) as events, select.epoll() as poll:
+        poll.register(events.fd, select.EPOLLIN | select.EPOLLET)
+        equal(poll.poll(0), [])
+        for uid in (1, 2, 3):
+            os.unlink(site.find(uid))
+            equal(poll.poll(10), [(events.fd, select.EPOLLIN)])
+            equal(poll.poll(0), [])
+            equal(len(events.lines()), uid)
+
+
+@case
 def a_reader_can_be_killed(server):
     with listed_site(server) as site:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
