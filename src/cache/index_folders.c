@@ -133,8 +133,8 @@ static uint32_t folder_make(struct index *index, const char *name, char separato
 	index_folder_touch(index, place.parent, now_ns);
 	if (index->made)
 		index->made(index->made_data, &(struct folder_row){.id = id,
-								  .parent = place.parent,
-								  .leaf = (char *)place.leaf});
+								   .parent = place.parent,
+								   .leaf = (char *)place.leaf});
 	return id;
 }
 
@@ -374,8 +374,8 @@ static void folder_hollow(struct index *index, const struct folder_row *row, int
 		close = index_write_statement(index, SQL_FOLDER_CLOSE);
 	if (!close)
 		return;
-	INDEX_BIND(close, row->id);
 	rights_delete(index, row->id);
+	INDEX_BIND(close, row->id);
 	if (index_db_run(&index->db, close))
 		folder_set_attributes(index, row->id, row->attributes | INDEX_IMPLIED, now_ns);
 }

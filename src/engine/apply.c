@@ -80,6 +80,7 @@ static void on_opened(void *data, uint32_t folder, const struct store_mailbox *m
 	log_warning("%s: the server renumbered a folder (UIDVALIDITY): it is listed anew",
 		    engine->account->name);
 	g_hash_table_remove_all(engine->marks);
+	rights_forget(engine, folder);
 	bodies_drop_epoch(engine->bodies, old);
 	report_epoch_gone(engine, folder, old);
 	report_touched(engine, folder);

@@ -334,25 +334,45 @@ void change_drop(struct engine *engine, struct change *change, const GError *err
 	needs_settle(engine, NEED_CHANGE, epoch, uid, number);
 }
 
+/* It may be by that MOVE. Nothing is committed here: the index is being altered. */
+static void settle_sent(struct engine *engine, struct change *change)
+{
+	g_autoptr(GPtrArray) one = g_ptr_array_new();
+
+	log_info("%s: message %u is not in %s any more: it was moved when the connection was lost, "
+		 "or removed by somebody",
+		 engine->account->name, change->uid, change->mailbox);
+	report_both(engine, change);
+	if (change->target)
+		folder_changed(engine, change->target);
+	g_ptr_array_add(one, change);
+	changes_settle(engine->state, one, ++engine->order);
+}
+
+static void message_gone(struct engine *engine, struct change *change)
+{
+	bool removes = change->kind == CHANGE_EXPUNGE ||
+		       (change->kind == CHANGE_FLAGS && change->set & STORE_FLAG_DELETED);
+	g_autoptr(GError) error = NULL;
+
+	if (removes) {
+		/* That was asked for. */
+		changes_drop(engine->state, change);
+	} else if (change->sent) {
+		settle_sent(engine, change);
+	} else {
+		error = g_error_new(MAILFS_ERROR, ERROR_GONE, "it is not in %s any more",
+				    change->mailbox);
+		change_drop(engine, change, error);
+	}
+}
+
 void change_message_gone(struct engine *engine, uint32_t epoch, uint32_t uid)
 {
 	g_autoptr(GPtrArray) changes = changes_take_gone(engine->state, epoch, uid);
-	g_autoptr(GError) error = NULL;
 
-	for (unsigned i = 0; changes && i < changes->len; i++) {
-		struct change *change = g_ptr_array_index(changes, i);
-		bool removes = change->kind == CHANGE_EXPUNGE ||
-			       (change->kind == CHANGE_FLAGS && change->set & STORE_FLAG_DELETED);
-
-		if (!error)
-			error = g_error_new(MAILFS_ERROR, ERROR_GONE, "it is not in %s any more",
-					    change->mailbox);
-		/* That was asked for. */
-		if (removes)
-			changes_drop(engine->state, change);
-		else
-			change_drop(engine, change, error);
-	}
+	for (unsigned i = 0; changes && i < changes->len; i++)
+		message_gone(engine, g_ptr_array_index(changes, i));
 }
 
 static void drop_all(struct engine *engine, GPtrArray *batch, const GError *error)
@@ -422,6 +442,8 @@ void change_failed(struct engine *engine, const struct store_job *job, const GEr
 		folder_changed(engine, change->folder);
 	if (change_may_come_again(error)) {
 		tell_waiting(engine, change, error);
+		if (job->kind == STORE_MOVE && job->sent)
+			changes_set_sent(engine->state, batch);
 		if (doubtful)
 			changes_set_unknown(engine->state, batch);
 		defer(engine, batch, !together && change->tries > 0,

@@ -152,8 +152,7 @@ char *engine_status(struct engine *engine)
 	append_time(text, "since", shared->state_since_ns);
 	g_string_append(text, shared->description ? shared->description : "");
 	g_string_append_printf(text, "connections: %u\n", shared->connections);
-	g_string_append_printf(text, "watching: %s\n",
-			       shared->watched ? shared->watched : "none");
+	g_string_append_printf(text, "watching: %s\n", shared->watched ? shared->watched : "none");
 	g_string_append_printf(text, "last-error: %s\n",
 			       shared->last_error ? shared->last_error : "none");
 	pthread_mutex_unlock(&engine->lock);
@@ -274,9 +273,6 @@ static void *run(void *data)
 	int64_t poll_ms;
 
 	read_clock(engine);
-	if (engine->ops->traits & STORE_NUMBERS)
-		uidls_spoken_of(engine->index, changes_highest(engine->state));
-	pending_bind(engine);
 	engine->doubt_ms = engine->now_ms + ENGINE_DOUBT_MS;
 	spool_retry(engine->state);
 	while (take_requests(engine)) {
@@ -385,6 +381,10 @@ struct engine *engine_new(const struct engine_config *config, const struct engin
 
 void engine_start(struct engine *engine)
 {
+	/* Whoever looks from now on sees what was promised before. */
+	if (engine->ops->traits & STORE_NUMBERS)
+		uidls_spoken_of(engine->index, changes_highest(engine->state));
+	pending_bind(engine);
 	engine->started = pthread_create(&engine->thread, NULL, run, engine) == 0;
 	if (!engine->started)
 		g_error("cannot start a thread");

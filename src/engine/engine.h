@@ -92,7 +92,7 @@ struct engine_config {
 /* ERROR_IO. */
 struct engine *engine_new(const struct engine_config *config, const struct engine_events *events,
 			  void *data, GError **error);
-/* Starts the thread. */
+/* Starts the thread; what was promised before shows when it returns. */
 void engine_start(struct engine *engine);
 /* Waits until the account is logged in and its folders are listed (true), or the first attempt
  * failed. */

@@ -76,8 +76,8 @@ bool engine_folder_is_fresh(struct engine *engine, uint32_t folder)
 
 	pthread_mutex_lock(&engine->lock);
 	struct folder_age *age = age_locked(engine, folder);
-	fresh = age->fresh_ms > 0 && (stays_fresh(age) || now_ms - age->fresh_ms <
-								  engine->account->poll_s * 1000ll);
+	fresh = age->fresh_ms > 0 &&
+		(stays_fresh(age) || now_ms - age->fresh_ms < engine->account->poll_s * 1000ll);
 	unused = now_ms - age->used_ms > ENGINE_IN_USE_MS;
 	age->used_ms = now_ms;
 	/* Nobody will wait for a server that is away, but somebody would like to. */
@@ -302,6 +302,22 @@ void folders_heal(struct engine *engine)
 
 /* --- the list of folders --- */
 
+static bool note_one(void *data, const struct folder_row *row)
+{
+	*(bool *)data = true;
+	return false;
+}
+
+/* To count the messages of ten thousand folders costs the server much. */
+static bool has_something_to_compare(const struct engine *engine)
+{
+	bool found = false;
+
+	if (engine->compare)
+		index_folders_latest(engine->view, 1, note_one, &found);
+	return found;
+}
+
 void folders_list(struct engine *engine)
 {
 	struct store_job *job;
@@ -311,7 +327,7 @@ void folders_list(struct engine *engine)
 	engine->listing = true;
 	engine->listing_lost = engine->listed_inbox = engine->counted = false;
 	job = store_job_new(STORE_LIST);
-	job->counts = engine->compare;
+	job->counts = has_something_to_compare(engine);
 	lane_queue(engine, LANE_LIST, job);
 }
 
@@ -489,8 +505,7 @@ GArray *folders_used(struct engine *engine, unsigned max)
 	g_hash_table_iter_init(&iter, engine->shared.ages);
 	while (g_hash_table_iter_next(&iter, &key, &value)) {
 		const struct folder_age *age = value;
-		struct candidate candidate = {.id = GPOINTER_TO_UINT(key),
-					      .used_ms = age->used_ms};
+		struct candidate candidate = {.id = GPOINTER_TO_UINT(key), .used_ms = age->used_ms};
 
 		if (candidate.id != INDEX_ROOT && MAX(age->fresh_ms, age->tried_ms) > 0 &&
 		    engine->now_ms - age->used_ms <= ENGINE_IN_USE_MS)

@@ -80,21 +80,21 @@ static void open_settings(struct request *request)
 	bool is_message = tree_node_kind(request->node) == NODE_MESSAGE;
 
 	info->fh = (uintptr_t)request->opened;
-	info->nonseekable = request->opened->stream != NULL;
 	info->direct_io = tree_file_is_text(request->opened->file);
 	info->keep_cache = is_message && !info->direct_io;
-	info->noflush = is_message || info->nonseekable;
+	info->noflush = is_message;
 }
 
 static void open_reply(struct request *request)
 {
-	struct tree_file *file = request->opened->file;
+	struct opened *opened = request->opened;
 
 	open_settings(request);
-	if (tree_file_take_resized(file))
+	if (tree_file_take_resized(opened->file))
 		drop_attr(request->mount, request->node);
-	if (fuse_reply_open(request->req, &request->info))
-		opened_free(request->mount, request->opened);
+	if (opened->stream ? listen_reply_open(request->req, opened)
+			   : fuse_reply_open(request->req, &request->info))
+		opened_free(request->mount, opened);
 }
 
 const struct request_kind request_open = {"open", open_work, open_reply};

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <poll.h>
 
 /* --- open, read and close of .mailfs/events --- */
@@ -10,6 +11,18 @@ int listen_open(struct mount *mount, struct opened *opened)
 {
 	opened->stream = stream_open(mount->streams);
 	return opened->stream ? 0 : EMFILE;
+}
+
+/* What fuse_reply_open() cannot say is that there is no position: it is locked while somebody
+ * reads, and no signal gets those out of that lock who read the same open file (fork(), dup()). */
+int listen_reply_open(fuse_req_t req, const struct opened *opened)
+{
+	const struct fuse_open_out answer = {
+		.fh = (uintptr_t)opened,
+		.open_flags = FOPEN_STREAM | FOPEN_NONSEEKABLE | FOPEN_DIRECT_IO | FOPEN_NOFLUSH,
+	};
+
+	return fuse_reply_buf(req, (const char *)&answer, sizeof(answer));
 }
 
 /* Whoever waits says so with a need; events settle it. */

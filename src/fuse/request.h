@@ -83,6 +83,7 @@ void request_reply_entry(struct request *request);
 void message_forget(const struct mount *mount, uint64_t node);
 /* listen.c. EMFILE. */
 int listen_open(struct mount *mount, struct opened *opened);
+int listen_reply_open(fuse_req_t req, const struct opened *opened);
 void listen_poll(fuse_req_t req, const struct opened *opened, struct fuse_pollhandle *handle);
 void opened_free(struct mount *mount, struct opened *opened);
 /* How long the kernel may keep what it is told; seconds. */

@@ -165,11 +165,9 @@ bool stream_poll(struct streams *streams, struct stream *stream, struct fuse_pol
 
 	pthread_mutex_lock(&streams->mutex);
 	ready = is_ready_locked(stream);
-	*ret_old = handle;
-	if (!ready && handle) {
-		*ret_old = stream->poll;
+	*ret_old = handle ? stream->poll : NULL;
+	if (handle)
 		stream->poll = handle;
-	}
 	pthread_mutex_unlock(&streams->mutex);
 	return ready;
 }

@@ -31,8 +31,9 @@ void stream_close(struct streams *streams, struct stream **stream);
 uint32_t stream_number(const struct stream *stream);
 /* How many bytes; 0: none yet. */
 size_t stream_read(struct streams *streams, struct stream *stream, char *buffer, size_t size);
-/* True if there is something to read. Else `handle` is kept for when there is; the former one is
- * given back in `*ret_old`, as is `handle` if true. */
+/* True if there is something to read. `handle` is kept for when there is more, ready or not: who
+ * asked for edges (EPOLLET) does not poll again before; the former one is given back in `*ret_old`.
+ */
 bool stream_poll(struct streams *streams, struct stream *stream, struct fuse_pollhandle *handle,
 		 struct fuse_pollhandle **ret_old);
 /* The same of a number; false if it is nobody's. */

@@ -462,6 +462,14 @@ void changes_set_unknown(struct state *state, GPtrArray *changes)
 	pthread_mutex_unlock(&state->lock);
 }
 
+void changes_set_sent(struct state *state, GPtrArray *changes)
+{
+	pthread_mutex_lock(&state->lock);
+	for (unsigned i = 0; i < changes->len; i++)
+		item_of(g_ptr_array_index(changes, i))->change.sent = true;
+	pthread_mutex_unlock(&state->lock);
+}
+
 bool changes_requeue(struct state *state, struct change *change, GError **error)
 {
 	pthread_mutex_lock(&state->lock);

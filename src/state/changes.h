@@ -36,6 +36,7 @@ struct change {
 	enum change_step step;
 	bool running;
 	bool unknown;
+	bool sent;	/* MOVE: the connection was lost with it under way */
 	unsigned tries; /* times that it was deferred */
 	uint32_t folder;
 	uint32_t epoch;
@@ -150,6 +151,8 @@ bool changes_mark(struct state *state, GPtrArray *changes, uint64_t uidvalidity,
 /* MARKED or QUEUED. `unknown`: the connection was lost with COPY under way. Not running any more.
  */
 void changes_set_unknown(struct state *state, GPtrArray *changes);
+/* MOVEs, still running: the server may have done them. */
+void changes_set_sent(struct state *state, GPtrArray *changes);
 /* An unknown one that proved not to have been done: QUEUED again, not running. */
 bool changes_requeue(struct state *state, struct change *change, GError **error);
 /* The target has it, as `target_uid` (0: not known). Synced; not running any more. On failure it is

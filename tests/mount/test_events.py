@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import pathlib
 import re
 import select
 import signal
@@ -212,6 +213,19 @@ def reading_can_be_polled(server):
 
 
 @case
+def edges_can_be_polled(server):
+    """Each line is one, though nobody polls in between."""
+    with listed_site(server) as site, Listener(site) as events, select.epoll() as poll:
+        poll.register(events.fd, select.EPOLLIN | select.EPOLLET)
+        equal(poll.poll(0), [])
+        for uid in (1, 2, 3):
+            os.unlink(site.find(uid))
+            equal(poll.poll(10), [(events.fd, select.EPOLLIN)])
+            equal(poll.poll(0), [])
+            equal(len(events.lines()), uid)
+
+
+@case
 def a_reader_can_be_killed(server):
     with listed_site(server) as site:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
@@ -220,6 +234,24 @@ def a_reader_can_be_killed(server):
             equal(within(2, cat.wait), -number)
         done = run("timeout", "1", "cat", site / ".mailfs/events", check=False)
         equal((done.returncode, done.stdout), (124, b""))
+
+
+@case
+def readers_of_one_open_file_can_be_killed(server):
+    """Whichever of them came first."""
+    with listed_site(server) as site:
+        with open(site / ".mailfs/events", "rb") as shared:
+            cats = [subprocess.Popen(["cat"], stdin=shared) for _ in range(3)]
+            wait_until(lambda: all(reads(cat.pid) for cat in cats), 10, "their reads")
+        for cat in reversed(cats):
+            cat.kill()
+            equal(within(2, cat.wait), -signal.SIGKILL)
+        os.unlink(site.find(1))
+
+
+def reads(pid):
+    """It waits for the mount."""
+    return "request_wait" in pathlib.Path(f"/proc/{pid}/wchan").read_text()
 
 
 @case

@@ -121,6 +121,8 @@ def a_cold_mount_and_the_first_ls():
         equal(len(site.listed()), 50)
         turns = 1 + site.wire.turns[0]
         equal(turns <= TURNS, True, f"{turns} round trips: {site.wire.commands}")
+        # Nothing is known that could be compared with counts.
+        equal(site.wire.seen("STATUS"), [])
 
 
 @case

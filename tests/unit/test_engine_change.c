@@ -255,6 +255,23 @@ static void test_move_lost(void)
 	lose_all(CHANGE_MOVE, 1 + 3 + 4);
 }
 
+/* The folder is looked at before the MOVE is sent again. */
+static void test_move_lost_with_all(void)
+{
+	struct world world;
+
+	world_prepare(&world, 3);
+	memory.second = MEMORY_REFUSED;
+	world_start(&world);
+	memory_fault_set(STORE_MOVE, 0, MEMORY_LOST_AFTER);
+	promise_three(&world, CHANGE_MOVE);
+	settle(&world);
+	assert_texts("Archive", "1 2 3");
+	assert_messages("INBOX", "");
+	g_assert_cmpuint(memory_count(&world.fix.news[NEWS_FAILED]), ==, 0);
+	world_close(&world);
+}
+
 static void test_copy_lost(void)
 {
 	lose_all(CHANGE_COPY, 2 + 2 + 3);
@@ -557,6 +574,26 @@ static void test_away(void)
 	world_close(&world);
 }
 
+/* Whoever looks when the engine was started sees what was promised before. */
+static void test_bound_at_start(void)
+{
+	struct world world;
+
+	world_open(&world, 3);
+	fixture_end(&world.fix);
+	world.fix.account.offline = true;
+	for (int i = 0; i < 2; i++) {
+		fixture_run(&world.fix);
+		engine_start(world.fix.engine);
+		if (i == 0)
+			set_flags(&world, 1, STORE_FLAG_DELETED, 0);
+		g_assert_true(changes_pending(world.fix.state, world.inbox.epoch, 1));
+		if (i == 0)
+			fixture_end(&world.fix);
+	}
+	world_close(&world);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -573,6 +610,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine-change/move-bare", test_move_bare);
 	g_test_add_func("/engine-change/copy", test_copy);
 	g_test_add_func("/engine-change/move-lost", test_move_lost);
+	g_test_add_func("/engine-change/move-lost-with-all", test_move_lost_with_all);
 	g_test_add_func("/engine-change/copy-lost", test_copy_lost);
 	g_test_add_func("/engine-change/restart", test_restart);
 	g_test_add_func("/engine-change/without-cache", test_without_cache);
@@ -586,5 +624,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine-change/uidvalidity", test_uidvalidity);
 	g_test_add_func("/engine-change/flush", test_flush);
 	g_test_add_func("/engine-change/away", test_away);
+	g_test_add_func("/engine-change/bound-at-start", test_bound_at_start);
 	return g_test_run();
 }

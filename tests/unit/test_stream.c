@@ -103,7 +103,7 @@ static void test_poll(void)
 	struct fuse_pollhandle *old;
 	char places[4];
 
-	/* Each is given back once: replaced, told, not needed, or at the close. */
+	/* Each is given back once: replaced, told, or at the close. */
 	g_assert_false(stream_poll(streams, stream, handle_of(&places[0]), &old));
 	g_assert_null(old);
 	g_assert_false(stream_poll(streams, stream, NULL, &old));
@@ -113,14 +113,16 @@ static void test_poll(void)
 	streams_tell(streams, NOW_NS, "new", "x", NULL);
 	g_assert_true(told.handle == handle_of(&places[1]));
 	g_assert_true(stream_poll(streams, stream, handle_of(&places[2]), &old));
-	g_assert_true(old == handle_of(&places[2]));
-	assert_read(streams, stream, TIME "new\tx\n");
+	g_assert_null(old);
+	streams_tell(streams, NOW_NS, "new", "y", NULL);
+	g_assert_true(told.handle == handle_of(&places[2]));
+	assert_read(streams, stream, TIME "new\tx\n" TIME "new\ty\n");
 	g_assert_false(stream_poll(streams, stream, handle_of(&places[3]), &old));
 	g_assert_null(old);
 	stream_close(streams, &stream);
 	g_assert_null(stream);
 	g_assert_true(told.handle == handle_of(&places[3]));
-	g_assert_cmpuint(told.calls, ==, 2);
+	g_assert_cmpuint(told.calls, ==, 3);
 	streams_free(&streams);
 }
 
