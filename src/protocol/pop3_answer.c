@@ -87,7 +87,8 @@ static void end(struct pop3_session *session)
 {
 	struct pop3_reply reply = session->answer.reply;
 
-	pop3_session_trace(session, 'S', "[%" G_GUINT64_FORMAT " bytes]", session->answer.len);
+	line_sender_trace(&session->sender, 'S', "[%" G_GUINT64_FORMAT " bytes]",
+			  session->answer.len);
 	session->answer.reply = (struct pop3_reply){0};
 	pop3_answer_clear(session);
 	if (is_capa(session))

@@ -108,7 +108,7 @@ static void logged_in(struct pop3_session *session)
 		return;
 	}
 	pop3_session_set_state(session, POP3_SESSION_AFTER_LOGIN);
-	pop3_session_command(session, "CAPA", NULL);
+	line_sender_command(&session->sender, "CAPA", NULL);
 }
 
 /* ---- Login ---- */
@@ -116,7 +116,7 @@ static void logged_in(struct pop3_session *session)
 static void auth_respond(struct pop3_session *session)
 {
 	session->response_sent = true;
-	pop3_session_command(session, "", session->response);
+	line_sender_command(&session->sender, "", session->response);
 }
 
 static void auth_continue(struct pop3_session *session, const struct pop3_reply *reply)
@@ -160,7 +160,7 @@ static void auth_plain_again(struct pop3_session *session)
 	session->initial = session->response_sent = false;
 	session->again = true;
 	pop3_session_set_state(session, POP3_SESSION_AUTH);
-	pop3_session_command(session, "AUTH PLAIN", NULL);
+	line_sender_command(&session->sender, "AUTH PLAIN", NULL);
 }
 
 static void auth_plain(struct pop3_session *session)
@@ -179,9 +179,9 @@ static void auth_plain(struct pop3_session *session)
 	session->initial = strlen(command) + len + 2 <= POP3_COMMAND_MAX;
 	session->response_sent = session->initial;
 	if (session->initial)
-		pop3_session_command(session, command, session->response);
+		line_sender_command(&session->sender, command, session->response);
 	else
-		pop3_session_command(session, "AUTH PLAIN", NULL);
+		line_sender_command(&session->sender, "AUTH PLAIN", NULL);
 }
 
 void pop3_login_user(struct pop3_session *session, const struct pop3_reply *reply)
@@ -189,7 +189,7 @@ void pop3_login_user(struct pop3_session *session, const struct pop3_reply *repl
 	switch (reply->status) {
 	case POP3_OK:
 		pop3_session_set_state(session, POP3_SESSION_AUTH);
-		pop3_session_command(session, "PASS ", session->password);
+		line_sender_command(&session->sender, "PASS ", session->password);
 		break;
 	case POP3_CONTINUE:
 		pop3_session_fail_nonsense(session, reply);
@@ -227,7 +227,7 @@ static void user_begin(struct pop3_session *session)
 	if (!login_fits_lines(session))
 		return;
 	pop3_session_set_state(session, POP3_SESSION_USER);
-	pop3_session_command(session, line, NULL);
+	line_sender_command(&session->sender, line, NULL);
 }
 
 static void apop_begin(struct pop3_session *session)
@@ -244,7 +244,7 @@ static void apop_begin(struct pop3_session *session)
 		return;
 	digest = pop3_apop_digest(session->timestamp, session->password);
 	pop3_session_set_state(session, POP3_SESSION_AUTH);
-	pop3_session_command(session, command, digest);
+	line_sender_command(&session->sender, command, digest);
 }
 
 static void login_begin(struct pop3_session *session)
@@ -301,7 +301,7 @@ static void stls_begin(struct pop3_session *session)
 		return;
 	}
 	pop3_session_set_state(session, POP3_SESSION_STLS);
-	pop3_session_command(session, "STLS", NULL);
+	line_sender_command(&session->sender, "STLS", NULL);
 }
 
 /* ---- CAPA ---- */
@@ -313,7 +313,7 @@ void pop3_login_ask_capa(struct pop3_session *session)
 	if (session->no_capa)
 		pop3_login_capa_end(session);
 	else
-		pop3_session_command(session, "CAPA", NULL);
+		line_sender_command(&session->sender, "CAPA", NULL);
 }
 
 void pop3_login_capa_end(struct pop3_session *session)
@@ -324,7 +324,7 @@ void pop3_login_capa_end(struct pop3_session *session)
 		stls_begin(session);
 	} else if (session->capa.caps & POP3_CAP_UTF8) {
 		pop3_session_set_state(session, POP3_SESSION_UTF8);
-		pop3_session_command(session, "UTF8", NULL);
+		line_sender_command(&session->sender, "UTF8", NULL);
 	} else {
 		login_begin(session);
 	}
@@ -332,7 +332,7 @@ void pop3_login_capa_end(struct pop3_session *session)
 
 void pop3_login_capa_line(struct pop3_session *session, const char *line)
 {
-	pop3_session_trace(session, 'S', "%s", line);
+	line_sender_trace(&session->sender, 'S', "%s", line);
 	pop3_capa_take(&session->capa, line);
 }
 

@@ -61,7 +61,7 @@ static void send_command(struct pop3_session *session, struct pop3_command *comm
 				       verbs[command->verb].rest);
 	else
 		line = g_strdup(verbs[command->verb].word);
-	pop3_session_command(session, line, NULL);
+	line_sender_command(&session->sender, line, NULL);
 }
 
 static bool may_send(const struct pop3_session *session)
@@ -82,7 +82,7 @@ void pop3_send_pump(struct pop3_session *session)
 	if (session->state == POP3_SESSION_QUIT && session->waiting->length == 0 &&
 	    session->flying->length == 0) {
 		session->quit_sent = true;
-		pop3_session_command(session, "QUIT", NULL);
+		line_sender_command(&session->sender, "QUIT", NULL);
 	}
 }
 

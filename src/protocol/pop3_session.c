@@ -8,7 +8,6 @@
 
 /* What is in flight is capped, and a login is. */
 #define OUTPUT_MAX (64 * 1024)
-#define TRACE_MAX 200
 #define MINUTE_MS (60 * 1000)
 
 /* ---- State and errors ---- */
@@ -22,7 +21,7 @@ void pop3_session_close(struct pop3_session *session)
 {
 	pop3_session_set_state(session, POP3_SESSION_CLOSED);
 	pop3_login_forget(session);
-	buf_wipe(&session->output);
+	buf_wipe(&session->sender.output);
 	pop3_answer_clear(session);
 	pop3_send_lost(session);
 }
@@ -64,54 +63,7 @@ void pop3_session_fail_nonsense(struct pop3_session *session, const struct pop3_
 			  text);
 }
 
-/* ---- What is sent ---- */
-
-void pop3_session_trace(const struct pop3_session *session, char direction, const char *format, ...)
-{
-	g_autofree char *line = NULL;
-	g_autofree char *shown = NULL;
-	va_list args;
-
-	if (!session->trace)
-		return;
-	va_start(args, format);
-	line = g_strdup_vprintf(format, args);
-	va_end(args);
-	shown = text_clean(line, -1, TRACE_MAX);
-	session->trace(session->trace_data, direction, shown);
-}
-
-static void put(struct pop3_session *session, const char *text)
-{
-	size_t len = strlen(text);
-	bool fits = buf_append(&session->output, text, len);
-
-	g_assert(fits);
-	session->appended += len;
-}
-
-void pop3_session_command(struct pop3_session *session, const char *command, const char *secret)
-{
-	put(session, command);
-	if (secret)
-		put(session, secret);
-	put(session, "\r\n");
-	g_array_append_val(session->asked, session->appended);
-	pop3_session_trace(session, 'C', "%s%s", command, secret ? "..." : "");
-}
-
 /* ---- Replies ---- */
-
-/* The reply is to a command that was sent whole. */
-static bool was_asked(struct pop3_session *session)
-{
-	uint64_t written = session->appended - buf_len(&session->output);
-
-	if (session->asked->len == 0 || g_array_index(session->asked, uint64_t, 0) > written)
-		return false;
-	g_array_remove_index(session->asked, 0);
-	return true;
-}
 
 /* A server that has waited long enough says so before it goes. */
 static void take_unasked(struct pop3_session *session, const struct pop3_reply *reply)
@@ -160,8 +112,8 @@ static void take_asked(struct pop3_session *session, struct pop3_reply *reply)
 static void take_reply(struct pop3_session *session, struct pop3_reply *reply)
 {
 	session->echo = pop3_login_is_echo(session, reply);
-	pop3_session_trace(session, 'S', "%s", session->echo ? "..." : reply->text);
-	if (was_asked(session))
+	line_sender_trace(&session->sender, 'S', "%s", session->echo ? "..." : reply->text);
+	if (line_sender_answered(&session->sender))
 		take_asked(session, reply);
 	else
 		take_unasked(session, reply);
@@ -230,12 +182,9 @@ struct pop3_session *pop3_session_new(const struct pop3_session_config *config,
 	session->events = *events;
 	session->data = data;
 	session->parser = pop3_reply_parser_new();
-	buf_init(&session->output, OUTPUT_MAX);
+	line_sender_init(&session->sender, OUTPUT_MAX);
 	/* With a CR and a NUL. */
 	buf_init(&session->answer.line, LIMIT_POP3_LINE + 2);
-	/* The greeting is asked for by connecting. */
-	session->asked = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-	g_array_append_val(session->asked, session->appended);
 	pop3_capa_init(&session->capa);
 	session->waiting = g_queue_new();
 	session->flying = g_queue_new();
@@ -252,9 +201,8 @@ void pop3_session_free(struct pop3_session **session)
 	pop3_session_close(gone);
 	*session = NULL;
 	pop3_reply_parser_free(&gone->parser);
-	buf_clear(&gone->output);
+	line_sender_clear(&gone->sender);
 	buf_clear(&gone->answer.line);
-	g_array_unref(gone->asked);
 	pop3_capa_clear(&gone->capa);
 	g_free(gone->timestamp);
 	g_queue_free(gone->waiting);
@@ -295,7 +243,7 @@ int64_t pop3_session_patience_ms(const struct pop3_session *session)
 		/* It may read a whole mailbox first. */
 		return 5 * MINUTE_MS;
 	case POP3_SESSION_READY:
-		return session->asked->len > 0 || session->answer.active ? 3 * MINUTE_MS : 0;
+		return session->sender.asked->len > 0 || session->answer.active ? 3 * MINUTE_MS : 0;
 	case POP3_SESSION_QUIT:
 		break;
 	}
@@ -312,21 +260,21 @@ void pop3_session_tls_done(struct pop3_session *session)
 
 const struct buf *pop3_session_output(const struct pop3_session *session)
 {
-	return &session->output;
+	return &session->sender.output;
 }
 
 void pop3_session_wrote(struct pop3_session *session, size_t len)
 {
 	if (session->state == POP3_SESSION_CLOSED)
 		return;
-	buf_consume(&session->output, len);
+	buf_consume(&session->sender.output, len);
 	/* What is consumed still stands in memory. */
-	if (session->state == POP3_SESSION_AUTH && buf_len(&session->output) == 0)
-		buf_wipe(&session->output);
+	if (session->state == POP3_SESSION_AUTH && buf_len(&session->sender.output) == 0)
+		buf_wipe(&session->sender.output);
 }
 
-void pop3_session_set_trace(struct pop3_session *session, pop3_trace_fn trace, void *data)
+void pop3_session_set_trace(struct pop3_session *session, line_trace_fn trace, void *data)
 {
-	session->trace = trace;
-	session->trace_data = data;
+	session->sender.trace = trace;
+	session->sender.trace_data = data;
 }

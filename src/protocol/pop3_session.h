@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "protocol/line_sender.h"
 #include "protocol/pop3_list.h"
 #include "protocol/pop3_reply.h"
 
@@ -118,5 +119,4 @@ typedef void (*pop3_quit_fn)(void *data, enum pop3_quit result, const struct pop
 void pop3_session_quit(struct pop3_session *session, pop3_quit_fn done, void *data);
 
 /* A line for -d that shows neither password nor mail. Set before use. */
-typedef void (*pop3_trace_fn)(void *data, char direction, const char *line);
-void pop3_session_set_trace(struct pop3_session *session, pop3_trace_fn trace, void *data);
+void pop3_session_set_trace(struct pop3_session *session, line_trace_fn trace, void *data);

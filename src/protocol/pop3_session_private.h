@@ -39,16 +39,11 @@ struct pop3_session {
 	bool no_capa;
 	struct pop3_session_events events;
 	void *data;
-	pop3_trace_fn trace;
-	void *trace_data;
 
 	struct pop3_reply_parser *parser;
 	bool echo; /* the present reply repeats a secret: its words are shown to nobody */
 
-	struct buf output;
-	uint64_t
-		appended; /* bytes ever put into `output`: what is not in it any more was written */
-	GArray *asked;	  /* of uint64_t: as `appended`, behind each command without a reply */
+	struct line_sender sender;
 
 	struct pop3_capa capa;
 	char *timestamp; /* of the greeting; only with apop */
@@ -81,10 +76,6 @@ void pop3_session_fail_nonsense(struct pop3_session *session, const struct pop3_
 /* The server's words for an error message: marked if nobody vouches for them, and withheld if they
  * repeat the password. Free with g_free(). */
 char *pop3_session_server_text(const struct pop3_session *session, const struct pop3_reply *reply);
-void pop3_session_trace(const struct pop3_session *session, char direction, const char *format, ...)
-	G_GNUC_PRINTF(3, 4);
-/* A line that will be replied to. `secret`: its rest, not shown; or NULL. */
-void pop3_session_command(struct pop3_session *session, const char *command, const char *secret);
 void pop3_session_close(struct pop3_session *session);
 
 /* pop3_login.c; each takes the reply of its state. */

@@ -82,9 +82,9 @@ static void auth_send_plain(struct smtp_session *session)
 	bool initial = strlen(command) + strlen(session->auth[0]) + 2 <= SMTP_COMMAND_MAX;
 
 	if (initial)
-		smtp_session_command(session, command, session->auth[0]);
+		line_sender_command(&session->sender, command, session->auth[0]);
 	else
-		smtp_session_command(session, "AUTH PLAIN", NULL);
+		line_sender_command(&session->sender, "AUTH PLAIN", NULL);
 }
 
 static bool auth_fits(const struct smtp_session *session)
@@ -116,7 +116,7 @@ static void auth_begin(struct smtp_session *session)
 	if (plain)
 		auth_send_plain(session);
 	else
-		smtp_session_command(session, "AUTH LOGIN", NULL);
+		line_sender_command(&session->sender, "AUTH LOGIN", NULL);
 }
 
 /* A server may ask even for what it got already as an initial response. */
@@ -125,7 +125,7 @@ static void auth_continue(struct smtp_session *session)
 	unsigned next = session->auth_next++;
 
 	if (next < G_N_ELEMENTS(session->auth) && session->auth[next])
-		smtp_session_command(session, "", session->auth[next]);
+		line_sender_command(&session->sender, "", session->auth[next]);
 	else
 		smtp_session_fail(session, ERROR_PROTOCOL,
 				  "the server asks for more than user and password");
@@ -181,7 +181,7 @@ static void starttls_begin(struct smtp_session *session)
 		return;
 	}
 	smtp_session_set_state(session, SMTP_SESSION_STARTTLS);
-	smtp_session_command(session, "STARTTLS", NULL);
+	line_sender_command(&session->sender, "STARTTLS", NULL);
 }
 
 /* ---- EHLO ---- */
@@ -191,7 +191,7 @@ static void say_hello(struct smtp_session *session, const char *command)
 	g_autofree char *line = g_strdup_printf("%s %s", command, session->helo);
 
 	smtp_session_set_state(session, SMTP_SESSION_EHLO);
-	smtp_session_command(session, line, NULL);
+	line_sender_command(&session->sender, line, NULL);
 }
 
 void smtp_login_ask_ehlo(struct smtp_session *session)

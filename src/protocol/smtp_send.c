@@ -48,13 +48,13 @@ static void nonsense(struct smtp_session *session, const struct smtp_reply *repl
 static void rset(struct smtp_session *session)
 {
 	smtp_session_set_state(session, SMTP_SESSION_RSET);
-	smtp_session_command(session, "RSET", NULL);
+	line_sender_command(&session->sender, "RSET", NULL);
 }
 
 /* Behind MAIL was refused, the replies to RCPT come first. */
 void smtp_send_rset(struct smtp_session *session, const struct smtp_reply *reply)
 {
-	if (session->asked->len > 0)
+	if (session->sender.asked->len > 0)
 		return;
 	/* What another transaction would be told then is not about it. */
 	if (smtp_reply_class(reply) == 2)
@@ -80,36 +80,38 @@ static size_t read_text(struct smtp_session *session, uint8_t *bytes, size_t max
 
 static void put_text(struct smtp_session *session)
 {
-	size_t before = buf_len(&session->output);
+	size_t before = buf_len(&session->sender.output);
 	uint8_t bytes[TEXT_PIECE];
 	size_t len = read_text(session, bytes, sizeof(bytes));
 
 	if (session->error)
 		return;
 	if (len > 0) {
-		smtp_data_encode(&session->encoder, bytes, len, &session->output);
+		smtp_data_encode(&session->encoder, bytes, len, &session->sender.output);
 	} else {
-		smtp_data_end(&session->encoder, &session->output);
+		smtp_data_end(&session->encoder, &session->sender.output);
 		session->text_over = true;
 	}
-	session->appended += buf_len(&session->output) - before;
-	session->text_len += buf_len(&session->output) - before;
+	session->sender.appended += buf_len(&session->sender.output) - before;
+	session->text_len += buf_len(&session->sender.output) - before;
 }
 
 static void put_dot(struct smtp_session *session)
 {
-	smtp_session_trace(session, 'C', "[%" G_GUINT64_FORMAT " bytes]", session->text_len);
+	line_sender_trace(&session->sender, 'C', "[%" G_GUINT64_FORMAT " bytes]",
+			  session->text_len);
 	smtp_session_set_state(session, SMTP_SESSION_DOT);
-	smtp_session_command(session, ".", NULL);
+	line_sender_command(&session->sender, ".", NULL);
 }
 
 void smtp_send_refill(struct smtp_session *session)
 {
 	if (session->state != SMTP_SESSION_TEXT)
 		return;
-	while (!session->error && !session->text_over && buf_len(&session->output) < TEXT_AHEAD)
+	while (!session->error && !session->text_over &&
+	       buf_len(&session->sender.output) < TEXT_AHEAD)
 		put_text(session);
-	if (!session->error && session->text_over && buf_len(&session->output) == 0)
+	if (!session->error && session->text_over && buf_len(&session->sender.output) == 0)
 		put_dot(session);
 }
 
@@ -174,7 +176,7 @@ static void all_answered(struct smtp_session *session)
 		rset(session);
 	} else {
 		smtp_session_set_state(session, SMTP_SESSION_DATA);
-		smtp_session_command(session, "DATA", NULL);
+		line_sender_command(&session->sender, "DATA", NULL);
 	}
 }
 
@@ -215,7 +217,7 @@ static void put_mail(struct smtp_session *session)
 		g_string_append(line, " SMTPUTF8");
 	if (wanted_notify(session))
 		g_string_append(line, " RET=HDRS");
-	smtp_session_command(session, line->str, NULL);
+	line_sender_command(&session->sender, line->str, NULL);
 }
 
 static void put_rcpt(struct smtp_session *session, unsigned number)
@@ -225,7 +227,7 @@ static void put_rcpt(struct smtp_session *session, unsigned number)
 
 	g_string_append_printf(line, "RCPT TO:<%s>", recipient);
 	append_notify(line, wanted_notify(session));
-	smtp_session_command(session, line->str, NULL);
+	line_sender_command(&session->sender, line->str, NULL);
 }
 
 static void take_mail(struct smtp_session *session, const struct smtp_reply *reply)

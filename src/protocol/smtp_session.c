@@ -8,7 +8,6 @@
  * put there is capped before. */
 #define OUTPUT_MAX (256 * 1024)
 #define HELO_MAX 255
-#define TRACE_MAX 200
 #define MINUTE_MS (60 * 1000)
 
 /* ---- State and errors ---- */
@@ -23,7 +22,7 @@ static void close_now(struct smtp_session *session, const char *why)
 	smtp_send_lost(session, why);
 	smtp_session_set_state(session, SMTP_SESSION_CLOSED);
 	smtp_login_forget(session);
-	buf_wipe(&session->output);
+	buf_wipe(&session->sender.output);
 }
 
 static void fail_with(struct smtp_session *session, GError *error)
@@ -62,55 +61,19 @@ static bool tell(const struct smtp_session *session, GError **error)
 	return !session->error;
 }
 
-/* ---- What is sent ---- */
-
-void smtp_session_trace(const struct smtp_session *session, char direction, const char *format, ...)
-{
-	g_autofree char *line = NULL;
-	g_autofree char *shown = NULL;
-	va_list args;
-
-	if (!session->trace)
-		return;
-	va_start(args, format);
-	line = g_strdup_vprintf(format, args);
-	va_end(args);
-	shown = text_clean(line, -1, TRACE_MAX);
-	session->trace(session->trace_data, direction, shown);
-}
-
-static void put(struct smtp_session *session, const char *text)
-{
-	size_t len = strlen(text);
-	bool fits = buf_append(&session->output, text, len);
-
-	g_assert(fits);
-	session->appended += len;
-}
-
-void smtp_session_command(struct smtp_session *session, const char *command, const char *secret)
-{
-	put(session, command);
-	if (secret)
-		put(session, secret);
-	put(session, "\r\n");
-	g_array_append_val(session->asked, session->appended);
-	smtp_session_trace(session, 'C', "%s%s", command, secret ? "..." : "");
-}
-
 /* ---- Replies ---- */
 
 static void trace_reply(const struct smtp_session *session, const struct smtp_reply *reply)
 {
 	if (session->echo) {
-		smtp_session_trace(session, 'S', "...");
+		line_sender_trace(&session->sender, 'S', "...");
 		return;
 	}
-	for (unsigned i = 0; session->trace && i < reply->lines->len; i++) {
+	for (unsigned i = 0; session->sender.trace && i < reply->lines->len; i++) {
 		const char *line = g_ptr_array_index(reply->lines, i);
 		char mark = i + 1 < reply->lines->len ? '-' : ' ';
 
-		smtp_session_trace(session, 'S', "%u%c%s", reply->code, mark, line);
+		line_sender_trace(&session->sender, 'S', "%u%c%s", reply->code, mark, line);
 	}
 }
 
@@ -120,17 +83,6 @@ static void take_closing(struct smtp_session *session, const struct smtp_reply *
 
 	smtp_send_finish(session, SMTP_DEFERRED, reply, reply->text);
 	smtp_session_fail(session, ERROR_TEMPORARY, "the server closed the connection%s", text);
-}
-
-/* The reply is to a command that was sent whole. */
-static bool was_asked(struct smtp_session *session)
-{
-	uint64_t written = session->appended - buf_len(&session->output);
-
-	if (session->asked->len == 0 || g_array_index(session->asked, uint64_t, 0) > written)
-		return false;
-	g_array_remove_index(session->asked, 0);
-	return true;
 }
 
 static void take_unasked(struct smtp_session *session, const struct smtp_reply *reply)
@@ -189,7 +141,7 @@ static void take_reply(struct smtp_session *session, struct smtp_reply *reply)
 		close_now(session, NULL);
 	else if (reply->code == 421)
 		take_closing(session, reply);
-	else if (was_asked(session))
+	else if (line_sender_answered(&session->sender))
 		take_asked(session, reply);
 	else
 		take_unasked(session, reply);
@@ -266,10 +218,7 @@ struct smtp_session *smtp_session_new(const struct smtp_session_config *config,
 	session->events = *events;
 	session->data = data;
 	session->parser = smtp_reply_parser_new();
-	buf_init(&session->output, OUTPUT_MAX);
-	/* The greeting is asked for by connecting. */
-	session->asked = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-	g_array_append_val(session->asked, session->appended);
+	line_sender_init(&session->sender, OUTPUT_MAX);
 	smtp_caps_forget(session);
 	return session;
 }
@@ -284,8 +233,7 @@ void smtp_session_free(struct smtp_session **session)
 	smtp_caps_forget(gone);
 	smtp_reply_clear(&gone->refusal);
 	smtp_reply_parser_free(&gone->parser);
-	buf_clear(&gone->output);
-	g_array_unref(gone->asked);
+	line_sender_clear(&gone->sender);
 	g_free(gone->helo);
 	g_clear_error(&gone->error);
 	g_free(gone);
@@ -347,27 +295,27 @@ void smtp_session_quit(struct smtp_session *session)
 		return;
 	}
 	smtp_session_set_state(session, SMTP_SESSION_QUIT);
-	smtp_session_command(session, "QUIT", NULL);
+	line_sender_command(&session->sender, "QUIT", NULL);
 }
 
 const struct buf *smtp_session_output(const struct smtp_session *session)
 {
-	return &session->output;
+	return &session->sender.output;
 }
 
 bool smtp_session_wrote(struct smtp_session *session, size_t len, GError **error)
 {
 	if (session->error)
 		return tell(session, error);
-	buf_consume(&session->output, len);
-	if (session->state == SMTP_SESSION_AUTH && buf_len(&session->output) == 0)
-		buf_wipe(&session->output);
+	buf_consume(&session->sender.output, len);
+	if (session->state == SMTP_SESSION_AUTH && buf_len(&session->sender.output) == 0)
+		buf_wipe(&session->sender.output);
 	smtp_send_refill(session);
 	return tell(session, error);
 }
 
-void smtp_session_set_trace(struct smtp_session *session, smtp_trace_fn trace, void *data)
+void smtp_session_set_trace(struct smtp_session *session, line_trace_fn trace, void *data)
 {
-	session->trace = trace;
-	session->trace_data = data;
+	session->sender.trace = trace;
+	session->sender.trace_data = data;
 }

@@ -17,6 +17,7 @@
 #pragma once
 
 #include "config/account.h" /* enum smtp_notify */
+#include "protocol/line_sender.h"
 #include "protocol/smtp_reply.h"
 
 #include <sys/types.h>
@@ -135,5 +136,4 @@ const struct buf *smtp_session_output(const struct smtp_session *session);
 bool smtp_session_wrote(struct smtp_session *session, size_t len, GError **error);
 
 /* A line for -d that shows neither password nor mail. Set before use. */
-typedef void (*smtp_trace_fn)(void *data, char direction, const char *line);
-void smtp_session_set_trace(struct smtp_session *session, smtp_trace_fn trace, void *data);
+void smtp_session_set_trace(struct smtp_session *session, line_trace_fn trace, void *data);

@@ -22,16 +22,11 @@ struct smtp_session {
 	bool tls_required;
 	struct smtp_session_events events;
 	void *data;
-	smtp_trace_fn trace;
-	void *trace_data;
 
 	struct smtp_reply_parser *parser;
 	bool echo; /* the present reply repeats a secret: its words are shown to nobody */
 
-	struct buf output;
-	uint64_t
-		appended; /* bytes ever put into `output`: what is not in it any more was written */
-	GArray *asked;	  /* of uint64_t: as `appended`, behind each command without a reply */
+	struct line_sender sender;
 
 	unsigned caps;
 	uint64_t size_max;
@@ -62,10 +57,6 @@ void smtp_session_fail(struct smtp_session *session, enum mailfs_error code, con
 /* The server's words for an error message: marked if nobody vouches for them, and withheld if they
  * repeat the password. Free with g_free(). */
 char *smtp_session_server_text(const struct smtp_session *session, const struct smtp_reply *reply);
-void smtp_session_trace(const struct smtp_session *session, char direction, const char *format, ...)
-	G_GNUC_PRINTF(3, 4);
-/* A command that will be replied to. `secret`: the rest of its line, not shown; or NULL. */
-void smtp_session_command(struct smtp_session *session, const char *command, const char *secret);
 
 /* smtp_caps.c */
 void smtp_caps_forget(struct smtp_session *session);
