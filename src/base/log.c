@@ -93,7 +93,7 @@ static char *log_line_new(enum log_level level, const char *text)
  * is lost: there is nobody to tell. */
 static void log_to_stderr(const char *text)
 {
-	g_autofree char *line = g_strdup_printf("mailfs: %s\n", text);
+	g_autofree char *line = g_strdup_printf("%s: %s\n", log_ident ? log_ident : "mailfs", text);
 	ssize_t written;
 
 	do

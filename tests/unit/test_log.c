@@ -62,7 +62,8 @@ static void test_levels(void)
 
 	g_assert_true(g_file_get_contents(path, &printed, NULL, NULL));
 	unlink(path);
-	g_assert_cmpstr(printed, ==, "mailfs: broken: 1\nmailfs: odd\nmailfs: trace\n");
+	g_assert_cmpstr(printed, ==,
+			"mailfs-test: broken: 1\nmailfs-test: odd\nmailfs-test: trace\n");
 	text = ring_text();
 	g_assert_true(
 		g_regex_match_simple("^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d error: broken: "
