@@ -2,7 +2,7 @@
 
 _mailfs() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local keys='tls=off auth=apop tls_ca= tls_fingerprint= password_command= password_file= names=label
+	local keys='config= tls=off auth=apop tls_ca= tls_fingerprint= password_command= password_file= names=label
 		names=uid ro delete=flag delete=trash delete=expunge append_seen xattr inotify=on inotify=off
 		poll= idle= idle=off timeout=
 		compress=auto compress=on compress=off cache_size= delay_connect offline smtp= smtp_tls=off smtp_tls_fingerprint=
@@ -47,7 +47,7 @@ _mailfs() {
 		COMPREPLY=($(compgen -W 'never success failure delay success+failure+delay' -- "$cur"))
 		return
 		;;
-	--tls-ca | --password-file | --smtp-password-file)
+	-c | --config | --tls-ca | --password-file | --smtp-password-file)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
@@ -66,7 +66,8 @@ _mailfs() {
 	esac
 
 	if [[ $cur == -* ]]; then
-		COMPREPLY=($(compgen -W '-f -d -s -o --tls= --auth= --tls-ca= --tls-fingerprint=
+		COMPREPLY=($(compgen -W '-f -d -s -o -c --config= --all --check
+			--list-accounts --print-config --tls= --auth= --tls-ca= --tls-fingerprint=
 			--password-command= --password-file= --names= --ro --delete=
 			--append-seen --xattr --inotify= --poll= --idle= --timeout=
 			--compress= --cache-size= --delay-connect --offline --smtp= --smtp-tls= --smtp-tls-fingerprint=
