@@ -1,3 +1,5 @@
+#include "all.h"
+#include "check.h"
 #include "daemon.h"
 
 #include "base/error.h"
@@ -165,6 +167,8 @@ static bool app_find_secrets(struct app *app, GError **error)
 
 	if (account->offline)
 		return true;
+	if (!account_needs_password(account))
+		return true;
 	app->secret = secret_find(account, true, error);
 	if (!app->secret || !account->smtp.host)
 		return app->secret != NULL;
@@ -303,15 +307,49 @@ static void print_version(void)
 	       glib_major_version, glib_minor_version, glib_micro_version);
 }
 
+/* One account, until it is unmounted. Takes over the options. */
+static int serve(struct options *options)
+{
+	struct app app = {
+		.options = *options, .parent_fd = -1, .state_claim = -1, .cache_claim = -1};
+	const char *alias = options->account.alias;
+	g_autofree char *ident =
+		alias ? g_strdup_printf("mailfs[%s]", alias) : g_strdup("mailfs");
+
+	log_open(ident, options->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+	return run(&app);
+}
+
+static void print_accounts(char **accounts)
+{
+	for (; *accounts; accounts++)
+		puts(*accounts);
+}
+
 int main(int argc, char **argv)
 {
-	struct app app = {.parent_fd = -1, .state_claim = -1, .cache_claim = -1};
+	struct options options;
 	g_autoptr(GError) error = NULL;
 	g_autofree char *help = NULL;
+	int code = EX_OK;
 
 	harden_process();
 	log_open("mailfs", LOG_LEVEL_INFO);
-	switch (options_parse(&app.options, argc, argv, &error)) {
+	switch (options_parse(&options, argc, argv, &error)) {
+	case OPTIONS_RUN:
+		return serve(&options);
+	case OPTIONS_ALL:
+		code = all_run(&options, argc, argv, serve);
+		break;
+	case OPTIONS_CHECK:
+		code = check_run(&options, argc, argv);
+		break;
+	case OPTIONS_LIST_ACCOUNTS:
+		print_accounts(options.accounts);
+		break;
+	case OPTIONS_PRINT_CONFIG:
+		fputs(options.text, stdout);
+		break;
 	case OPTIONS_HELP:
 		help = options_help();
 		fputs(help, stdout);
@@ -320,12 +358,8 @@ int main(int argc, char **argv)
 		print_version();
 		break;
 	case OPTIONS_ERROR:
-		options_clear(&app.options);
 		return report(error);
-	case OPTIONS_RUN:
-		log_open("mailfs", app.options.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-		return run(&app);
 	}
-	options_clear(&app.options);
-	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+	options_clear(&options);
+	return fflush(stdout) == 0 ? code : EX_IOERR;
 }

@@ -41,8 +41,8 @@ install_packages() {
 }
 
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config libfuse3-dev libssl-dev libglib2.0-dev
-	libsqlite3-dev libgmime-3.0-dev zlib1g-dev)
-SERVER_PACKAGES=(fuse3 openssl python3 dovecot-core dovecot-imapd dovecot-pop3d inotify-tools)
+	libsqlite3-dev libgmime-3.0-dev zlib1g-dev libgsasl-dev)
+SERVER_PACKAGES=(fuse3 openssl python3 dovecot-core dovecot-imapd dovecot-pop3d dovecot-submissiond inotify-tools)
 MTA_PACKAGES=(postfix dovecot-lmtpd)
 
 # Real mail: sets MAILFS_CORPUS to its directory, which is kept outside of the tree.

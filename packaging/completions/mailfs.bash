@@ -2,10 +2,10 @@
 
 _mailfs() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local keys='config= tls=off auth=apop tls_ca= tls_fingerprint= password_command= password_file= names=label
+	local keys='config= tls=off auth= tls_ca= tls_cert= tls_key= tls_fingerprint= password_command= password_file= names=label
 		names=uid ro delete=flag delete=trash delete=expunge append_seen xattr inotify=on inotify=off
 		poll= idle= idle=off timeout=
-		compress=auto compress=on compress=off cache_size= delay_connect offline smtp= smtp_tls=off smtp_tls_fingerprint=
+		compress=auto compress=on compress=off cache_size= delay_connect offline smtp= smtp_tls=off smtp_auth= smtp_tls_fingerprint=
 		smtp_password_command= smtp_password_file= from= save_sent=auto save_sent=yes
 		save_sent=no send_delay= dsn_notify= nonempty allow_other allow_root
 		auto_unmount default_permissions noatime'
@@ -19,8 +19,8 @@ _mailfs() {
 		COMPREPLY=($(compgen -W 'off' -- "$cur"))
 		return
 		;;
-	--auth)
-		COMPREPLY=($(compgen -W 'apop' -- "$cur"))
+	--auth | --smtp-auth)
+		COMPREPLY=($(compgen -W 'external gssapi oauthbearer xoauth2 scram-sha-256-plus scram-sha-1-plus scram-sha-256 scram-sha-1 plain login cram-md5 apop' -- "$cur"))
 		return
 		;;
 	--names)
@@ -47,7 +47,7 @@ _mailfs() {
 		COMPREPLY=($(compgen -W 'never success failure delay success+failure+delay' -- "$cur"))
 		return
 		;;
-	-c | --config | --tls-ca | --password-file | --smtp-password-file)
+	-c | --config | --tls-ca | --tls-cert | --tls-key | --password-file | --smtp-password-file)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
@@ -67,10 +67,10 @@ _mailfs() {
 
 	if [[ $cur == -* ]]; then
 		COMPREPLY=($(compgen -W '-f -d -s -o -c --config= --all --check
-			--list-accounts --print-config --tls= --auth= --tls-ca= --tls-fingerprint=
+			--list-accounts --print-config --tls= --auth= --tls-ca= --tls-cert= --tls-key= --tls-fingerprint=
 			--password-command= --password-file= --names= --ro --delete=
 			--append-seen --xattr --inotify= --poll= --idle= --timeout=
-			--compress= --cache-size= --delay-connect --offline --smtp= --smtp-tls= --smtp-tls-fingerprint=
+			--compress= --cache-size= --delay-connect --offline --smtp= --smtp-tls= --smtp-auth= --smtp-tls-fingerprint=
 			--smtp-password-command= --smtp-password-file= --from= --save-sent=
 			--send-delay= --dsn-notify= --nonempty --allow-other -h --help
 			-V --version' -- "$cur"))

@@ -1,185 +1,16 @@
 #include "config/options_private.h"
 
 #include "base/error.h"
-#include "base/text.h"
 
 #include <string.h>
 
-/* "--key", "--key=value", or "--key" and the value in `next`, which `*ret_used` tells. */
-static bool long_apply(struct parse *parse, const char *text, const char *next, bool *ret_used,
-		       GError **error)
-{
-	const char *value;
-	g_autofree char *key = options_key_split(text, &value);
-	const struct row *row = options_row_by_name(key);
-
-	if (!row)
-		return options_unknown(key, true, error);
-	if (row->value && !value) {
-		value = next;
-		*ret_used = true;
-	}
-	return options_row_apply(row, parse, value, error);
-}
-
-/* Letters in a row; the first one with a value takes the rest, or `next`. */
-static bool letters_apply(struct parse *parse, const char *letters, const char *next,
-			  bool *ret_used, GError **error)
-{
-	for (; *letters && parse->result == OPTIONS_RUN; letters++) {
-		const struct row *row = options_row_by_letter(*letters);
-
-		if (!row) {
-			g_autofree char *shown = text_clean(letters, 1, 4);
-
-			g_set_error(error, MAILFS_ERROR, ERROR_USAGE, "unknown option '-%s'",
-				    shown);
-			return false;
-		}
-		if (row->value) {
-			*ret_used = letters[1] == '\0';
-			return options_row_apply(row, parse, *ret_used ? next : letters + 1, error);
-		}
-		if (!options_row_apply(row, parse, NULL, error))
-			return false;
-	}
-	return true;
-}
-
-/* mount(8) gives its helpers letters of its own: not to write mtab, to be verbose or sloppy, and
- * the type, which says nothing new. */
-static bool helper_letters(const char *text, bool *ret_used)
-{
-	*ret_used = strcmp(text, "-t") == 0;
-	return *ret_used || (text[1] != '\0' && strspn(text + 1, "nsv") == strlen(text + 1));
-}
-
-/* Options may stand behind the arguments: mount(8) writes them so. */
-static bool arguments_read(struct parse *parse, int argc, char **argv, GError **error)
-{
-	g_autofree char *name = argc > 0 ? g_path_get_basename(argv[0]) : g_strdup("");
-	bool is_helper = g_str_has_prefix(name, "mount.");
-	bool options_end = false;
-
-	for (int i = 1; i < argc && parse->result == OPTIONS_RUN; i++) {
-		const char *next = i + 1 < argc ? argv[i + 1] : NULL;
-		const char *text = argv[i];
-		bool used = false;
-		bool ok = true;
-
-		if (options_end || text[0] != '-' || text[1] == '\0')
-			g_ptr_array_add(parse->arguments, argv[i]);
-		else if (strcmp(text, "--") == 0)
-			options_end = true;
-		else if (text[1] == '-')
-			ok = long_apply(parse, text + 2, next, &used, error);
-		else if (!is_helper || !helper_letters(text, &used))
-			ok = letters_apply(parse, text + 1, next, &used, error);
-		if (!ok)
-			return false;
-		i += used;
-	}
-	return true;
-}
-
-static bool usage(GError **error, const char *message)
-{
-	g_set_error_literal(error, MAILFS_ERROR, ERROR_USAGE, message);
-	return false;
-}
-
-/* tls_ca is for both servers. */
-static bool smtp_has_tls(const struct parse *parse)
-{
-	return parse->options->account.smtp.host && !parse->smtp_tls_off;
-}
-
-static bool is_pop3(const struct account *account)
-{
-	return account->protocol == ACCOUNT_POP3;
-}
-
-/* What a maildrop has not. */
-static bool protocol_apply(const struct parse *parse, GError **error)
-{
-	const struct account *account = &parse->options->account;
-
-	if (!is_pop3(account))
-		return account->apop ? usage(error, "auth=apop is for POP3 alone") : true;
-	if (account->delete_mode != DELETE_FLAG)
-		return usage(error,
-			     "POP3 has no Trash and no marks: only delete=flag goes with it");
-	if (account->append_seen)
-		return usage(error, "append_seen means nothing with POP3: it takes no messages");
-	if (account->idle && *account->idle)
-		return usage(error, "idle: POP3 has nothing that could be watched");
-	if (account->compress == COMPRESS_ON)
-		return usage(error, "compress=on: POP3 knows no compression");
-	if (account->smtp.save_sent == SAVE_SENT_YES)
-		return usage(error, "save_sent=yes: POP3 has no folder for what was sent");
-	return true;
-}
-
-static bool tls_apply(const struct parse *parse, GError **error)
-{
-	struct account *account = &parse->options->account;
-
-	if (!parse->tls_off)
-		return true;
-	if (account->tls == TLS_IMPLICIT)
-		return usage(error, is_pop3(account) ? "tls=off contradicts pop3s://, use pop3://"
-						     : "tls=off contradicts imaps://, use imap://");
-	if (account->tls_fingerprint || (account->tls_ca && !smtp_has_tls(parse)))
-		return usage(error, "tls=off leaves no certificate for tls_ca or tls_fingerprint");
-	account->tls = TLS_OFF;
-	return true;
-}
-
-static bool smtp_apply(const struct parse *parse, GError **error)
-{
-	struct account *account = &parse->options->account;
-	struct submission *smtp = &account->smtp;
-
-	if (!smtp->host && parse->sending) {
-		g_set_error(error, MAILFS_ERROR, ERROR_USAGE, "%s means nothing without smtp=URL",
-			    parse->sending);
-		return false;
-	}
-	if (smtp->host && account->read_only)
-		return usage(error, "ro contradicts smtp: nothing is sent from a read-only mount");
-	if (!parse->smtp_tls_off)
-		return true;
-	if (smtp->tls == TLS_IMPLICIT)
-		return usage(error, "smtp_tls=off contradicts smtps://, use smtp://");
-	if (smtp->tls_fingerprint)
-		return usage(error, "smtp_tls=off leaves no certificate for smtp_tls_fingerprint");
-	smtp->tls = TLS_OFF;
-	return true;
-}
-
-static bool arguments_apply(const struct parse *parse, GError **error)
-{
-	struct options *options = parse->options;
-	char **arguments = (char **)parse->arguments->pdata;
-
-	if (parse->arguments->len == 0)
-		return usage(error, "SOURCE and MOUNTPOINT are missing");
-	if (parse->arguments->len == 1)
-		return usage(error, "MOUNTPOINT is missing");
-	if (parse->arguments->len > 2)
-		return usage(error, "more than SOURCE and MOUNTPOINT were given");
-	if (*arguments[1] == '\0')
-		return usage(error, "MOUNTPOINT is empty");
-	if (!account_parse_url(&options->account, arguments[0], error) ||
-	    !tls_apply(parse, error) || !protocol_apply(parse, error) || !smtp_apply(parse, error))
-		return false;
-	if (options->allow_other)
-		options_fuse_add(options, "allow_other");
-	options->foreground |= options->debug;
-	options->source = g_strdup(arguments[0]);
-	options->mountpoint = g_canonicalize_filename(arguments[1], NULL);
-	return true;
-}
+/* A command line, or what it says of one account. */
+struct command {
+	int argc;
+	char **argv;
+	const char *account;	/* instead of the arguments, */
+	const char *mountpoint; /* likewise; NULL: the account's */
+};
 
 static void options_init(struct options *options)
 {
@@ -193,18 +24,268 @@ static void options_init(struct options *options)
 	};
 }
 
+static void said_forget(struct parse *parse)
+{
+	size_t count;
+
+	options_rows(&count);
+	for (size_t i = 0; parse->said && i < count; i++)
+		g_free(parse->said[i].value);
+	g_free(parse->said);
+	parse->said = g_new0(struct said, count);
+}
+
+/* Nothing was said yet. */
+static void parse_begin(struct parse *parse)
+{
+	options_clear(parse->options);
+	options_init(parse->options);
+	said_forget(parse);
+	g_ptr_array_set_size(parse->arguments, 0);
+	parse->conflict = NULL;
+	parse->tls_off = parse->smtp_tls_off = false;
+	parse->sending = NULL;
+	parse->result = OPTIONS_RUN;
+}
+
+static void parse_clear(struct parse *parse)
+{
+	said_forget(parse);
+	g_free(parse->said);
+	g_ptr_array_unref(parse->arguments);
+	g_hash_table_unref(parse->ignored);
+}
+
+static bool command_read(struct parse *parse, const struct command *command, GError **error)
+{
+	parse->origin = ORIGIN_COMMAND;
+	return options_arguments_read(parse, command->argc, command->argv, error);
+}
+
+static bool usage(GError **error, const char *message)
+{
+	g_set_error_literal(error, MAILFS_ERROR, ERROR_USAGE, message);
+	return false;
+}
+
+static struct conf *file_read(const struct options *options, GError **error)
+{
+	struct conf *conf = conf_read(options->config, error);
+
+	if (conf && !options_file_check(conf, error))
+		conf_free(&conf);
+	return conf;
+}
+
+/* What [defaults] says and this account cannot have is left out. */
+static bool is_forgiven(struct parse *parse)
+{
+	const struct row *row = parse->conflict;
+
+	return row && parse->said[options_row_index(row)].origin == ORIGIN_DEFAULTS &&
+	       g_hash_table_add(parse->ignored, (gpointer)row);
+}
+
+/* Who wrote the contradiction: the file, unless the option stands on the command line. */
+static bool contradiction(const struct parse *parse, const struct conf *conf, const char *account,
+			  const GError *why, GError **error)
+{
+	const struct row *row = parse->conflict;
+
+	if (row && parse->said[options_row_index(row)].origin == ORIGIN_COMMAND)
+		return usage(error, why->message);
+	g_set_error(error, MAILFS_ERROR, ERROR_CONFIG, "%s: [account %s]: %s", conf_path(conf),
+		    account, why->message);
+	return false;
+}
+
+static bool account_read(struct parse *parse, const struct command *command,
+			 const struct conf *conf, const char *account, GError **error)
+{
+	for (;;) {
+		g_autoptr(GError) why = NULL;
+
+		parse_begin(parse);
+		if (!options_file_apply(parse, conf, account, error) ||
+		    !command_read(parse, command, error))
+			return false;
+		if (options_check(parse, &why))
+			return true;
+		if (!is_forgiven(parse))
+			return contradiction(parse, conf, account, why, error);
+	}
+}
+
+/* Its parts may be a password. */
+static bool not_a_source(GError **error)
+{
+	return usage(error, "SOURCE is neither a URL like imaps://alice@imap.example.org nor an "
+			    "account of the configuration file");
+}
+
+static bool source_from_file(struct parse *parse, const struct command *command,
+			     const char *account, GError **error)
+{
+	struct conf *conf;
+	bool ok;
+
+	if (!conf_is_account_name(account))
+		return not_a_source(error);
+	conf = file_read(parse->options, error);
+	if (!conf)
+		return false;
+	if (conf_group(conf, account))
+		ok = account_read(parse, command, conf, account, error);
+	else
+		ok = conf_no_account(conf, account, error);
+	conf_free(&conf);
+	return ok;
+}
+
+static bool source_from_url(struct parse *parse, const char *url, GError **error)
+{
+	if (parse->options->config)
+		return usage(error, "a configuration file means nothing with a URL, which stands "
+				    "for itself: name one of its accounts");
+	return account_parse_url(&parse->options->account, url, error) &&
+	       options_check(parse, error);
+}
+
+static bool mountpoint_set(struct options *options, const char *mountpoint, GError **error)
+{
+	const struct account *account = &options->account;
+
+	if (mountpoint && *mountpoint == '\0')
+		return usage(error, "MOUNTPOINT is empty");
+	if (mountpoint) {
+		g_free(options->mountpoint);
+		options->mountpoint = g_canonicalize_filename(mountpoint, NULL);
+	}
+	if (options->mountpoint)
+		return true;
+	if (!account->alias)
+		return usage(error, "MOUNTPOINT is missing");
+	g_set_error(error, MAILFS_ERROR, ERROR_USAGE,
+		    "MOUNTPOINT is missing, and [account %s] of %s has no mountpoint",
+		    account->alias, account->config);
+	return false;
+}
+
+/* `source` and `mountpoint` are of the command line, which outlives this. */
+static bool one_account(struct parse *parse, const struct command *command, const char *source,
+			const char *mountpoint, GError **error)
+{
+	struct options *options = parse->options;
+
+	if (strstr(source, "://") ? !source_from_url(parse, source, error)
+				  : !source_from_file(parse, command, source, error))
+		return false;
+	if (options->allow_other)
+		options_fuse_set(options, "allow_other", true);
+	options->foreground |= options->debug;
+	options->source = g_strdup(source);
+	if (parse->result == OPTIONS_RUN || parse->result == OPTIONS_ALL)
+		return mountpoint_set(options, mountpoint, error);
+	if (parse->result == OPTIONS_PRINT_CONFIG)
+		options->text = options_file_print(parse, source);
+	return true;
+}
+
+static bool all_accounts(struct options *options, const char *dir, GError **error)
+{
+	struct conf *conf = file_read(options, error);
+
+	if (!conf)
+		return false;
+	options->accounts = conf_accounts(conf);
+	if (dir)
+		options->mountpoint = g_canonicalize_filename(dir, NULL);
+	options->foreground |= options->debug;
+	if (!*options->accounts)
+		g_set_error(error, MAILFS_ERROR, ERROR_CONFIG, "%s: no [account NAME] there",
+			    conf_path(conf));
+	conf_free(&conf);
+	return *options->accounts != NULL;
+}
+
+/* How many arguments an action takes, and what is said of others. */
+static bool arguments_count(const struct parse *parse, GError **error)
+{
+	guint count = parse->arguments->len;
+
+	switch (parse->result) {
+	case OPTIONS_RUN:
+		return count == 0  ? usage(error, "SOURCE and MOUNTPOINT are missing")
+		       : count > 2 ? usage(error, "more than SOURCE and MOUNTPOINT were given")
+				   : true;
+	case OPTIONS_ALL:
+		return count <= 1 || usage(error, "more than DIR was given with --all");
+	case OPTIONS_CHECK:
+		return count <= 1 || usage(error, "more than one account was given to --check");
+	case OPTIONS_LIST_ACCOUNTS:
+		return count == 0 || usage(error, "--list-accounts takes no argument");
+	case OPTIONS_PRINT_CONFIG:
+		return count == 1 || usage(error, "--print-config takes the name of one account");
+	case OPTIONS_HELP:
+	case OPTIONS_VERSION:
+	case OPTIONS_ERROR:
+		break;
+	}
+	return true;
+}
+
+static bool command_perform(struct parse *parse, const struct command *command, GError **error)
+{
+	const char *first = NULL;
+	const char *second = NULL;
+
+	parse_begin(parse);
+	if (!command_read(parse, command, error))
+		return false;
+	if (parse->result == OPTIONS_HELP || parse->result == OPTIONS_VERSION)
+		return true;
+	if (command->account)
+		return one_account(parse, command, command->account, command->mountpoint, error);
+	if (!arguments_count(parse, error))
+		return false;
+	if (parse->arguments->len > 0)
+		first = g_ptr_array_index(parse->arguments, 0);
+	if (parse->arguments->len > 1)
+		second = g_ptr_array_index(parse->arguments, 1);
+	if (parse->result == OPTIONS_ALL || !first)
+		return all_accounts(parse->options, first, error);
+	return one_account(parse, command, first, second, error);
+}
+
+static enum options_result command_parse(struct options *options, const struct command *command,
+					 GError **error)
+{
+	struct parse parse = {.options = options,
+			      .arguments = g_ptr_array_new(),
+			      .ignored = g_hash_table_new(NULL, NULL)};
+	enum options_result result;
+
+	*options = (struct options){0};
+	result = command_perform(&parse, command, error) ? parse.result : OPTIONS_ERROR;
+	parse_clear(&parse);
+	if (result == OPTIONS_ERROR || result == OPTIONS_HELP || result == OPTIONS_VERSION)
+		options_clear(options);
+	return result;
+}
+
 enum options_result options_parse(struct options *options, int argc, char **argv, GError **error)
 {
-	g_autoptr(GPtrArray) arguments = g_ptr_array_new();
-	struct parse parse = {.options = options, .arguments = arguments, .result = OPTIONS_RUN};
+	const struct command command = {argc, argv, NULL, NULL};
 
-	options_init(options);
-	if (!arguments_read(&parse, argc, argv, error) ||
-	    (parse.result == OPTIONS_RUN && !arguments_apply(&parse, error)))
-		parse.result = OPTIONS_ERROR;
-	if (parse.result != OPTIONS_RUN)
-		options_clear(options);
-	return parse.result;
+	return command_parse(options, &command, error);
+}
+
+bool options_parse_account(struct options *options, int argc, char **argv, const char *account,
+			   const char *mountpoint, GError **error)
+{
+	const struct command command = {argc, argv, account, mountpoint};
+
+	return command_parse(options, &command, error) != OPTIONS_ERROR;
 }
 
 void options_clear(struct options *options)
@@ -212,6 +293,9 @@ void options_clear(struct options *options)
 	account_clear(&options->account);
 	g_free(options->source);
 	g_free(options->mountpoint);
+	g_free(options->config);
+	g_free(options->text);
+	g_strfreev(options->accounts);
 	g_clear_pointer(&options->fuse_options, g_ptr_array_unref);
 	*options = (struct options){0};
 }

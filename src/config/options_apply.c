@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "config/suggestion.h"
 
 #include <string.h>
 
@@ -13,66 +14,36 @@ bool options_bad_value(GError **error, const char *name, const char *value, cons
 	return false;
 }
 
-void options_fuse_add(struct options *options, const char *option)
+void options_fuse_set(struct options *options, const char *option, bool on)
 {
-	if (!g_ptr_array_find_with_equal_func(options->fuse_options, option, g_str_equal, NULL))
+	guint at;
+	bool there =
+		g_ptr_array_find_with_equal_func(options->fuse_options, option, g_str_equal, &at);
+
+	if (on && !there)
 		g_ptr_array_add(options->fuse_options, g_strdup(option));
-}
-/* `b` is the name of an option. */
-static size_t edit_distance(const char *a, const char *b)
-{
-	size_t len = strlen(b);
-	size_t line[OPTIONS_KEY_MAX + 1];
-
-	g_assert(len <= OPTIONS_KEY_MAX);
-	for (size_t j = 0; j <= len; j++)
-		line[j] = j;
-	for (size_t i = 0; a[i]; i++) {
-		size_t diagonal = line[0];
-
-		line[0] = i + 1;
-		for (size_t j = 0; j < len; j++) {
-			size_t change = diagonal + (a[i] != b[j]);
-
-			diagonal = line[j + 1];
-			line[j + 1] = MIN(change, MIN(diagonal, line[j]) + 1);
-		}
-	}
-	return line[len];
-}
-
-/* The best of a few: at most two typing errors, or the beginning of a name. */
-static void suggest(const char *name, const char *key, size_t *best, const char **ret_name)
-{
-	size_t distance = edit_distance(key, name);
-
-	if (strlen(key) >= 3 && g_str_has_prefix(name, key))
-		distance = MIN(distance, 2);
-	if (distance < *best && distance < strlen(key)) {
-		*best = distance;
-		*ret_name = name;
-	}
+	if (!on && there)
+		g_ptr_array_remove_index(options->fuse_options, at);
 }
 
 bool options_unknown(const char *key, bool is_long, GError **error)
 {
 	const char *dashes = is_long ? "--" : "";
-	g_autofree char *shown = text_clean(key, -1, OPTIONS_KEY_MAX);
+	struct suggestion suggestion = suggestion_for(key);
+	g_autofree char *shown = text_clean(key, -1, OPTIONS_KEY_SHOWN);
 	g_autofree char *hint = NULL;
-	const char *name = NULL;
-	size_t best = 3;
 	size_t count;
 	const struct row *rows = options_rows(&count);
 
-	/* The distance costs the product of both lengths. */
-	for (size_t i = 0; strlen(key) <= OPTIONS_KEY_MAX && i < count; i++) {
-		if (rows[i].name && (is_long || !rows[i].letter))
-			suggest(rows[i].name, key, &best, &name);
+	for (size_t i = 0; i < count; i++) {
+		if (rows[i].name && rows[i].place != PLACE_ACCOUNT &&
+		    (is_long || rows[i].result == OPTIONS_RUN))
+			suggestion_offer(&suggestion, rows[i].name);
 	}
-	for (size_t i = 0; !is_long && strlen(key) <= OPTIONS_KEY_MAX && options_fuse_words[i]; i++)
-		suggest(options_fuse_words[i], key, &best, &name);
-	if (name)
-		hint = g_strdup_printf(", did you mean '%s%s'?", dashes, name);
+	for (size_t i = 0; !is_long && options_fuse_words[i]; i++)
+		suggestion_offer(&suggestion, options_fuse_words[i]);
+	if (suggestion.name)
+		hint = g_strdup_printf(", did you mean '%s%s'?", dashes, suggestion.name);
 	if (is_long && hint)
 		g_strdelimit(hint, "_", '-');
 	if (is_long)
@@ -81,6 +52,7 @@ bool options_unknown(const char *key, bool is_long, GError **error)
 		    hint ? hint : "");
 	return false;
 }
+
 char *options_key_split(const char *text, const char **ret_value)
 {
 	size_t len = strcspn(text, "=");
@@ -88,6 +60,7 @@ char *options_key_split(const char *text, const char **ret_value)
 	*ret_value = text[len] ? text + len + 1 : NULL;
 	return g_strdelimit(g_strndup(text, len), "-", '_');
 }
+
 /* "auto, yes or no" */
 static char *list_words(char **words)
 {
@@ -98,6 +71,27 @@ static char *list_words(char **words)
 	return g_strdup_printf("%s or %s", head, tail);
 }
 
+bool options_parse_bool(const char *value, bool *ret)
+{
+	static const char *const yes[] = {"yes", "on", "true", "1", NULL};
+	static const char *const no[] = {"no", "off", "false", "0", NULL};
+
+	if (!g_strv_contains(yes, value) && !g_strv_contains(no, value))
+		return false;
+	*ret = g_strv_contains(yes, value);
+	return true;
+}
+
+/* The word itself, or one that says the same: "yes" where the words are "on" and "off". */
+static bool word_fits(const char *word, const char *value)
+{
+	bool meant;
+	bool said;
+
+	return strcmp(word, value) == 0 || (options_parse_bool(word, &meant) &&
+					    options_parse_bool(value, &said) && meant == said);
+}
+
 static bool word_apply(const struct row *row, struct parse *parse, const char *value,
 		       GError **error)
 {
@@ -105,7 +99,7 @@ static bool word_apply(const struct row *row, struct parse *parse, const char *v
 	g_autofree char *wanted = NULL;
 
 	for (unsigned i = 0; words[i]; i++) {
-		if (strcmp(words[i], value) != 0)
+		if (!word_fits(words[i], value))
 			continue;
 		*(unsigned *)(void *)((char *)parse->options + row->word) = i;
 		return true;
@@ -114,32 +108,133 @@ static bool word_apply(const struct row *row, struct parse *parse, const char *v
 	return options_bad_value(error, row->name, value, wanted);
 }
 
+/* What stands where it is not expected is not repeated: it may be a secret. */
+static bool flag_apply(const struct row *row, struct parse *parse, const char *value,
+		       GError **error)
+{
+	bool on = true;
+
+	if (value && !options_parse_bool(value, &on)) {
+		g_set_error(error, MAILFS_ERROR, ERROR_USAGE, "%s: is yes or no", row->name);
+		return false;
+	}
+	*(bool *)((char *)parse->options + row->flag) = on;
+	return true;
+}
+
+/* The daemon leaves the current directory, and a shell does not know the '~' of --option=~/file. */
+char *options_path_new(const struct parse *parse, const char *name, const char *value,
+		       GError **error)
+{
+	g_autofree char *home = NULL;
+
+	if (value[0] == '~' && value[1] == '/')
+		home = g_build_filename(g_get_home_dir(), value + 2, NULL);
+	else if (parse->origin != ORIGIN_COMMAND && !g_path_is_absolute(value)) {
+		options_bad_value(error, name, value, "a path that begins with '/' or '~/'");
+		return NULL;
+	}
+	return g_canonicalize_filename(home ? home : value, NULL);
+}
+
+static bool text_apply(const struct row *row, struct parse *parse, const char *value,
+		       GError **error)
+{
+	char **field =
+		(char **)(void *)((char *)parse->options + (row->path ? row->path : row->text));
+	char *text = row->path ? options_path_new(parse, row->name, value, error) : g_strdup(value);
+
+	if (!text)
+		return false;
+	g_free(*field);
+	*field = text;
+	return true;
+}
+
+static bool value_apply(const struct row *row, struct parse *parse, const char *value,
+			GError **error)
+{
+	if (row->set)
+		return row->set(parse, value, error);
+	if (row->text || row->path)
+		return text_apply(row, parse, value, error);
+	if (row->word)
+		return word_apply(row, parse, value, error);
+	if (row->result == OPTIONS_RUN)
+		return flag_apply(row, parse, value, error);
+	if (parse->result != OPTIONS_RUN && parse->result != row->result &&
+	    row->result < OPTIONS_HELP) {
+		g_set_error_literal(error, MAILFS_ERROR, ERROR_USAGE,
+				    "--all, --check, --list-accounts and --print-config exclude "
+				    "each other");
+		return false;
+	}
+	parse->result = row->result;
+	return true;
+}
+
+/* Takes back what weighs less: where the password comes from is one decision. */
+static void secret_outrank(const struct row *row, struct parse *parse)
+{
+	struct account *account = &parse->options->account;
+	size_t count;
+	const struct row *rows = options_rows(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		struct said *said = &parse->said[i];
+
+		if (rows[i].secret != row->secret || said->origin == ORIGIN_NONE ||
+		    said->origin >= parse->origin)
+			continue;
+		if (rows[i].text || rows[i].path)
+			g_clear_pointer(
+				(char **)(void *)((char *)parse->options +
+						  (rows[i].path ? rows[i].path : rows[i].text)),
+				g_free);
+		else if (row->secret == SECRET_ACCOUNT)
+			account->password_in_file = false;
+		else
+			account->smtp.password_in_file = false;
+		said->origin = ORIGIN_NONE;
+	}
+}
+
+static void said_note(const struct row *row, struct parse *parse, const char *value)
+{
+	struct said *said = &parse->said[options_row_index(row)];
+	bool is_password = row->secret && row->place == PLACE_ACCOUNT;
+	char *const *path = (char **)(void *)((char *)parse->options + row->path);
+
+	g_free(said->value);
+	said->value = g_strdup(is_password ? "********" : row->path ? *path : value);
+	said->origin = parse->origin;
+}
+
 bool options_row_apply(const struct row *row, struct parse *parse, const char *value,
 		       GError **error)
 {
 	char letter[] = {'-', row->letter, '\0'};
 	const char *name = row->name ? row->name : letter;
+	bool is_switch = !row->name || row->result != OPTIONS_RUN;
 
 	if (row->value && (!value || *value == '\0')) {
 		g_set_error(error, MAILFS_ERROR, ERROR_USAGE, "option '%s' needs a value", name);
 		return false;
 	}
-	if (!row->value && value) {
+	if (!row->value && value && is_switch) {
 		g_set_error(error, MAILFS_ERROR, ERROR_USAGE, "option '%s' takes no value", name);
 		return false;
 	}
 	if (row->sending)
 		parse->sending = name;
-	if (row->set)
-		return row->set(parse, value, error);
-	if (row->word)
-		return word_apply(row, parse, value, error);
-	if (row->result != OPTIONS_RUN)
-		parse->result = row->result;
-	else
-		*(bool *)((char *)parse->options + row->flag) = true;
+	if (row->secret)
+		secret_outrank(row, parse);
+	if (!value_apply(row, parse, value, error))
+		return false;
+	said_note(row, parse, value);
 	return true;
 }
+
 static bool list_item_apply(struct parse *parse, const char *item, GError **error)
 {
 	const char *value;
@@ -150,10 +245,10 @@ static bool list_item_apply(struct parse *parse, const char *item, GError **erro
 		return true;
 	key = options_key_split(item, &value);
 	row = options_row_by_name(key);
-	if (row && !row->letter)
+	if (row && row->result == OPTIONS_RUN && row->place != PLACE_ACCOUNT)
 		return options_row_apply(row, parse, value, error);
 	if (!value && g_strv_contains(options_fuse_words, key)) {
-		options_fuse_add(parse->options, key);
+		options_fuse_set(parse->options, key, true);
 		return true;
 	}
 	return options_unknown(key, false, error);

@@ -20,22 +20,30 @@ static char *row_usage(const struct row *row)
 
 char *options_help(void)
 {
-	GString *out = g_string_new("Usage: mailfs [OPTIONS] SOURCE MOUNTPOINT\n"
-				    "\n"
-				    "Mounts the folders of a mail account as directories and its "
-				    "messages as files.\n"
-				    "SOURCE is imaps://USER@HOST[:PORT] (TLS), "
-				    "imap://USER@HOST[:PORT] (STARTTLS),\n"
-				    "pop3s://USER@HOST[:PORT] (TLS) or "
-				    "pop3://USER@HOST[:PORT] (STARTTLS);\n"
-				    "URL is smtps://[USER@]HOST[:PORT] (TLS) or "
-				    "smtp://[USER@]HOST[:PORT] (STARTTLS).\n"
-				    "\n");
+	GString *out = g_string_new(
+		"Usage: mailfs [OPTIONS] SOURCE MOUNTPOINT\n"
+		"       mailfs [OPTIONS] ACCOUNT [MOUNTPOINT]\n"
+		"       mailfs [OPTIONS] --all [DIR]\n"
+		"       mailfs --check [ACCOUNT] | --print-config ACCOUNT | --list-accounts\n"
+		"\n"
+		"Mounts the folders of a mail account as directories and its "
+		"messages as files.\n"
+		"SOURCE is imaps://USER@HOST[:PORT] (TLS), "
+		"imap://USER@HOST[:PORT] (STARTTLS),\n"
+		"pop3s://USER@HOST[:PORT] (TLS) or "
+		"pop3://USER@HOST[:PORT] (STARTTLS);\n"
+		"URL is smtps://[USER@]HOST[:PORT] (TLS) or "
+		"smtp://[USER@]HOST[:PORT] (STARTTLS).\n"
+		"\n");
 	size_t count;
 	const struct row *rows = options_rows(&count);
 
 	for (size_t i = 0; i < count; i++) {
-		g_autofree char *left = row_usage(&rows[i]);
+		g_autofree char *left = NULL;
+
+		if (rows[i].place == PLACE_ACCOUNT)
+			continue;
+		left = row_usage(&rows[i]);
 
 		/* Too long for its column: the help goes into the next line. */
 		if (strlen(left) > 24)

@@ -2,6 +2,7 @@
 
 #include "base/number.h"
 #include "base/text.h"
+#include "config/auth.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -16,16 +17,6 @@ static void replace(char **text, char *with)
 	*text = with;
 }
 
-/* The daemon leaves the current directory, and a shell does not know the '~' of --option=~/file. */
-static char *path_new(const char *value)
-{
-	g_autofree char *home = NULL;
-
-	if (value[0] == '~' && value[1] == '/')
-		home = g_build_filename(g_get_home_dir(), value + 2, NULL);
-	return g_canonicalize_filename(home ? home : value, NULL);
-}
-
 static bool set_tls(struct parse *parse, const char *value, GError **error)
 {
 	if (strcmp(value, "off") != 0)
@@ -34,17 +25,31 @@ static bool set_tls(struct parse *parse, const char *value, GError **error)
 	return true;
 }
 
-static bool set_auth(struct parse *parse, const char *value, GError **error)
+static bool auth_set(const char *name, const char *value, unsigned *ret_auth, GError **error)
 {
-	if (strcmp(value, "apop") != 0)
-		return options_bad_value(error, "auth", value, "apop");
-	parse->options->account.apop = true;
-	return true;
+	if (auth_parse(value, ret_auth))
+		return true;
+	return options_bad_value(error, name, value,
+				 "one or more, with ':' between, of external, gssapi, oauthbearer, "
+				 "xoauth2, scram-sha-256-plus, scram-sha-1-plus, scram-sha-256, "
+				 "scram-sha-1, plain, login, cram-md5 and apop");
 }
 
-static bool set_tls_ca(struct parse *parse, const char *value, GError **error)
+static bool set_auth(struct parse *parse, const char *value, GError **error)
 {
-	replace(&parse->options->account.tls_ca, path_new(value));
+	return auth_set("auth", value, &parse->options->account.auth, error);
+}
+
+static bool set_smtp_auth(struct parse *parse, const char *value, GError **error)
+{
+	unsigned auth;
+
+	if (!auth_set("smtp_auth", value, &auth, error))
+		return false;
+	if (auth & AUTH_APOP)
+		return options_bad_value(error, "smtp_auth", value,
+					 "for SMTP: apop is of POP3 alone");
+	parse->options->account.smtp.auth = auth;
 	return true;
 }
 
@@ -80,18 +85,6 @@ static bool set_tls_fingerprint(struct parse *parse, const char *value, GError *
 {
 	return fingerprint_parse("tls_fingerprint", value, &parse->options->account.tls_fingerprint,
 				 error);
-}
-
-static bool set_password_command(struct parse *parse, const char *value, GError **error)
-{
-	replace(&parse->options->account.password_command, g_strdup(value));
-	return true;
-}
-
-static bool set_password_file(struct parse *parse, const char *value, GError **error)
-{
-	replace(&parse->options->account.password_file, path_new(value));
-	return true;
 }
 
 static bool set_poll(struct parse *parse, const char *value, GError **error)
@@ -155,18 +148,6 @@ static bool set_smtp_tls_fingerprint(struct parse *parse, const char *value, GEr
 				 &parse->options->account.smtp.tls_fingerprint, error);
 }
 
-static bool set_smtp_password_command(struct parse *parse, const char *value, GError **error)
-{
-	replace(&parse->options->account.smtp.password_command, g_strdup(value));
-	return true;
-}
-
-static bool set_smtp_password_file(struct parse *parse, const char *value, GError **error)
-{
-	replace(&parse->options->account.smtp.password_file, path_new(value));
-	return true;
-}
-
 /* Enough to find typing errors early; all rules are kept where mail is sent. */
 static bool is_address(const char *value)
 {
@@ -225,23 +206,62 @@ static bool set_dsn_notify(struct parse *parse, const char *value, GError **erro
 	parse->options->account.smtp.dsn_notify = notify;
 	return true;
 }
+
+/* It stays in the file until it is needed. */
+static bool set_password(struct parse *parse, const char *value, GError **error)
+{
+	(void)value;
+	(void)error;
+	parse->options->account.password_in_file = true;
+	return true;
+}
+
+static bool set_smtp_password(struct parse *parse, const char *value, GError **error)
+{
+	(void)value;
+	(void)error;
+	parse->options->account.smtp.password_in_file = true;
+	return true;
+}
+
+static bool set_imap(struct parse *parse, const char *value, GError **error)
+{
+	return account_parse_key(&parse->options->account, ACCOUNT_IMAP, value, error);
+}
+
+static bool set_pop3(struct parse *parse, const char *value, GError **error)
+{
+	return account_parse_key(&parse->options->account, ACCOUNT_POP3, value, error);
+}
+
 #define WORD(field) .word = offsetof(struct options, field)
 #define FLAG(field) .flag = offsetof(struct options, field)
+#define TEXT(field) .text = offsetof(struct options, field)
+#define PATH(field) .path = offsetof(struct options, field)
 #define SENDING .sending = true
+#define OF(whose) .secret = SECRET_##whose
+#define ONLY(where) .place = PLACE_##where
 
 static const struct row rows[] = {
-	{'f', NULL, NULL, "stay in the foreground", FLAG(foreground)},
-	{'d', NULL, NULL, "trace requests and protocol to stderr, implies -f", FLAG(debug)},
-	{'s', NULL, NULL, "serve with a single thread", FLAG(single)},
-	{'o', NULL, "OPT[,OPT...]", "options as in fstab(5), see below", options_set_list},
+	{'f', NULL, NULL, "stay in the foreground", FLAG(foreground), ONLY(COMMAND)},
+	{'d', NULL, NULL, "trace requests and protocol to stderr, implies -f", FLAG(debug),
+	 ONLY(COMMAND)},
+	{'s', NULL, NULL, "serve with a single thread", FLAG(single), ONLY(COMMAND)},
+	{'o', NULL, "OPT[,OPT...]", "options as in fstab(5), see below", options_set_list,
+	 ONLY(COMMAND)},
+	{'c', "config", "FILE", "the configuration file, if it is another one", PATH(config),
+	 ONLY(COMMAND)},
 	{0, "tls", "off", "never encrypt; only with imap:// or pop3://", set_tls},
-	{0, "tls_ca", "FILE", "trust the CA certificates in FILE only", set_tls_ca},
+	{0, "tls_ca", "FILE", "trust the CA certificates in FILE only", PATH(account.tls_ca)},
 	{0, "tls_fingerprint", "SHA256:HEX", "trust the certificate with this digest",
 	 set_tls_fingerprint},
-	{0, "auth", "apop", "POP3: log in without sending the password", set_auth},
+	{0, "tls_cert", "FILE", "show the server this certificate", PATH(account.tls_cert)},
+	{0, "tls_key", "FILE", "its key, if it is not in the same file", PATH(account.tls_key)},
+	{0, "auth", "MECHANISMS", "log in by these alone, such as scram-sha-256:plain", set_auth},
 	{0, "password_command", "CMD", "the password is the first line that CMD prints",
-	 set_password_command},
-	{0, "password_file", "FILE", "the password is the first line of FILE", set_password_file},
+	 TEXT(account.password_command), OF(ACCOUNT)},
+	{0, "password_file", "FILE", "the password is the first line of FILE",
+	 PATH(account.password_file), OF(ACCOUNT)},
 	{0, "names", "label|uid", "subjects in file names, or none (default label)",
 	 WORD(account.names)},
 	{0, "ro", NULL, "change nothing", FLAG(account.read_only)},
@@ -264,10 +284,11 @@ static const struct row rows[] = {
 	{0, "smtp_tls", "off", "never encrypt that; only with smtp://", set_smtp_tls, SENDING},
 	{0, "smtp_tls_fingerprint", "SHA256:HEX", "trust that certificate with this digest",
 	 set_smtp_tls_fingerprint, SENDING},
+	{0, "smtp_auth", "MECHANISMS", "log in there by these alone", set_smtp_auth, SENDING},
 	{0, "smtp_password_command", "CMD", "as password_command, if it is another password",
-	 set_smtp_password_command, SENDING},
-	{0, "smtp_password_file", "FILE", "as password_file, likewise", set_smtp_password_file,
-	 SENDING},
+	 TEXT(account.smtp.password_command), OF(SUBMISSION), SENDING},
+	{0, "smtp_password_file", "FILE", "as password_file, likewise",
+	 PATH(account.smtp.password_file), OF(SUBMISSION), SENDING},
 	{0, "from", "ADDRESS", "the sender of mail that names none", set_from, SENDING},
 	{0, "save_sent", "auto|yes|no", "file a copy of what was sent (default auto)",
 	 WORD(account.smtp.save_sent), SENDING},
@@ -276,8 +297,22 @@ static const struct row rows[] = {
 	 SENDING},
 	{0, "nonempty", NULL, "mount also over a directory that is not empty", FLAG(nonempty)},
 	{0, "allow_other", NULL, "let other users in", FLAG(allow_other)},
-	{'h', "help", NULL, "print this and exit", .result = OPTIONS_HELP},
-	{'V', "version", NULL, "print the version and exit", .result = OPTIONS_VERSION},
+	{0, "all", NULL, "mount every account, on DIR/NAME", .result = OPTIONS_ALL, ONLY(COMMAND)},
+	{0, "check", NULL, "try one account, or all, and tell what is there",
+	 .result = OPTIONS_CHECK, ONLY(COMMAND)},
+	{0, "list_accounts", NULL, "print the names of the accounts",
+	 .result = OPTIONS_LIST_ACCOUNTS, ONLY(COMMAND)},
+	{0, "print_config", NULL, "print what holds for an account, without secrets",
+	 .result = OPTIONS_PRINT_CONFIG, ONLY(COMMAND)},
+	{'h', "help", NULL, "print this and exit", .result = OPTIONS_HELP, ONLY(COMMAND)},
+	{'V', "version", NULL, "print the version and exit", .result = OPTIONS_VERSION,
+	 ONLY(COMMAND)},
+	{0, "imap", "URL", NULL, set_imap, ONLY(ACCOUNT)},
+	{0, "pop3", "URL", NULL, set_pop3, ONLY(ACCOUNT)},
+	{0, "mountpoint", "DIR", NULL, PATH(mountpoint), ONLY(ACCOUNT)},
+	{0, "password", "PASSWORD", NULL, set_password, OF(ACCOUNT), ONLY(ACCOUNT)},
+	{0, "smtp_password", "PASSWORD", NULL, set_smtp_password, OF(SUBMISSION), ONLY(ACCOUNT),
+	 SENDING},
 };
 const char *const options_fuse_words[] = {
 	"allow_root", "auto_unmount", "default_permissions", "noatime", "nodiratime", NULL,
@@ -301,6 +336,11 @@ const struct row *options_rows(size_t *ret_count)
 {
 	*ret_count = G_N_ELEMENTS(rows);
 	return rows;
+}
+
+size_t options_row_index(const struct row *row)
+{
+	return (size_t)(row - rows);
 }
 
 const struct row *options_row_by_name(const char *key)

@@ -35,5 +35,7 @@ void submitter_send(struct submitter *submitter, const struct smtp_transaction *
 		    int64_t now_ms);
 /* Says goodbye; steps go on until it is over. */
 void submitter_quit(struct submitter *submitter, int64_t now_ms);
+/* Lines "key: value" as of store_ops.describe: server, tls, certificate, capabilities. */
+void submitter_describe(const struct submitter *submitter, GString *out);
 /* As smtp_session_size_max(). */
 uint64_t submitter_size_max(const struct submitter *submitter);

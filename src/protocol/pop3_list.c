@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/number.h"
 #include "base/words.h"
+#include "config/auth.h"
 
 #include <string.h>
 
@@ -140,8 +141,7 @@ static void take_mechanism(struct pop3_capa *capa, struct word word)
 	g_autofree char *name = g_strndup(word.at, word.len);
 	char *all;
 
-	if (word_is(word, "PLAIN"))
-		capa->caps |= POP3_CAP_SASL_PLAIN;
+	capa->auth |= auth_find(word.at, word.len);
 	if (capa->mechanisms && strlen(capa->mechanisms) >= MECHANISMS_ENOUGH)
 		return;
 	all = words_alter(capa->mechanisms, name, NULL);

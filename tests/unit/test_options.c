@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "config/options.h"
+#include "config/auth.h"
 
 #include <glib.h>
 #include <string.h>
@@ -104,7 +105,11 @@ static void test_changing_mail(void)
 	       "--delete=purge");
 	REFUSE(ERROR_CONFIG, "is not flag", URL, "/mnt", "--delete=Flag");
 	REFUSE(ERROR_USAGE, "'delete' needs a value", URL, "/mnt", "-odelete");
-	REFUSE(ERROR_USAGE, "'xattr' takes no value", URL, "/mnt", "-oxattr=on");
+	PARSE(&options, URL, "/mnt", "-oxattr=on,append_seen,append_seen=no", "--ro=false");
+	g_assert_true(options.account.xattr && !options.account.append_seen);
+	g_assert_false(options.account.read_only);
+	options_clear(&options);
+	REFUSE(ERROR_USAGE, "xattr: is yes or no", URL, "/mnt", "-oxattr=maybe");
 }
 
 static void test_long_options(void)
@@ -288,11 +293,11 @@ static void test_pop3(void)
 	PARSE(&options, pops, "/mnt");
 	g_assert_cmpint(options.account.protocol, ==, ACCOUNT_POP3);
 	g_assert_cmpint(options.account.tls, ==, TLS_IMPLICIT);
-	g_assert_false(options.account.apop);
+	g_assert_cmphex(options.account.auth, ==, 0);
 	options_clear(&options);
 	PARSE(&options, "--auth=apop", "-o", "delete=flag", pop, "/mnt");
 	g_assert_cmpint(options.account.tls, ==, TLS_STARTTLS);
-	g_assert_true(options.account.apop);
+	g_assert_cmphex(options.account.auth, ==, AUTH_APOP);
 	options_clear(&options);
 	PARSE(&options, pop, "/mnt", "-otls=off,auth=apop,smtp=smtps://h,save_sent=no");
 	g_assert_cmpint(options.account.tls, ==, TLS_OFF);
@@ -320,7 +325,7 @@ static void test_pop3(void)
 	g_assert_cmpint(options.account.compress, ==, COMPRESS_OFF);
 	options_clear(&options);
 	REFUSE(ERROR_USAGE, "auth=apop is for POP3", URL, "/mnt", "-oauth=apop");
-	REFUSE(ERROR_CONFIG, "auth: 'plain' is not apop", pops, "/mnt", "-oauth=plain");
+	REFUSE(ERROR_CONFIG, "auth: 'plane' is not", pops, "/mnt", "-oauth=plane");
 }
 
 static void test_idle(void)
@@ -351,8 +356,8 @@ static void test_bad_values(void)
 		"poll=4294967296", "timeout=0",	   "timeout=601",
 		"timeout=11m",	   "timeout=1.5",  "names=both",
 		"names=LABEL",	   "cache_size=0", "cache_size=1048575",
-		"compress=yes",	   "compress=ON",  "compress=",
-		"inotify=yes",	   "inotify=ON",
+		"compress=ja",	   "compress=ON",  "compress=",
+		"inotify=auto",	   "inotify=ON",
 		"cache_size=",	   "cache_size=x", "cache_size=8388608T",
 	};
 	struct options options;
@@ -379,7 +384,7 @@ static void test_unknown(void)
 	REFUSE(ERROR_USAGE, "did you mean 'delay_connect'?", URL, "/mnt", "-o", "delay");
 	REFUSE(ERROR_USAGE, "unknown option 'help'", URL, "/mnt", "-o", "help");
 	REFUSE(ERROR_USAGE, "unknown option '--noatime'", URL, "/mnt", "--noatime");
-	REFUSE(ERROR_USAGE, "'ro' takes no value", URL, "/mnt", "-o", "ro=1");
+	REFUSE(ERROR_USAGE, "ro: is yes or no", URL, "/mnt", "-o", "ro=2");
 	REFUSE(ERROR_USAGE, "unknown option '--'", URL, "/mnt", "--=x");
 	REFUSE(ERROR_USAGE, "unknown option '-x'", URL, "/mnt", "-fx");
 	REFUSE(ERROR_USAGE, "unknown option '-\\x01'", URL, "/mnt", "-\001");
@@ -545,12 +550,21 @@ static void test_arguments(void)
 	REFUSE(ERROR_USAGE, "SOURCE and MOUNTPOINT", "-f");
 	REFUSE(ERROR_USAGE, "MOUNTPOINT is missing", URL);
 	REFUSE(ERROR_USAGE, "more than", URL, "/mnt", "x");
+	REFUSE(ERROR_USAGE, "SOURCE is neither a URL", "alice@h", "/mnt");
+	REFUSE(ERROR_USAGE, "means nothing with a URL", URL, "/mnt", "-c", "/x");
+	REFUSE(ERROR_USAGE, "exclude each other", "--all", "--check");
+	REFUSE(ERROR_USAGE, "takes no argument", "--list-accounts", "x");
+	REFUSE(ERROR_USAGE, "name of one account", "--print-config");
+	REFUSE(ERROR_USAGE, "more than one account", "--check", "a", "b");
+	REFUSE(ERROR_USAGE, "more than DIR", "--all", "/a", "/b");
+	REFUSE(ERROR_USAGE, "unknown option '--mountpoint'", URL, "--mountpoint=/mnt");
+	REFUSE(ERROR_USAGE, "unknown option 'all'", URL, "/mnt", "-oall");
 	REFUSE(ERROR_USAGE, "empty", URL, "");
 	REFUSE(ERROR_USAGE, "scheme", "gopher://a@h", "/mnt");
 	REFUSE(ERROR_USAGE, "'poll' needs a value", URL, "/mnt", "--poll");
 	REFUSE(ERROR_USAGE, "'poll' needs a value", URL, "/mnt", "-o", "poll");
 	REFUSE(ERROR_USAGE, "'poll' needs a value", URL, "/mnt", "--poll=");
-	REFUSE(ERROR_USAGE, "'nonempty' takes no value", URL, "/mnt", "--nonempty=yes");
+	REFUSE(ERROR_USAGE, "'help' takes no value", URL, "/mnt", "--help=yes");
 	REFUSE(ERROR_USAGE, "'-o' needs a value", URL, "/mnt", "-o");
 }
 
@@ -578,6 +592,9 @@ static void test_help(void)
 	g_assert_nonnull(strstr(help, "\n  --smtp-tls-fingerprint=SHA256:HEX\n"));
 	for (size_t i = 0; lines[i]; i++)
 		g_assert_cmpuint(strlen(lines[i]), <=, 80);
+	/* Keys of the file alone are no options. */
+	g_assert_null(strstr(help, "--mountpoint"));
+	g_assert_null(strstr(help, "--password="));
 }
 
 int main(int argc, char **argv)

@@ -1,4 +1,5 @@
 #include "base/limits.h"
+#include "config/auth.h"
 #include "protocol/pop3_list.h"
 
 #include <string.h>
@@ -200,11 +201,27 @@ static void test_capa(void)
 
 static void test_capa_case(void)
 {
-	check_caps("top|uSeR|uidl|stls|Sasl plain|pipelining|resp-codes|utf8 user", 0xff);
+	check_caps("top|uSeR|uidl|stls|Sasl plain|pipelining|resp-codes|utf8 user", 0x7f);
 	check_caps(" TOP|USER |\tUIDL\t", POP3_CAP_TOP | POP3_CAP_USER | POP3_CAP_UIDL);
-	check_caps("SASL LOGIN|SASL\tPLAIN", POP3_CAP_SASL_PLAIN);
 	check_caps("SASL", 0);
-	check_caps("SASL PLAINTEXT XPLAIN", 0);
+}
+
+static void check_auth(const char *lines, unsigned mechanisms)
+{
+	struct pop3_capa capa = capa_of(lines);
+
+	g_assert_cmphex(capa.auth, ==, mechanisms);
+	pop3_capa_clear(&capa);
+	g_assert_cmphex(capa.auth, ==, 0);
+}
+
+static void test_capa_auth(void)
+{
+	check_auth("SASL LOGIN|SASL\tPLAIN", AUTH_LOGIN | AUTH_PLAIN);
+	check_auth("Sasl scram-sha-256 XOAUTH2  GSSAPI",
+		   AUTH_SCRAM_SHA_256 | AUTH_XOAUTH2 | AUTH_GSSAPI);
+	check_auth("SASL", 0);
+	check_auth("SASL PLAINTEXT XPLAIN", 0);
 }
 
 static void test_capa_malformed(void)
@@ -263,7 +280,7 @@ static void test_capa_flood(void)
 	}
 	g_assert_cmpuint(strlen(capa.mechanisms), <, 300);
 	pop3_capa_take(&capa, "SASL PLAIN");
-	g_assert_cmphex(capa.caps, ==, POP3_CAP_SASL_PLAIN);
+	g_assert_cmphex(capa.auth, ==, AUTH_PLAIN);
 	pop3_capa_clear(&capa);
 }
 
@@ -278,6 +295,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/pop3_list/stat", test_stat);
 	g_test_add_func("/pop3_list/capa", test_capa);
 	g_test_add_func("/pop3_list/capa_case", test_capa_case);
+	g_test_add_func("/pop3_list/capa_auth", test_capa_auth);
 	g_test_add_func("/pop3_list/capa_malformed", test_capa_malformed);
 	g_test_add_func("/pop3_list/capa_values", test_capa_values);
 	g_test_add_func("/pop3_list/capa_flood", test_capa_flood);
