@@ -56,6 +56,8 @@ static int child_run(const struct all *all, const char *account)
 		options_clear(&own);
 		return EX_CANTCREAT;
 	}
+	/* Two questions at once on one terminal are none. */
+	own.unattended = all->count > 1;
 	return all->serve(&own);
 }
 

@@ -169,7 +169,7 @@ static bool app_find_secrets(struct app *app, GError **error)
 		return true;
 	if (!account_needs_password(account))
 		return true;
-	app->secret = secret_find(account, true, error);
+	app->secret = secret_find(account, !app->options.unattended, error);
 	if (!app->secret || !account->smtp.host)
 		return app->secret != NULL;
 	app->smtp_secret = secret_find_submission(account, app->secret, error);

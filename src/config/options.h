@@ -13,6 +13,7 @@ struct options {
 			   */
 	char *config;	  /* absolute; NULL: where it is usually */
 	char **accounts; /* of the file: OPTIONS_ALL, OPTIONS_LIST_ACCOUNTS, OPTIONS_CHECK of all */
+	bool unattended; /* one of several: nobody is asked for a password */
 	char *text;	 /* OPTIONS_PRINT_CONFIG: what to print */
 	bool foreground; /* -f, implied by -d */
 	bool debug;	 /* -d */

@@ -1,10 +1,14 @@
 """The configuration file: mounting by name, what weighs more, --all, and what is said of mistakes."""
 
 import contextlib
+import fcntl
 import os
+import pty
 import re
+import select
 import signal
 import subprocess
+import termios
 
 from harness import (MAILFS, PASSWORD, SANITIZED, Dovecot, Home, case, die_with_parent, equal,
                      is_mounted, is_served, mail, main, out, run, wait_until)
@@ -231,6 +235,29 @@ def all_are_mounted_and_those_that_fail_are_told(server):
         assert not is_mounted(site.mail / "home")
         site.unmount("work")
         site.unmount("old")
+
+
+@case
+def nobody_is_asked_by_several_at_once(server):
+    with Site(server, THREE) as site:
+        site.write(THREE.replace("{defaults}", "[defaults]"))
+        master, slave = pty.openpty()
+
+        def take_terminal():
+            os.setsid()
+            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        process = subprocess.Popen([MAILFS, "--all", site.mail], env=site.home.environment,
+                                   stdin=slave, stdout=slave, stderr=slave,
+                                   preexec_fn=take_terminal)
+        os.close(slave)
+        told = b""
+        with contextlib.suppress(OSError):  # the end
+            while select.select([master], [], [], 60)[0] and b"Password" not in told:
+                told += os.read(master, 4096)
+        os.close(master)
+        assert b"Password" not in told, told
+        equal(process.wait(30), 78)
+        equal(told.count(b"no password for"), 3, told)
 
 
 @case
