@@ -22,7 +22,8 @@ struct secret *secret_from_line(const char *bytes, size_t len, const char *what,
 
 struct account;
 
-/* Finds the account's password: password_command, password_file, the credential "mailfs.password"
+/* Finds the account's password: password_command, password_file, password= of the configuration
+ * file, the credential "mailfs.password"
  * of systemd, ~/.netrc, the terminal (only if `may_ask`). NULL with ERROR_CONFIG (a source that was
  * named fails; none found) or ERROR_TIMEOUT (command over 60 s). Blocks; called from main before
  * any thread starts. */

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "config/account.h"
+#include "config/conf.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -122,6 +123,8 @@ struct secret *secret_find(const struct account *account, bool may_ask, GError *
 {
 	struct secret *secret;
 
+	if (account->password_in_file && !account->password_command && !account->password_file)
+		return conf_password(account->config, account->alias, "password", error);
 	if (!named_find(account->password_command, account->password_file, "", CREDENTIAL, &secret,
 			error) ||
 	    secret)
@@ -144,6 +147,8 @@ struct secret *secret_find_submission(const struct account *account,
 	const char *user = submission_user(account);
 	struct secret *secret;
 
+	if (smtp->password_in_file && !smtp->password_command && !smtp->password_file)
+		return conf_password(account->config, account->alias, "smtp_password", error);
 	if (!named_find(smtp->password_command, smtp->password_file, "smtp_", CREDENTIAL_SMTP,
 			&secret, error) ||
 	    secret)

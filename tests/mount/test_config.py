@@ -195,6 +195,32 @@ def mistakes_are_told_in_one_line(server):
 
 
 @case
+def a_password_of_the_file_is_that_of_its_account(server):
+    text = f"""[defaults]
+tls_ca = {server.ca}
+password_file = /nowhere
+[account wrong]
+imap = {{alice}}
+password = hunter2
+[account work]
+imap = {{alice}}
+password = {PASSWORD}
+mountpoint = {{mail}}/work
+"""
+    with Site(server, text) as site:
+        (site.mail / "work").mkdir(parents=True)
+        site.start("-f", "-d", "work")
+        site.served("work")
+        reads(site.mail / "work")
+        site.process.terminate()
+        equal(site.ended(), 0)
+        trace = site.stderr.read_text()
+        assert "LOGIN" in trace or "AUTHENTICATE" in trace, trace
+        assert PASSWORD not in trace, "the password is in the trace"
+        assert PASSWORD not in site.mailfs("wrong", site.mail / "work", code=77)
+
+
+@case
 def accounts_are_listed_and_shown(server):
     with Site(server, THREE + f"password = {PASSWORD}\n") as site:
         def says(*arguments):
