@@ -1,13 +1,17 @@
 """How mailfs logs in: each mechanism at a real IMAP, POP3 and submission server, what the servers
 note of it, and what is said when it fails."""
 
+import base64
 import contextlib
+import hashlib
+import hmac
 import os
 import re
 from collections import namedtuple
 
 from dovecot import PASSWORD
 from harness import Dovecot, Home, Mount, case, equal, mail, main, run, wait_until
+from scripted import Folder, ScriptedServer
 from smtp_script import SmtpServer
 
 PASSWORDS = ("plain", "login", "scram-sha-1", "scram-sha-256", "cram-md5")
@@ -254,6 +258,130 @@ def a_login_is_not_traced(world):
     assert PASSWORD not in whole, text
     # "c=biws", as the client's last message begins
     assert "Yz1iaXdz" not in whole, text
+
+
+# --- servers that lie ---
+
+
+def salted(password, salt, iterations):
+    return hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+
+
+def signature(password, salt, iterations, auth):
+    key = hmac.digest(salted(password, salt, iterations), b"Server Key", "sha256")
+    return base64.b64encode(hmac.digest(key, auth.encode(), "sha256")).decode()
+
+
+class Liar:
+    """A SCRAM server that knows the password, but for what a test makes it say otherwise: `first`
+    of the client's nonce, `last` of the right signature. `said` is what the client sent."""
+
+    def __init__(self, first=None, last=None):
+        self.first = first or (lambda nonce: f"r={nonce}X,s=c2FsdA==,i=4096")
+        self.last = last or (lambda right: f"v={right}")
+        self.said = []
+
+    def hear(self, connection):
+        line = connection.reader.readline().decode().strip()
+        self.said.append(line)
+        return line
+
+    def tell(self, connection, text):
+        connection.say(f"+ {base64.b64encode(text.encode()).decode()}\r\n")
+        return self.hear(connection)
+
+    def __call__(self, connection, verb, argument, tag):
+        if verb != b"AUTHENTICATE":
+            return None
+        name, _, initial = argument.decode().partition(" ")
+        self.said.append(name)
+        bare = base64.b64decode(initial).decode()[len("n,,"):]
+        first = self.first(bare.partition("r=")[2])
+        if not first:
+            return "OK you are in"
+        answer = self.tell(connection, first)
+        if answer == "*":
+            return "BAD cancelled"
+        without = base64.b64decode(answer).decode().rpartition(",p=")[0]
+        right = signature(PASSWORD, b"salt", 4096, f"{bare},{first},{without}")
+        last = self.last(right)
+        if not last:
+            return "OK you are in"
+        self.tell(connection, last)
+        # Also to who cancelled it.
+        return "OK you are in"
+
+
+def lied_to(liar, words, said):
+    """It is not mounted, and the client has said so much."""
+    box = {b"INBOX": Folder({})}
+    with ScriptedServer(box, capability="IMAP4rev1 SASL-IR AUTH=SCRAM-SHA-256 AUTH=PLAIN",
+                        evil=liar) as server, a_home() as home:
+        mount = Mount(server.url(), ["tls=off"], home=home)
+        try:
+            mount.start()
+        except AssertionError as error:
+            text = str(error)
+        else:
+            raise AssertionError("it is mounted")
+        finally:
+            mount.abandon()
+    assert "ended with 77:" in text and words in text, text
+    equal([re.sub("^[A-Za-z0-9+/=]{20,}$", "proof", line) for line in liar.said],
+          ["SCRAM-SHA-256", *said])
+
+
+@case
+def an_honest_one(_):
+    """So that the others are refused for their lies alone."""
+    liar = Liar()
+    box = {b"INBOX": Folder({})}
+    with ScriptedServer(box, capability="IMAP4rev1 SASL-IR AUTH=SCRAM-SHA-256 AUTH=PLAIN",
+                        evil=liar) as server:
+        with Mount(server.url(), ["tls=off"]) as mount:
+            equal(os.listdir(mount / "INBOX"), [])
+
+
+@case
+def a_wrong_signature(_):
+    other = base64.b64encode(bytes(32)).decode()
+    lied_to(Liar(last=lambda right: f"v={other}"),
+            "does not prove by SCRAM-SHA-256 that it knows the password", ["proof", "*"])
+
+
+@case
+def an_early_success(_):
+    lied_to(Liar(last=lambda right: None), "is done before it is", ["proof"])
+    lied_to(Liar(first=lambda nonce: None), "is done before it is", [])
+
+
+@case
+def another_nonce(_):
+    lied_to(Liar(first=lambda nonce: "r=QUJDREVGR0hJSktMTU5PUFFS,s=c2FsdA==,i=4096"),
+            "does not belong to this login", ["*"])
+
+
+@case
+def iterations_beyond_reason(_):
+    for count, words in ((1, "fewer than 4096 iterations"), (4095, "fewer than 4096 iterations"),
+                         (1000001, "more than 1000000 iterations")):
+        lied_to(Liar(first=lambda nonce, i=count: f"r={nonce}X,s=c2FsdA==,i={i}"), words, ["*"])
+
+
+@case
+def stripped(_):
+    """Who pins is not brought down to a worse login."""
+    with ScriptedServer({b"INBOX": Folder({})},
+                        capability="IMAP4rev1 SASL-IR AUTH=PLAIN") as server, a_home() as home:
+        mount = Mount(server.url(), ["tls=off", "auth=scram-sha-256"], home=home)
+        try:
+            mount.start()
+        except AssertionError as error:
+            assert "(it offers PLAIN, and these may: SCRAM-SHA-256)" in str(error), error
+        else:
+            raise AssertionError("it is mounted")
+        finally:
+            mount.abandon()
 
 
 main(fixture)

@@ -1,6 +1,6 @@
 #include "base/error.h"
-#include "config/options.h"
 #include "config/auth.h"
+#include "config/options.h"
 
 #include <glib.h>
 #include <string.h>
@@ -301,6 +301,17 @@ static void test_pop3(void)
 	options_clear(&options);
 	PARSE(&options, pop, "/mnt", "-otls=off,auth=apop,smtp=smtps://h,save_sent=no");
 	g_assert_cmpint(options.account.tls, ==, TLS_OFF);
+	/* Nobody else knows APOP. */
+	g_assert_cmphex(submission_auth(&options.account), ==, 0);
+	options_clear(&options);
+	PARSE(&options, pop, "/mnt", "-oauth=apop:plain,smtp=smtps://h");
+	g_assert_cmphex(submission_auth(&options.account), ==, AUTH_PLAIN);
+	g_assert_true(account_needs_password(&options.account));
+	options_clear(&options);
+	PARSE(&options, pop, "/mnt", "-oauth=external,tls_cert=/c,smtp=smtps://h,smtp_auth=login");
+	g_assert_cmphex(submission_auth(&options.account), ==, AUTH_LOGIN);
+	g_assert_false(account_needs_password(&options.account));
+	g_assert_cmpstr(options.account.tls_cert, ==, "/c");
 	options_clear(&options);
 	PARSE(&options, pop, "/mnt", "-oro,xattr,names=uid,delay_connect");
 	options_clear(&options);
@@ -326,6 +337,16 @@ static void test_pop3(void)
 	options_clear(&options);
 	REFUSE(ERROR_USAGE, "auth=apop is for POP3", URL, "/mnt", "-oauth=apop");
 	REFUSE(ERROR_CONFIG, "auth: 'plane' is not", pops, "/mnt", "-oauth=plane");
+	REFUSE(ERROR_CONFIG, "auth: 'plain:' is not one or more, with ':' between, of external, ",
+	       pops, "/mnt", "-oauth=plain:");
+	REFUSE(ERROR_CONFIG, "smtp_auth: 'apop' is not for SMTP: apop is of POP3 alone", pops,
+	       "/mnt", "-osmtp=smtps://h,smtp_auth=apop");
+	REFUSE(ERROR_USAGE, "smtp_auth means nothing without smtp=URL", URL, "/mnt",
+	       "-osmtp_auth=plain");
+	REFUSE(ERROR_USAGE, "tls_key means nothing without tls_cert=FILE", URL, "/mnt",
+	       "-otls_key=/k");
+	REFUSE(ERROR_USAGE, "tls=off leaves nobody to show tls_cert to", "imap://alice@h", "/mnt",
+	       "-otls=off,tls_cert=/c");
 }
 
 static void test_idle(void)
@@ -352,13 +373,11 @@ static void test_idle(void)
 static void test_bad_values(void)
 {
 	static const char *const bad[] = {
-		"poll=0",	   "poll=x",	   "poll=-1",
-		"poll=4294967296", "timeout=0",	   "timeout=601",
-		"timeout=11m",	   "timeout=1.5",  "names=both",
-		"names=LABEL",	   "cache_size=0", "cache_size=1048575",
-		"compress=ja",	   "compress=ON",  "compress=",
-		"inotify=auto",	   "inotify=ON",
-		"cache_size=",	   "cache_size=x", "cache_size=8388608T",
+		"poll=0",      "poll=x",      "poll=-1",      "poll=4294967296",
+		"timeout=0",   "timeout=601", "timeout=11m",  "timeout=1.5",
+		"names=both",  "names=LABEL", "cache_size=0", "cache_size=1048575",
+		"compress=ja", "compress=ON", "compress=",    "inotify=auto",
+		"inotify=ON",  "cache_size=", "cache_size=x", "cache_size=8388608T",
 	};
 	struct options options;
 

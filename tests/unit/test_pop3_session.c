@@ -228,6 +228,80 @@ static void test_plain_asked(void)
 	run_end(&run);
 }
 
+static void to_auth(struct run *run, const struct sasl_login *login)
+{
+	run_start(run, &(struct pop3_session_config){.login = *login, .tls_active = true});
+	play(run, "S: +OK\nC: CAPA\nS: +OK\nS: USER\n"
+		  "S: SASL EXTERNAL XOAUTH2 SCRAM-SHA-256 LOGIN CRAM-MD5\nS: .\n");
+}
+
+static void test_auth_external(void)
+{
+	struct run run;
+
+	to_auth(&run, &(struct sasl_login){.user = "alice", .certificate = true});
+	play(&run, "C: AUTH EXTERNAL =\nS: +OK\nC: CAPA\nS: -ERR\n");
+	check_state(&run, POP3_SESSION_READY);
+	run_end(&run);
+}
+
+static void test_auth_login(void)
+{
+	struct run run;
+
+	to_auth(&run,
+		&(struct sasl_login){.user = "alice", .password = "s3same", .allowed = AUTH_LOGIN});
+	play(&run, "C: AUTH LOGIN\nS: + VXNlcm5hbWU6\nC: YWxpY2U=\nS: + UGFzc3dvcmQ6\n"
+		   "C: czNzYW1l\nS: +OK\nC: CAPA\n");
+	run_end(&run);
+}
+
+static void test_auth_token(void)
+{
+	struct run run;
+
+	to_auth(&run, &(struct sasl_login){.user = "alice", .token = "t0ken"});
+	play(&run, "C: AUTH XOAUTH2 dXNlcj1hbGljZQFhdXRoPUJlYXJlciB0MGtlbgEB\n"
+		   "S: + eyJzdGF0dXMiOiI0MDAifQ==\nC: \n");
+	server_fails(&run, "-ERR [AUTH] no\r\n", ERROR_AUTH);
+	g_assert_cmpstr(run.error->message, ==, "login refused (400): -ERR [AUTH] no");
+	run_end(&run);
+}
+
+/* What is pinned is not done by USER and PASS. */
+static void test_auth_pinned(void)
+{
+	struct run run;
+
+	run_start(&run, &(struct pop3_session_config){.login = {.user = "alice",
+								.password = "s3same",
+								.allowed = AUTH_SCRAM_SHA_256},
+						      .tls_active = true});
+	play(&run, "S: +OK <1@h>\nC: CAPA\n");
+	server_fails(&run, "+OK\r\nUSER\r\nSASL PLAIN LOGIN\r\n.\r\n", ERROR_AUTH);
+	g_assert_cmpstr(run.error->message, ==,
+			"the server offers no login that may be used (it offers PLAIN LOGIN, and "
+			"these may: SCRAM-SHA-256)");
+	run_end(&run);
+}
+
+static void test_auth_early(void)
+{
+	const struct sasl_login alice = {.user = "alice", .password = "s3same"};
+	struct run run;
+
+	to_auth(&run, &alice);
+	pop3_session_wrote(run.session, buf_len(pop3_session_output(run.session)));
+	server_fails(&run, "+OK\r\n", ERROR_AUTH);
+	run_end(&run);
+	to_auth(&run, &alice);
+	pop3_session_wrote(run.session, buf_len(pop3_session_output(run.session)));
+	play(&run, "S: + cj1vdGhlcixzPUFBQUEsaT00MDk2\nC: *\n");
+	server_fails(&run, "+OK\r\n", ERROR_AUTH);
+	g_assert_nonnull(strstr(run.error->message, "another nonce"));
+	run_end(&run);
+}
+
 static void test_plain_too_long(void)
 {
 	g_autofree char *fits = long_password(12288 - 4);
@@ -761,6 +835,11 @@ int main(int argc, char **argv)
 			test_plain_no_capa_behind_login);
 	g_test_add_func("/pop3_session/plain_asked", test_plain_asked);
 	g_test_add_func("/pop3_session/plain_too_long", test_plain_too_long);
+	g_test_add_func("/pop3_session/auth_external", test_auth_external);
+	g_test_add_func("/pop3_session/auth_login", test_auth_login);
+	g_test_add_func("/pop3_session/auth_token", test_auth_token);
+	g_test_add_func("/pop3_session/auth_pinned", test_auth_pinned);
+	g_test_add_func("/pop3_session/auth_early", test_auth_early);
 	g_test_add_func("/pop3_session/unfit_for_lines", test_unfit_for_lines);
 	g_test_add_func("/pop3_session/apop", test_apop);
 	g_test_add_func("/pop3_session/apop_alone", test_apop_alone);

@@ -107,6 +107,77 @@ static void test_login_asks_forever(void)
 	run_end(&run);
 }
 
+static void test_login_external(void)
+{
+	struct smtp_session_config config = with_login;
+	struct run run;
+
+	config.login.certificate = true;
+	run_start(&run, &config);
+	to_auth(&run, "EXTERNAL PLAIN");
+	check_sent(&run, "AUTH EXTERNAL =\r\n");
+	server(&run, "334 \r\n");
+	check_sent(&run, "\r\n");
+	server(&run, "235 ok\r\n");
+	check_state(&run, SMTP_SESSION_READY);
+	run_end(&run);
+}
+
+static void test_login_token(void)
+{
+	struct smtp_session_config config = with_login;
+	struct run run;
+
+	config.login.token = "t0ken";
+	run_start(&run, &config);
+	to_auth(&run, "XOAUTH2 PLAIN");
+	check_sent(&run, "AUTH XOAUTH2 dXNlcj1hbGljZQFhdXRoPUJlYXJlciB0MGtlbgEB\r\n");
+	server(&run, "334 eyJzdGF0dXMiOiI0MDAifQ==\r\n");
+	check_sent(&run, "\r\n");
+	server_fails(&run, "535 5.7.8 no\r\n", ERROR_AUTH);
+	g_assert_cmpstr(run.error->message, ==, "login refused (400): 535 5.7.8 no");
+	run_end(&run);
+}
+
+/* RFC 2195 section 2 */
+static void test_login_cram_md5(void)
+{
+	struct smtp_session_config config = with_login;
+	struct run run;
+
+	config.login.user = "tim";
+	config.login.password = "tanstaaftanstaaf";
+	config.login.allowed = AUTH_CRAM_MD5;
+	run_start(&run, &config);
+	to_auth(&run, "CRAM-MD5 PLAIN");
+	check_sent(&run, "AUTH CRAM-MD5\r\n");
+	server(&run, "334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\r\n");
+	check_sent(&run, "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw\r\n");
+	server(&run, "235 ok\r\n");
+	check_state(&run, SMTP_SESSION_READY);
+	run_end(&run);
+}
+
+/* It is done before the server has shown that it knows the password, or cancelled. */
+static void test_login_early(void)
+{
+	struct run run;
+
+	run_start(&run, &with_login);
+	to_auth(&run, "SCRAM-SHA-256 PLAIN");
+	smtp_session_wrote(run.session, buf_len(smtp_session_output(run.session)), NULL);
+	server_fails(&run, "235 ok\r\n", ERROR_AUTH);
+	run_end(&run);
+	run_start(&run, &with_login);
+	to_auth(&run, "SCRAM-SHA-256 PLAIN");
+	smtp_session_wrote(run.session, buf_len(smtp_session_output(run.session)), NULL);
+	server(&run, "334 cj1vdGhlcixzPUFBQUEsaT00MDk2\r\n");
+	check_sent(&run, "*\r\n");
+	server_fails(&run, "235 ok\r\n", ERROR_AUTH);
+	g_assert_nonnull(strstr(run.error->message, "another nonce"));
+	run_end(&run);
+}
+
 /* The base64 of user, password and two NULs has `base64_len` bytes. */
 static char *long_password(size_t base64_len)
 {
@@ -631,6 +702,10 @@ int main(int argc, char **argv)
 	g_test_add_func("/smtp-session/login-empty-password", test_login_empty_password);
 	g_test_add_func("/smtp-session/login-plain-asked", test_login_plain_asked);
 	g_test_add_func("/smtp-session/login-asks-forever", test_login_asks_forever);
+	g_test_add_func("/smtp-session/login-external", test_login_external);
+	g_test_add_func("/smtp-session/login-token", test_login_token);
+	g_test_add_func("/smtp-session/login-cram-md5", test_login_cram_md5);
+	g_test_add_func("/smtp-session/login-early", test_login_early);
 	g_test_add_func("/smtp-session/login-long", test_login_long);
 	g_test_add_func("/smtp-session/login-too-long", test_login_too_long);
 	g_test_add_func("/smtp-session/login-refused", test_login_refused);
