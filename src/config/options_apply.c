@@ -122,9 +122,10 @@ static bool flag_apply(const struct row *row, struct parse *parse, const char *v
 	return true;
 }
 
-/* The daemon leaves the current directory, and a shell does not know the '~' of --option=~/file. */
-char *options_path_new(const struct parse *parse, const char *name, const char *value,
-		       GError **error)
+/* The daemon leaves the current directory, and a shell does not know the '~' of --option=~/file.
+ * What is relative in the file would depend on where somebody stands. */
+static char *path_new(const struct parse *parse, const char *name, const char *value,
+		      GError **error)
 {
 	g_autofree char *home = NULL;
 
@@ -142,7 +143,7 @@ static bool text_apply(const struct row *row, struct parse *parse, const char *v
 {
 	char **field =
 		(char **)(void *)((char *)parse->options + (row->path ? row->path : row->text));
-	char *text = row->path ? options_path_new(parse, row->name, value, error) : g_strdup(value);
+	char *text = row->path ? path_new(parse, row->name, value, error) : g_strdup(value);
 
 	if (!text)
 		return false;

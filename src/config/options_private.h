@@ -84,9 +84,6 @@ bool options_parse_bool(const char *value, bool *ret);
 /* False with ERROR_USAGE; `name` is the option that it is about: if [defaults] alone said it, it is
  * left out. */
 bool options_conflict(struct parse *parse, const char *name, const char *message, GError **error);
-/* An absolute path; of a relative one only on the command line. NULL with an error. */
-char *options_path_new(const struct parse *parse, const char *name, const char *value,
-		       GError **error);
 
 /* The words of a command line (options_arguments.c). */
 bool options_arguments_read(struct parse *parse, int argc, char **argv, GError **error);
