@@ -87,6 +87,7 @@ static unsigned possible(const struct sasl_login *login, const struct sasl_serve
 {
 	const unsigned tokens = AUTH_OAUTHBEARER | AUTH_XOAUTH2;
 	const unsigned bound = AUTH_SCRAM_SHA_256_PLUS | AUTH_SCRAM_SHA_1_PLUS;
+	const unsigned scram = AUTH_SCRAM_SHA_256 | AUTH_SCRAM_SHA_1;
 	const unsigned shown = AUTH_PLAIN | AUTH_LOGIN;
 	unsigned set = AUTH_GSSAPI;
 
@@ -95,11 +96,14 @@ static unsigned possible(const struct sasl_login *login, const struct sasl_serve
 	if (login->token && may_show(server))
 		set |= tokens;
 	if (login->password)
-		set |= AUTH_SCRAM_SHA_256 | AUTH_SCRAM_SHA_1 | AUTH_CRAM_MD5;
+		set |= scram | AUTH_CRAM_MD5;
 	if (login->password && login->binding.known && server->tls)
 		set |= bound;
 	if (login->password && may_show(server))
 		set |= shown;
+	/* Who asks for it alone is told why not. */
+	if (login->password && !login->allowed && !sasl_gsasl_prepares(login))
+		set &= ~(scram | bound);
 	return set & allowed(login);
 }
 

@@ -38,6 +38,22 @@ static bool failed(struct sasl *sasl, int code, GError **error)
 	return false;
 }
 
+static bool prepares(const char *text)
+{
+	char *prepared = NULL;
+	bool ok = gsasl_saslprep(text, 0, &prepared, NULL) == GSASL_OK;
+
+	if (prepared)
+		explicit_bzero(prepared, strlen(prepared));
+	gsasl_free(prepared);
+	return ok;
+}
+
+bool sasl_gsasl_prepares(const struct sasl_login *login)
+{
+	return prepares(login->user) && prepares(login->password);
+}
+
 static void set_properties(struct sasl *sasl, Gsasl_session *session)
 {
 	const struct sasl_login *login = sasl->login;
@@ -142,6 +158,9 @@ static bool scram_first(struct sasl *sasl, const struct sasl_message *challenge,
 {
 	bool done;
 
+	/* The library would find out after the server's answer, and lose memory over it. */
+	if (!sasl_gsasl_prepares(sasl->login))
+		return failed(sasl, GSASL_SASLPREP_ERROR, error);
 	if (!begin(sasl, error) || !compute(sasl, challenge, out, &done, error))
 		return false;
 	sasl->gsasl->nonce = sasl_scram_nonce(out->bytes);

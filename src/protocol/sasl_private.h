@@ -57,6 +57,8 @@ const struct sasl_mechanism *sasl_simple(enum auth_mechanism mechanism);
 
 /* sasl_gsasl.c */
 const struct sasl_mechanism *sasl_gsasl(enum auth_mechanism mechanism);
+/* User and password consist of characters that SCRAM allows (SASLprep, RFC 4013). */
+bool sasl_gsasl_prepares(const struct sasl_login *login);
 void sasl_gsasl_free(struct sasl_gsasl **gsasl);
 
 /* sasl_scram.c. Texts are followed by a NUL. */
