@@ -5,6 +5,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/supervisor.h"
+#include "base/text.h"
 #include "cache/claim.h"
 #include "config/options.h"
 #include "config/secret.h"
@@ -18,6 +20,7 @@
 #include "tree/name.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -29,7 +32,8 @@
 /* All that lives as long as the daemon, in the order in which it is made. */
 struct app {
 	struct options options;
-	int parent_fd; /* to report on; -1 in the foreground */
+	int parent_fd;		       /* to report on; -1 in the foreground */
+	struct supervisor *supervisor; /* NULL: none */
 	struct watchdog *watchdog;
 	struct replay *replay; /* NULL: watchers are told nothing */
 	struct secret *secret;
@@ -194,9 +198,29 @@ static bool app_prepare(struct app *app, GError **error)
 	return app_find_secrets(app, error) && app_open_files(app, error) && app_build(app, error);
 }
 
+/* The end may take as long as the server does. */
+static void tell_stopping(const struct app *app)
+{
+	g_autofree char *lines = g_strdup_printf(
+		"STOPPING=1\nSTATUS=Finishing what was promised\nEXTEND_TIMEOUT_USEC=%" PRIi64,
+		(2 * finish_ms(app) + FINISH_SLACK_MS) * 1000);
+
+	supervisor_tell(app->supervisor, lines);
+}
+
+static void tell_ready(const struct app *app)
+{
+	g_autofree char *where = text_clean(app->options.mountpoint, -1, PATH_MAX);
+	g_autofree char *lines =
+		g_strdup_printf("READY=1\nSTATUS=%s on %s", app->options.account.name, where);
+
+	supervisor_tell(app->supervisor, lines);
+}
+
 /* What was promised while it was mounted. Who mounts the account now waits for us. */
 static void app_finish(const struct app *app)
 {
+	tell_stopping(app);
 	claim_finishing(app->state_claim);
 	claim_finishing(app->cache_claim);
 	if (app->outbox)
@@ -222,6 +246,7 @@ static bool app_serve(struct app *app, GError **error)
 		log_error("the process that was to wait for the mount is gone");
 		return true;
 	}
+	tell_ready(app);
 	served = mount_serve(app->mount, error);
 	app_finish(app);
 	return served;
@@ -249,6 +274,7 @@ static void app_close(struct app *app)
 		close(app->state_claim);
 	secret_free(&app->smtp_secret);
 	secret_free(&app->secret);
+	supervisor_free(&app->supervisor);
 	g_free(app->outbox_dir);
 	options_clear(&app->options);
 }
@@ -313,10 +339,10 @@ static int serve(struct options *options)
 	struct app app = {
 		.options = *options, .parent_fd = -1, .state_claim = -1, .cache_claim = -1};
 	const char *alias = options->account.alias;
-	g_autofree char *ident =
-		alias ? g_strdup_printf("mailfs[%s]", alias) : g_strdup("mailfs");
+	g_autofree char *ident = alias ? g_strdup_printf("mailfs[%s]", alias) : g_strdup("mailfs");
 
 	log_open(ident, options->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+	app.supervisor = supervisor_new();
 	return run(&app);
 }
 
@@ -339,6 +365,8 @@ int main(int argc, char **argv)
 	case OPTIONS_RUN:
 		return serve(&options);
 	case OPTIONS_ALL:
+		/* None of its processes can say that all are mounted. */
+		g_unsetenv("NOTIFY_SOCKET");
 		code = all_run(&options, argc, argv, serve);
 		break;
 	case OPTIONS_CHECK:

@@ -1,5 +1,5 @@
-/* The log: stderr while in the foreground, syslog after, and always a ring in memory that
- * .mailfs/log shows. Any thread may call. Text is one line, without a secret; server text in it has
+/* The log: stderr while in the foreground (with priorities, if that is the journal), syslog after,
+ * and always a ring in memory that .mailfs/log shows. Any thread may call. Text is one line, without a secret; server text in it has
  * passed text_clean(). */
 #pragma once
 
