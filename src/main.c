@@ -50,6 +50,9 @@ struct app {
 	struct tree *tree;
 };
 
+/* What mount(8) says of its helpers. */
+enum helper_code { HELPER_USAGE = 1, HELPER_SYSTEM = 2, HELPER_MOUNT = 32 };
+
 /* Beyond the time that the last changes may take: for the rest of the end. */
 #define FINISH_SLACK_MS 5000
 
@@ -279,6 +282,24 @@ static void app_close(struct app *app)
 	options_clear(&app->options);
 }
 
+static int exit_code(bool helper, int code)
+{
+	if (!helper)
+		return code;
+	switch (code) {
+	case EX_OK:
+		return EX_OK;
+	case EX_USAGE:
+	case EX_CONFIG:
+		return HELPER_USAGE;
+	case EX_OSERR:
+	case EX_SOFTWARE:
+		return HELPER_SYSTEM;
+	default:
+		return HELPER_MOUNT;
+	}
+}
+
 static int report(const GError *error)
 {
 	log_error("%s", error->message);
@@ -295,7 +316,7 @@ static int run(struct app *app)
 	label_init();
 	if (!app->options.foreground) {
 		log_quiet_stderr();
-		app->parent_fd = daemon_fork();
+		app->parent_fd = daemon_fork(exit_code(app->options.helper, EX_SOFTWARE));
 		if (app->parent_fd < 0) {
 			log_error("cannot start a process: %s", g_strerror(errno));
 			return EX_OSERR;
@@ -352,18 +373,18 @@ static void print_accounts(char **accounts)
 		puts(*accounts);
 }
 
-int main(int argc, char **argv)
+static int perform(int argc, char **argv)
 {
 	struct options options;
 	g_autoptr(GError) error = NULL;
 	g_autofree char *help = NULL;
 	int code = EX_OK;
 
-	harden_process();
-	log_open("mailfs", LOG_LEVEL_INFO);
 	switch (options_parse(&options, argc, argv, &error)) {
 	case OPTIONS_RUN:
-		return serve(&options);
+		if (!options.fake)
+			return serve(&options);
+		break;
 	case OPTIONS_ALL:
 		/* None of its processes can say that all are mounted. */
 		g_unsetenv("NOTIFY_SOCKET");
@@ -390,4 +411,11 @@ int main(int argc, char **argv)
 	}
 	options_clear(&options);
 	return fflush(stdout) == 0 ? code : EX_IOERR;
+}
+
+int main(int argc, char **argv)
+{
+	harden_process();
+	log_open("mailfs", LOG_LEVEL_INFO);
+	return exit_code(argc > 0 && options_is_helper(argv[0]), perform(argc, argv));
 }

@@ -18,6 +18,8 @@ struct options {
 	bool foreground; /* -f, implied by -d */
 	bool debug;	 /* -d */
 	bool single;	 /* -s */
+	bool helper;	 /* of mount(8) */
+	bool fake;	 /* its -f: all but the mounting */
 	bool nonempty;
 	bool allow_other;
 	GPtrArray
@@ -38,13 +40,15 @@ enum options_result {
 /* Fills `options`, whatever was in it; the last three leave it empty.
  * OPTIONS_ERROR sets `error` (ERROR_USAGE or ERROR_CONFIG); an unknown option gets a suggestion.
  * Options that mount(8) hands through (noauto, user, _netdev, x-*, ...) are swallowed, and those of
- * its helpers (-n, -s, -v, -t TYPE) if that is what argv[0] says we are: "mount.mailfs". */
+ * its helpers (-f, -n, -s, -v, -t TYPE) if that is what argv[0] says we are. */
 enum options_result options_parse(struct options *options, int argc, char **argv, GError **error);
 /* The same command line for one of the accounts, which was given by --all or --check. `mountpoint`
  * NULL: the account's. */
 bool options_parse_account(struct options *options, int argc, char **argv, const char *account,
 			   const char *mountpoint, GError **error);
 void options_clear(struct options *options);
+/* Whether argv[0] is of a helper of mount(8), such as "mount.mailfs". */
+bool options_is_helper(const char *program);
 
 /* The text of --help. Made from the same table as the parser. Free with g_free(). */
 char *options_help(void);

@@ -52,21 +52,32 @@ static bool letters_apply(struct parse *parse, const char *letters, const char *
 	return true;
 }
 
-/* mount(8) gives its helpers letters of its own: not to write mtab, to be verbose or sloppy, and
- * the type, which says nothing new. */
-static bool helper_letters(const char *text, bool *ret_used)
+bool options_is_helper(const char *program)
 {
+	g_autofree char *name = g_path_get_basename(program);
+
+	return g_str_has_prefix(name, "mount.");
+}
+
+/* mount(8) gives its helpers letters of its own: not to write mtab, to be verbose or sloppy, to do
+ * all but mount, and the type, which says nothing new. */
+static bool helper_letters(struct options *options, const char *text, bool *ret_used)
+{
+	bool known = text[1] != '\0' && strspn(text + 1, "fnsv") == strlen(text + 1);
+
+	if (known)
+		options->fake |= strchr(text, 'f') != NULL;
 	*ret_used = strcmp(text, "-t") == 0;
-	return *ret_used || (text[1] != '\0' && strspn(text + 1, "nsv") == strlen(text + 1));
+	return *ret_used || known;
 }
 
 /* Options may stand behind the arguments: mount(8) writes them so. */
 bool options_arguments_read(struct parse *parse, int argc, char **argv, GError **error)
 {
-	g_autofree char *name = argc > 0 ? g_path_get_basename(argv[0]) : g_strdup("");
-	bool is_helper = g_str_has_prefix(name, "mount.");
+	bool is_helper = argc > 0 && options_is_helper(argv[0]);
 	bool options_end = false;
 
+	parse->options->helper = is_helper;
 	for (int i = 1; i < argc && !is_over(parse); i++) {
 		const char *next = i + 1 < argc ? argv[i + 1] : NULL;
 		const char *text = argv[i];
@@ -79,7 +90,7 @@ bool options_arguments_read(struct parse *parse, int argc, char **argv, GError *
 			options_end = true;
 		else if (text[1] == '-')
 			ok = long_apply(parse, text + 2, next, &used, error);
-		else if (!is_helper || !helper_letters(text, &used))
+		else if (!is_helper || !helper_letters(parse->options, text, &used))
 			ok = letters_apply(parse, text + 1, next, &used, error);
 		if (!ok)
 			return false;

@@ -71,12 +71,21 @@ static char *escape_option(const char *value)
 	return g_string_free(text, FALSE);
 }
 
-/* Ours come last, and so win: mount(8) adds dev and suid. The colon in the name makes df and others
- * take it for remote. */
+/* What stands as the source in the list of mounts. The colon makes df and others take it for
+ * remote; but mount(8) compares it with fstab, to know what is mounted already. */
+static char *source_name(const struct options *options)
+{
+	g_autofree char *name = options->helper ? g_strdup(options->source)
+						: g_strconcat(options->account.name, ":", NULL);
+
+	return escape_option(name);
+}
+
+/* Ours come last, and so win: mount(8) adds dev and suid. */
 static GPtrArray *make_arguments(const struct options *options)
 {
 	GPtrArray *args = g_ptr_array_new_with_free_func(g_free);
-	g_autofree char *name = escape_option(options->account.name);
+	g_autofree char *name = source_name(options);
 
 	g_ptr_array_add(args, g_strdup("mailfs"));
 	for (guint i = 0; options->fuse_options && i < options->fuse_options->len; i++) {
@@ -84,7 +93,7 @@ static GPtrArray *make_arguments(const struct options *options)
 		g_ptr_array_add(args, g_strdup(g_ptr_array_index(options->fuse_options, i)));
 	}
 	g_ptr_array_add(args, g_strdup("-o"));
-	g_ptr_array_add(args, g_strdup_printf("fsname=%s:,subtype=mailfs,default_permissions,"
+	g_ptr_array_add(args, g_strdup_printf("fsname=%s,subtype=mailfs,default_permissions,"
 					      "%snosuid,nodev,noexec",
 					      name, options->account.read_only ? "ro," : ""));
 	return args;

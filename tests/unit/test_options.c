@@ -201,11 +201,31 @@ static void test_mount_helper(void)
 		g_assert_no_error(error);
 		g_assert_cmpstr(options.source, ==, URL);
 		g_assert_false(options.single);
+		g_assert_true(options.helper);
+		g_assert_false(options.fake);
 		g_assert_cmpuint(options.account.poll_s, ==, 4);
 		options_clear(&options);
 	}
 	REFUSE(ERROR_USAGE, "unknown option '-v'", URL, "/mnt", "-v");
 	REFUSE(ERROR_USAGE, "unknown option '-t'", URL, "/mnt", "-t", "x");
+}
+
+/* "mount -f" is no foreground. */
+static void test_mount_fake(void)
+{
+	const char *argv[] = {"/sbin/mount.mailfs", URL, "/mnt", "-sf", "-o", "rw"};
+	g_autoptr(GError) error = NULL;
+	struct options options;
+
+	g_assert_cmpint(options_parse(&options, G_N_ELEMENTS(argv), (char **)argv, &error), ==,
+			OPTIONS_RUN);
+	g_assert_true(options.fake);
+	g_assert_false(options.foreground);
+	options_clear(&options);
+	g_assert_true(options_is_helper("/sbin/mount.mailfs"));
+	g_assert_true(options_is_helper("mount.fuse.mailfs"));
+	g_assert_false(options_is_helper("/mount.d/mailfs"));
+	g_assert_false(options_is_helper("mailfs"));
 }
 
 static void test_paths(void)
@@ -626,6 +646,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/options/changing-mail", test_changing_mail);
 	g_test_add_func("/options/letters", test_letters);
 	g_test_add_func("/options/mount-helper", test_mount_helper);
+	g_test_add_func("/options/mount-fake", test_mount_fake);
 	g_test_add_func("/options/paths", test_paths);
 	g_test_add_func("/options/last-wins", test_last_wins);
 	g_test_add_func("/options/fingerprint", test_fingerprint);
