@@ -44,6 +44,20 @@ def cover(path, by):
     run("mount", "--bind", by, path)
 
 
+def own_dev():
+    """Covers /dev by one in which sockets can be made. Only after unshare(): false without it."""
+    if os.readlink("/proc/self/ns/mnt") == os.readlink(f"/proc/{os.getppid()}/ns/mnt"):
+        return False
+    directory = tempfile.mkdtemp(prefix="dev-")
+    run("mount", "-t", "tmpfs", "tmpfs", directory)
+    for name in ("fuse", "null", "zero", "full", "random", "urandom", "tty"):
+        node = os.path.join(directory, name)
+        pathlib.Path(node).touch()
+        run("mount", "--bind", f"/dev/{name}", node)
+    run("mount", "--move", directory, "/dev")
+    return True
+
+
 def install_helpers():
     """mount(8) finds the program, as a package would have installed it. Its path."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="sbin-"))
