@@ -1,5 +1,6 @@
 #include "all.h"
 #include "check.h"
+#include "confine.h"
 #include "daemon.h"
 
 #include "base/error.h"
@@ -12,6 +13,7 @@
 #include "config/secret.h"
 #include "engine/label.h"
 #include "fuse/mount.h"
+#include "fuse/mounter.h"
 #include "fuse/mountpoint.h"
 #include "fuse/replay.h"
 #include "fuse/watchdog.h"
@@ -29,6 +31,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+enum dir { DIR_STATE, DIR_CACHE, DIR_COUNT };
+
 /* All that lives as long as the daemon, in the order in which it is made. */
 struct app {
 	struct options options;
@@ -36,7 +40,10 @@ struct app {
 	struct supervisor *supervisor; /* NULL: none */
 	struct watchdog *watchdog;
 	struct replay *replay; /* NULL: watchers are told nothing */
+	struct mounter *mounter;
+	char *sandbox; /* what holds us */
 	struct secret *secret;
+	struct secret *smtp_secret;
 	int state_claim; /* -1: not taken */
 	int cache_claim;
 	struct state *state;
@@ -44,7 +51,7 @@ struct app {
 	struct bodies *bodies;
 	struct mount *mount;
 	struct engine *engine;
-	struct secret *smtp_secret;
+	char *dirs[DIR_COUNT + 1]; /* ends with NULL */
 	char *outbox_dir;
 	struct outbox *outbox; /* NULL: nothing can be sent */
 	struct tree *tree;
@@ -89,26 +96,29 @@ static char *claim_dir(struct app *app, const char *base, const char *variable, 
 
 /* Each directory has its own claim: the variables that say where they are may differ one by one
  * from those of another mount. */
+static bool app_claim_dirs(struct app *app, GError **error)
+{
+	app->dirs[DIR_STATE] = claim_dir(app, g_get_user_state_dir(), "XDG_STATE_HOME",
+					 &app->state_claim, error);
+	if (!app->dirs[DIR_STATE])
+		return false;
+	app->outbox_dir = g_build_filename(app->dirs[DIR_STATE], "outbox", NULL);
+	app->dirs[DIR_CACHE] = claim_dir(app, g_get_user_cache_dir(), "XDG_CACHE_HOME",
+					 &app->cache_claim, error);
+	return app->dirs[DIR_CACHE] != NULL;
+}
+
 static bool app_open_files(struct app *app, GError **error)
 {
 	const struct account *account = &app->options.account;
-	g_autofree char *state = NULL;
-	g_autofree char *cache = NULL;
 
-	state = claim_dir(app, g_get_user_state_dir(), "XDG_STATE_HOME", &app->state_claim, error);
-	if (!state)
-		return false;
-	app->outbox_dir = g_build_filename(state, "outbox", NULL);
-	cache = claim_dir(app, g_get_user_cache_dir(), "XDG_CACHE_HOME", &app->cache_claim, error);
-	if (!cache)
-		return false;
-	app->state = state_open(state, error);
+	app->state = state_open(app->dirs[DIR_STATE], error);
 	if (!app->state)
 		return false;
-	app->index = index_open(cache, account->name, error);
+	app->index = index_open(app->dirs[DIR_CACHE], account->name, error);
 	if (!app->index)
 		return false;
-	app->bodies = bodies_open(cache, account->cache_size_bytes, error);
+	app->bodies = bodies_open(app->dirs[DIR_CACHE], account->cache_size_bytes, error);
 	return app->bodies != NULL;
 }
 
@@ -146,6 +156,12 @@ static bool app_build(struct app *app, GError **error)
 		.index = app->index,
 		.bodies = app->bodies,
 		.state = app->state,
+		.sandbox = app->sandbox,
+	};
+	const struct mount_helpers helpers = {
+		.watchdog = app->watchdog,
+		.replay = app->replay,
+		.mounter = app->mounter,
 	};
 	struct tree_config tree = {
 		.account = &app->options.account,
@@ -154,7 +170,7 @@ static bool app_build(struct app *app, GError **error)
 		.state = app->state,
 	};
 
-	app->mount = mount_new(&app->options, app->watchdog, app->replay, error);
+	app->mount = mount_new(&app->options, &helpers, error);
 	if (!app->mount)
 		return false;
 	app->engine = engine_new(&engine, mount_events(), app->mount, error);
@@ -183,13 +199,13 @@ static bool app_find_secrets(struct app *app, GError **error)
 	return app->smtp_secret != NULL;
 }
 
-static bool app_prepare(struct app *app, GError **error)
+static bool app_start_helpers(struct app *app, GError **error)
 {
 	const struct options *options = &app->options;
 
 	if (!mountpoint_prepare(options->mountpoint, options->nonempty, error))
 		return false;
-	app->watchdog = watchdog_new(error);
+	app->watchdog = watchdog_new(options->mountpoint, error);
 	if (!app->watchdog)
 		return false;
 	/* Where nothing can be changed the kernel lets nobody do as if. */
@@ -198,7 +214,24 @@ static bool app_prepare(struct app *app, GError **error)
 		if (!app->replay)
 			return false;
 	}
-	return app_find_secrets(app, error) && app_open_files(app, error) && app_build(app, error);
+	return true;
+}
+
+/* From here on the process can do little but serve. */
+static bool app_confine(struct app *app, GError **error)
+{
+	app->mounter = mounter_new(error);
+	if (!app->mounter)
+		return false;
+	app->sandbox = confine(&app->options, app->dirs, replay_process(app->replay));
+	return true;
+}
+
+static bool app_prepare(struct app *app, GError **error)
+{
+	return app_start_helpers(app, error) && app_find_secrets(app, error) &&
+	       app_claim_dirs(app, error) && app_confine(app, error) &&
+	       app_open_files(app, error) && app_build(app, error);
 }
 
 /* The end may take as long as the server does. */
@@ -263,6 +296,7 @@ static void app_close(struct app *app)
 		engine_stop(app->engine);
 	mount_free(&app->mount);
 	replay_free(&app->replay);
+	mounter_free(&app->mounter);
 	watchdog_free(&app->watchdog);
 	tree_free(&app->tree);
 	outbox_free(&app->outbox);
@@ -278,6 +312,9 @@ static void app_close(struct app *app)
 	secret_free(&app->smtp_secret);
 	secret_free(&app->secret);
 	supervisor_free(&app->supervisor);
+	g_free(app->sandbox);
+	for (size_t i = 0; i < DIR_COUNT; i++)
+		g_free(app->dirs[i]);
 	g_free(app->outbox_dir);
 	options_clear(&app->options);
 }

@@ -41,7 +41,7 @@ install_packages() {
 }
 
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config libfuse3-dev libssl-dev libglib2.0-dev
-	libsqlite3-dev libgmime-3.0-dev zlib1g-dev libgsasl-dev)
+	libsqlite3-dev libgmime-3.0-dev zlib1g-dev libgsasl-dev libseccomp-dev)
 SERVER_PACKAGES=(fuse3 openssl python3 dovecot-core dovecot-imapd dovecot-pop3d dovecot-submissiond inotify-tools)
 MTA_PACKAGES=(postfix dovecot-lmtpd)
 

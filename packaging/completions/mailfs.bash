@@ -7,7 +7,7 @@ _mailfs() {
 		poll= idle= idle=off timeout=
 		compress=auto compress=on compress=off cache_size= delay_connect offline smtp= smtp_tls=off smtp_auth= smtp_tls_fingerprint=
 		smtp_password_command= smtp_password_file= from= save_sent=auto save_sent=yes
-		save_sent=no send_delay= dsn_notify= nonempty allow_other allow_root
+		save_sent=no send_delay= dsn_notify= sandbox=auto sandbox=off nonempty allow_other allow_root
 		auto_unmount default_permissions noatime'
 
 	# "--key=value" comes as three words.
@@ -33,6 +33,10 @@ _mailfs() {
 		;;
 	--inotify)
 		COMPREPLY=($(compgen -W 'on off' -- "$cur"))
+		return
+		;;
+	--sandbox)
+		COMPREPLY=($(compgen -W 'auto off' -- "$cur"))
 		return
 		;;
 	--delete)
@@ -72,7 +76,7 @@ _mailfs() {
 			--append-seen --xattr --inotify= --poll= --idle= --timeout=
 			--compress= --cache-size= --delay-connect --offline --smtp= --smtp-tls= --smtp-auth= --smtp-tls-fingerprint=
 			--smtp-password-command= --smtp-password-file= --from= --save-sent=
-			--send-delay= --dsn-notify= --nonempty --allow-other -h --help
+			--send-delay= --dsn-notify= --sandbox= --nonempty --allow-other -h --help
 			-V --version' -- "$cur"))
 		[[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace
 	else

@@ -6,6 +6,9 @@
 
 #include "config/account.h"
 
+/* What the kernel shall refuse us once all is open (base/sandbox.h). */
+enum sandbox_mode { SANDBOX_AUTO, SANDBOX_OFF };
+
 struct options {
 	struct account account;
 	char *source;	  /* URL or name */
@@ -22,6 +25,7 @@ struct options {
 	bool fake;	 /* its -f: all but the mounting */
 	bool nonempty;
 	bool allow_other;
+	enum sandbox_mode sandbox;
 	GPtrArray
 		*fuse_options; /* of char *: passed on to libfuse, e.g. "allow_other", "noatime" */
 };

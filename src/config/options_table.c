@@ -296,6 +296,8 @@ static const struct row rows[] = {
 	{0, "dsn_notify", "WHAT", "reports: never, or success+failure+delay", set_dsn_notify,
 	 SENDING},
 	{0, "nonempty", NULL, "mount also over a directory that is not empty", FLAG(nonempty)},
+	{0, "sandbox", "auto|off", "lock up the process when all is open (default auto)",
+	 WORD(sandbox)},
 	{0, "allow_other", NULL, "let other users in", FLAG(allow_other)},
 	{0, "all", NULL, "mount every account, on DIR/NAME", .result = OPTIONS_ALL, ONLY(COMMAND)},
 	{0, "check", NULL, "try one account, or all, and tell what is there",

@@ -156,6 +156,8 @@ char *engine_status(struct engine *engine)
 	g_string_append_printf(text, "last-error: %s\n",
 			       shared->last_error ? shared->last_error : "none");
 	pthread_mutex_unlock(&engine->lock);
+	if (engine->sandbox)
+		g_string_append_printf(text, "sandbox: %s\n", engine->sandbox);
 	g_string_append_printf(text, "pending-changes: %u\n", state_pending(engine->state));
 	g_string_append_printf(text, "cache-bytes: %" G_GUINT64_FORMAT "\n",
 			       bodies_total(engine->bodies));
@@ -353,6 +355,7 @@ struct engine *engine_new(const struct engine_config *config, const struct engin
 	engine->account = config->account;
 	engine->secret = config->secret;
 	engine->ops = config->ops;
+	engine->sandbox = config->sandbox;
 	engine->index = config->index;
 	engine->bodies = config->bodies;
 	engine->state = config->state;

@@ -84,6 +84,7 @@ struct engine_config {
 	const struct account *account; /* borrowed, as the rest */
 	const struct secret *secret;
 	const struct store_ops *ops; /* the backend: &store_imap, ... */
+	const char *sandbox;	     /* what holds the process, for the status; NULL: not told */
 	struct index *index;
 	struct bodies *bodies;
 	struct state *state;

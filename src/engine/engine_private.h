@@ -222,6 +222,7 @@ struct engine {
 	const struct account *account;
 	const struct secret *secret;
 	const struct store_ops *ops;
+	const char *sandbox; /* may be NULL */
 	struct index *index;
 	struct index_view *view; /* what the others see */
 	struct bodies *bodies;
