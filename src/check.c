@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/words.h"
-#include "config/secret.h"
+#include "config/credentials.h"
 #include "outbox/submitter.h"
 #include "store/store.h"
 
@@ -236,14 +236,15 @@ static void visit_print(const struct visit *visit, const struct account *account
 		print_lacks("", text->str, imap_lacks, G_N_ELEMENTS(imap_lacks));
 }
 
-static bool check_mailbox(const struct account *account, const struct secret *secret,
+static bool check_mailbox(const struct account *account, const struct credential *credential,
 			  GError **error)
 {
 	struct visit visit = {
 		.ops = account->protocol == ACCOUNT_POP3 ? &store_pop3 : &store_imap,
 		.messages = UINT64_MAX,
 	};
-	const struct store_config config = {.account = account, .secret = secret, .role = "check"};
+	const struct store_config config = {
+		.account = account, .credential = credential, .role = "check"};
 	bool ok;
 
 	visit.store = visit.ops->open(&config, &sink, &visit, clock_mono_ms());
@@ -286,12 +287,12 @@ static void submitter_print(const struct submitter *submitter, bool ok)
 		print_lacks("smtp ", text->str, smtp_lacks, G_N_ELEMENTS(smtp_lacks));
 }
 
-static bool check_submission(const struct account *account, const struct secret *secret,
+static bool check_submission(const struct account *account, const struct credential *credential,
 			     GError **error)
 {
 	static const struct smtp_session_events events;
 	const struct submitter_config config = {
-		.account = account, .secret = secret, .events = &events};
+		.account = account, .credential = credential, .events = &events};
 	struct submitter *submitter = submitter_new(&config, clock_mono_ms());
 	const struct trip trip = {submitter, submitter_poll_any, submitter_step_any,
 				  submitter_is_ready_any};
@@ -313,49 +314,60 @@ static void fail(const struct account *account, const GError *error, int *code)
 		*code = error_exit_code(error);
 }
 
-/* Each stays NULL if it is not needed. */
-static bool find_secrets(const struct account *account, struct secret **secret,
-			 struct secret **smtp_secret, GError **error)
+typedef bool (*check_fn)(const struct account *account, const struct credential *credential,
+			 GError **error);
+
+/* With a token that is found anew, if the server refuses the first. */
+static bool check_server(const struct account *account, struct credentials *credentials,
+			 enum credentials_side side, GError **error)
 {
-	if (!account_needs_password(account))
-		return true;
-	*secret = secret_find(account, true, error);
-	if (*secret && account->smtp.host)
-		*smtp_secret = secret_find_submission(account, *secret, error);
-	return *secret && (*smtp_secret || !account->smtp.host);
+	const check_fn check = side == CREDENTIALS_MAILBOX ? check_mailbox : check_submission;
+
+	for (;;) {
+		g_autoptr(GError) why = NULL;
+		const struct credential *credential = NULL;
+
+		if (!credentials_find(credentials, true, true, error) ||
+		    credentials_begin(credentials, side, &credential, error) != CREDENTIALS_GO)
+			return false;
+		check(account, credential, &why);
+		if (credentials_end(credentials, side, &credential, why))
+			continue;
+		if (why)
+			g_propagate_error(error, g_error_copy(why));
+		return !why;
+	}
 }
 
-static int check_servers(const struct account *account, const struct secret *secret,
-			 const struct secret *smtp_secret)
+static int check_servers(const struct account *account, struct credentials *credentials)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GError) smtp_error = NULL;
 	int code = EX_OK;
 
-	if (!check_mailbox(account, secret, &error))
+	if (!check_server(account, credentials, CREDENTIALS_MAILBOX, &error))
 		fail(account, error, &code);
-	if (account->smtp.host && !check_submission(account, smtp_secret, &smtp_error))
+	if (account->smtp.host &&
+	    !check_server(account, credentials, CREDENTIALS_SUBMISSION, &smtp_error))
 		fail(account, smtp_error, &code);
 	return code;
 }
 
 static int check_account(const struct account *account)
 {
+	struct credentials *credentials = credentials_new(account);
 	g_autoptr(GError) error = NULL;
-	struct secret *secret = NULL;
-	struct secret *smtp_secret = NULL;
 	int code = EX_OK;
 
 	if (account->alias)
 		printf("account: %s (%s)\n", account->alias, account->name);
 	else
 		printf("account: %s\n", account->name);
-	if (find_secrets(account, &secret, &smtp_secret, &error))
-		code = check_servers(account, secret, smtp_secret);
+	if (credentials_find(credentials, true, true, &error))
+		code = check_servers(account, credentials);
 	else
 		fail(account, error, &code);
-	secret_free(&smtp_secret);
-	secret_free(&secret);
+	credentials_free(&credentials);
 	printf("result: %s\n", code == EX_OK ? "ok" : "failed");
 	return code;
 }

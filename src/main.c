@@ -9,8 +9,8 @@
 #include "base/supervisor.h"
 #include "base/text.h"
 #include "cache/claim.h"
+#include "config/credentials.h"
 #include "config/options.h"
-#include "config/secret.h"
 #include "engine/label.h"
 #include "fuse/mount.h"
 #include "fuse/mounter.h"
@@ -42,8 +42,7 @@ struct app {
 	struct replay *replay; /* NULL: watchers are told nothing */
 	struct mounter *mounter;
 	char *sandbox; /* what holds us */
-	struct secret *secret;
-	struct secret *smtp_secret;
+	struct credentials *credentials; /* NULL: it never connects */
 	int state_claim; /* -1: not taken */
 	int cache_claim;
 	struct state *state;
@@ -125,7 +124,7 @@ static bool app_open_files(struct app *app, GError **error)
 static bool app_build_outbox(struct app *app, GError **error)
 {
 	struct outbox_config config = {.account = &app->options.account,
-				       .secret = app->smtp_secret,
+				       .credentials = app->credentials,
 				       .dir = app->outbox_dir};
 
 	if (!config.account->smtp.host)
@@ -151,7 +150,7 @@ static bool app_build(struct app *app, GError **error)
 	struct engine_config engine = {
 		.names = {.shown = name_from_raw, .raw = name_to_raw},
 		.account = &app->options.account,
-		.secret = app->secret,
+		.credentials = app->credentials,
 		.ops = backend_of(&app->options.account),
 		.index = app->index,
 		.bodies = app->bodies,
@@ -190,13 +189,10 @@ static bool app_find_secrets(struct app *app, GError **error)
 
 	if (account->offline)
 		return true;
-	if (!account_needs_password(account))
-		return true;
-	app->secret = secret_find(account, !app->options.unattended, error);
-	if (!app->secret || !account->smtp.host)
-		return app->secret != NULL;
-	app->smtp_secret = secret_find_submission(account, app->secret, error);
-	return app->smtp_secret != NULL;
+	app->credentials = credentials_new(account);
+	/* A token may have to be fetched, and that takes a connection. */
+	return credentials_find(app->credentials, !app->options.unattended,
+				!account->delay_connect, error);
 }
 
 static bool app_start_helpers(struct app *app, GError **error)
@@ -309,8 +305,7 @@ static void app_close(struct app *app)
 		close(app->cache_claim);
 	if (app->state_claim >= 0)
 		close(app->state_claim);
-	secret_free(&app->smtp_secret);
-	secret_free(&app->secret);
+	credentials_free(&app->credentials);
 	supervisor_free(&app->supervisor);
 	g_free(app->sandbox);
 	for (size_t i = 0; i < DIR_COUNT; i++)

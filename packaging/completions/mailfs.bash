@@ -2,7 +2,7 @@
 
 _mailfs() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local keys='config= tls=off auth= tls_ca= tls_cert= tls_key= tls_fingerprint= password_command= password_file= names=label
+	local keys='config= tls=off auth= tls_ca= tls_cert= tls_key= tls_fingerprint= password_command= password_file= oauth2_token_command= names=label
 		names=uid ro delete=flag delete=trash delete=expunge append_seen xattr inotify=on inotify=off
 		poll= idle= idle=off timeout=
 		compress=auto compress=on compress=off cache_size= delay_connect offline smtp= smtp_tls=off smtp_auth= smtp_tls_fingerprint=
@@ -72,7 +72,7 @@ _mailfs() {
 	if [[ $cur == -* ]]; then
 		COMPREPLY=($(compgen -W '-f -d -s -o -c --config= --all --check
 			--list-accounts --print-config --tls= --auth= --tls-ca= --tls-cert= --tls-key= --tls-fingerprint=
-			--password-command= --password-file= --names= --ro --delete=
+			--password-command= --password-file= --oauth2-token-command= --names= --ro --delete=
 			--append-seen --xattr --inotify= --poll= --idle= --timeout=
 			--compress= --cache-size= --delay-connect --offline --smtp= --smtp-tls= --smtp-auth= --smtp-tls-fingerprint=
 			--smtp-password-command= --smtp-password-file= --from= --save-sent=

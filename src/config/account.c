@@ -65,6 +65,7 @@ void account_clear(struct account *account)
 	g_free(account->tls_key);
 	g_free(account->alias);
 	g_free(account->config);
+	g_free(account->token_command);
 	g_free(account->password_command);
 	g_free(account->password_file);
 	g_free(account->idle);
@@ -167,9 +168,32 @@ unsigned submission_auth(const struct account *account)
 	return account->smtp.auth ? account->smtp.auth : account->auth & ~(unsigned)AUTH_APOP;
 }
 
+static bool needs_password(unsigned auth)
+{
+	return !auth || auth & ~(unsigned)AUTH_WITHOUT_PASSWORD;
+}
+
 bool account_needs_password(const struct account *account)
 {
-	return !account->auth || account->auth & ~(unsigned)AUTH_WITHOUT_PASSWORD;
+	return !account->token_command && needs_password(account->auth);
+}
+
+bool submission_has_password(const struct account *account)
+{
+	const struct submission *smtp = &account->smtp;
+
+	return smtp->password_command || smtp->password_file || smtp->password_in_file;
+}
+
+bool submission_uses_token(const struct account *account)
+{
+	return account->smtp.host && account->token_command && !submission_has_password(account);
+}
+
+bool submission_needs_password(const struct account *account)
+{
+	return account->smtp.host && !submission_uses_token(account) &&
+	       needs_password(submission_auth(account));
 }
 
 char *account_dir_name(const struct account *account)

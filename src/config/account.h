@@ -79,8 +79,10 @@ struct account {
 	char *tls_cert;	       /* PEM file, our certificate for both servers; may be NULL */
 	char *tls_key;	       /* the same, its key; NULL: in tls_cert */
 	enum compress_mode compress;
-	char *alias;  /* what the configuration file calls it; NULL: given by its URL */
-	char *config; /* that file; with an alias */
+	char *alias;	     /* what the configuration file calls it; NULL: given by its URL */
+	char *config;	     /* that file; with an alias */
+	char *token_command; /* prints an OAuth 2.0 token for both servers; then the account has no
+			      * password; NULL: none */
 	char *password_command;
 	char *password_file;
 	bool password_in_file; /* password= in `config` (conf_password()), if nothing else is said
@@ -121,6 +123,12 @@ const char *submission_user(const struct account *account);
 unsigned submission_auth(const struct account *account);
 /* Some of the ways to log in need a password. */
 bool account_needs_password(const struct account *account);
+/* The same of the submission server: its own, or the account's. */
+bool submission_needs_password(const struct account *account);
+/* It is said where its own password comes from. */
+bool submission_has_password(const struct account *account);
+/* It is shown the token; not if it has a password of its own. */
+bool submission_uses_token(const struct account *account);
 
 /* A directory name for the account: no '/', no leading '.', reversible. Free with g_free(). */
 char *account_dir_name(const struct account *account);

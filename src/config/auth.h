@@ -27,7 +27,8 @@ enum auth_mechanism {
 	(AUTH_EXTERNAL | AUTH_OAUTHBEARER | AUTH_XOAUTH2 | AUTH_SCRAM_SHA_256_PLUS |               \
 	 AUTH_SCRAM_SHA_1_PLUS | AUTH_SCRAM_SHA_256 | AUTH_SCRAM_SHA_1 | AUTH_PLAIN | AUTH_LOGIN)
 /* What needs no password. */
-#define AUTH_WITHOUT_PASSWORD (AUTH_EXTERNAL | AUTH_GSSAPI)
+#define AUTH_BY_TOKEN (AUTH_OAUTHBEARER | AUTH_XOAUTH2)
+#define AUTH_WITHOUT_PASSWORD (AUTH_EXTERNAL | AUTH_GSSAPI | AUTH_BY_TOKEN)
 
 /* In upper case. */
 const char *auth_name(enum auth_mechanism mechanism);

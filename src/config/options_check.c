@@ -106,7 +106,31 @@ static bool smtp_check(struct parse *parse, GError **error)
 	return true;
 }
 
+/* Where logins come from. */
+static bool login_check(struct parse *parse, GError **error)
+{
+	const struct account *account = &parse->options->account;
+	unsigned auth = account->auth;
+
+	if (!account->token_command)
+		return !auth || auth & ~(unsigned)AUTH_BY_TOKEN ||
+		       options_conflict(parse, "auth",
+					"auth: oauthbearer and xoauth2 need oauth2_token_command",
+					error);
+	if (account->password_command || account->password_file || account->password_in_file)
+		return options_conflict(
+			parse, "oauth2_token_command",
+			"oauth2_token_command and a password of the account exclude each other",
+			error);
+	return !auth || auth & AUTH_BY_TOKEN ||
+	       options_conflict(parse, "oauth2_token_command",
+				"oauth2_token_command means nothing where auth has neither "
+				"oauthbearer nor xoauth2",
+				error);
+}
+
 bool options_check(struct parse *parse, GError **error)
 {
-	return tls_check(parse, error) && protocol_check(parse, error) && smtp_check(parse, error);
+	return tls_check(parse, error) && protocol_check(parse, error) &&
+	       login_check(parse, error) && smtp_check(parse, error);
 }

@@ -262,6 +262,8 @@ static const struct row rows[] = {
 	 TEXT(account.password_command), OF(ACCOUNT)},
 	{0, "password_file", "FILE", "the password is the first line of FILE",
 	 PATH(account.password_file), OF(ACCOUNT)},
+	{0, "oauth2_token_command", "CMD", "no password, but the OAuth 2.0 token that CMD prints",
+	 TEXT(account.token_command), OF(ACCOUNT)},
 	{0, "names", "label|uid", "subjects in file names, or none (default label)",
 	 WORD(account.names)},
 	{0, "ro", NULL, "change nothing", FLAG(account.read_only)},

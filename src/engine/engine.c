@@ -29,6 +29,7 @@ void engine_need(struct engine *engine, const struct need *need)
 
 void engine_reconnect(struct engine *engine)
 {
+	credentials_renew(engine->credentials);
 	pthread_mutex_lock(&engine->lock);
 	engine->shared.reconnect = true;
 	pthread_mutex_unlock(&engine->lock);
@@ -341,6 +342,11 @@ static void clear_changes(struct engine *engine)
 	g_hash_table_unref(engine->shared.rights);
 }
 
+static void wake(void *data)
+{
+	engine_wake(data);
+}
+
 struct engine *engine_new(const struct engine_config *config, const struct engine_events *events,
 			  void *data, GError **error)
 {
@@ -353,7 +359,7 @@ struct engine *engine_new(const struct engine_config *config, const struct engin
 	engine->view = view;
 	engine->names = config->names;
 	engine->account = config->account;
-	engine->secret = config->secret;
+	engine->credentials = config->credentials;
 	engine->ops = config->ops;
 	engine->sandbox = config->sandbox;
 	engine->index = config->index;
@@ -379,6 +385,7 @@ struct engine *engine_new(const struct engine_config *config, const struct engin
 	engine->shared.state_since_ns = clock_wall_ns();
 	lanes_init(engine);
 	watch_init(engine);
+	credentials_watch(engine->credentials, CREDENTIALS_MAILBOX, wake, engine);
 	return engine;
 }
 
@@ -412,6 +419,7 @@ void engine_free(struct engine **ret_engine)
 	if (!engine)
 		return;
 	engine_stop(engine);
+	credentials_watch(engine->credentials, CREDENTIALS_MAILBOX, NULL, NULL);
 	report_clear(engine);
 	clear_changes(engine);
 	watch_clear(engine);

@@ -68,6 +68,11 @@ bool submitter_is_ready(const struct submitter *submitter)
 	return state_of(submitter) == SMTP_SESSION_READY;
 }
 
+bool submitter_is_logged_in(const struct submitter *submitter)
+{
+	return submitter_is_ready(submitter) && smtp_session_way_in(submitter->session) != NULL;
+}
+
 uint64_t submitter_size_max(const struct submitter *submitter)
 {
 	return submitter->session ? smtp_session_size_max(submitter->session) : UINT64_MAX;
@@ -137,11 +142,14 @@ static struct sasl_binding binding_of(const struct submitter *submitter)
 static struct sasl_login login_of(const struct submitter *submitter)
 {
 	const struct account *account = submitter->config.account;
-	const struct secret *secret = submitter->config.secret;
+	const struct credential *credential = submitter->config.credential;
+	const struct secret *password = credential ? credential->password : NULL;
+	const struct secret *token = credential ? credential->token : NULL;
 
 	return (struct sasl_login){
 		.user = submission_user(account),
-		.password = secret ? secret_text(secret) : NULL,
+		.password = password ? secret_text(password) : NULL,
+		.token = token ? secret_text(token) : NULL,
 		.host = account->smtp.host,
 		.port = account->smtp.port,
 		.allowed = submission_auth(account),
@@ -268,12 +276,12 @@ void submitter_describe(const struct submitter *submitter, GString *out)
 	g_autofree char *certificate = link_describe_certificate(submitter->link);
 	g_autofree char *caps = NULL;
 
-	g_string_append_printf(out, "server: %s\ntls: %s\ncertificate: %s\n", peer, tls, certificate);
+	g_string_append_printf(out, "server: %s\ntls: %s\ncertificate: %s\n", peer, tls,
+			       certificate);
 	if (!submitter->session)
 		return;
 	if (smtp_session_way_in(submitter->session))
-		g_string_append_printf(out, "login: %s\n",
-				       smtp_session_way_in(submitter->session));
+		g_string_append_printf(out, "login: %s\n", smtp_session_way_in(submitter->session));
 	caps = smtp_session_cap_text(submitter->session);
 	g_string_append_printf(out, "capabilities: %s\n", caps);
 }

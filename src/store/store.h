@@ -271,13 +271,13 @@ enum store_trait {
 	STORE_NUMBERS = 1 << 2,
 };
 
-struct secret;
+struct credential;
 struct store;
 
 struct store_config {
-	const struct account *account; /* borrowed for the life of the store */
-	const struct secret *secret;   /* borrowed likewise */
-	const char *role;	       /* "list", "body", "change": for traces */
+	const struct account *account;	     /* borrowed for the life of the store */
+	const struct credential *credential; /* borrowed until it is ready; NULL: none */
+	const char *role;		     /* "list", "body", "change": for traces */
 	struct index *index; /* for numbers that messages have here alone (uidls.h); NULL: LIST and
 			      * STATUS are all that will be asked */
 };

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "config/secret.h"
+#include "config/credentials.h"
 
 #include <string.h>
 
@@ -346,7 +346,7 @@ static struct store *pop3_open(const struct store_config *config, const struct s
 	struct store *store = g_new0(struct store, 1);
 
 	store->account = config->account;
-	store->secret = config->secret;
+	store->credential = config->credential;
 	store->index = config->index;
 	store->sink = sink;
 	store->data = data;
@@ -373,10 +373,14 @@ static struct sasl_binding binding_of(const struct store *store)
 static struct sasl_login login_of(const struct store *store)
 {
 	const struct account *account = store->account;
+	const struct credential *credential = store->credential;
+	const struct secret *password = credential ? credential->password : NULL;
+	const struct secret *token = credential ? credential->token : NULL;
 
 	return (struct sasl_login){
 		.user = account->user,
-		.password = store->secret ? secret_text(store->secret) : NULL,
+		.password = password ? secret_text(password) : NULL,
+		.token = token ? secret_text(token) : NULL,
 		.host = account->host,
 		.port = account->port,
 		.allowed = account->auth,
