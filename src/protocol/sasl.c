@@ -140,10 +140,14 @@ static enum auth_mechanism choose(unsigned set)
 
 void sasl_set_reason(struct sasl *sasl, const char *text, size_t len)
 {
+	bool echo = sasl_is_echo(sasl, sasl->login, text, len);
 	g_autofree char *clean = text_clean(text, (gssize)MIN(len, LIMIT_SASL), REASON_MAX);
 
 	g_free(sasl->reason);
-	sasl->reason = *clean ? g_strdup_printf(" (%s)", clean) : g_strdup("");
+	if (echo)
+		sasl->reason = g_strdup(" (its reason repeats the password and is not shown)");
+	else
+		sasl->reason = *clean ? g_strdup_printf(" (%s)", clean) : g_strdup("");
 }
 
 bool sasl_asks_too_much(GError **error)

@@ -278,6 +278,8 @@ static void test_oauth_reasons(void)
 	check_reason("{\"status\":\"open", " (open)");
 	check_reason("no json", "");
 	check_reason(json, reason);
+	check_reason("{\"status\":\"no, not t\"}",
+		     " (its reason repeats the password and is not shown)");
 }
 
 static void check_no_login(const struct sasl_login *login, unsigned offered, enum mailfs_error code,
@@ -603,6 +605,12 @@ static void test_scram_error(void)
 	g_assert_false(sasl_success(scram.sasl, &error));
 	g_assert_error(error, MAILFS_ERROR, ERROR_AUTH);
 	g_assert_nonnull(strstr(error->message, "refuses the login"));
+	scram_end(&scram);
+	scram_begin(&scram, &user, AUTH_SCRAM_SHA_256, "n,,", "n=user");
+	scram_prove(&scram, &pencil_sha256, "n,,", 3);
+	check_answer(scram.sasl, "e=not pencil", "");
+	g_assert_cmpstr(sasl_reason(scram.sasl), ==,
+			" (its reason repeats the password and is not shown)");
 	scram_end(&scram);
 }
 
