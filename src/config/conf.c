@@ -117,6 +117,9 @@ static bool group_read(struct reader *reader, const char *text, GError **error)
 	if (*name == '\0')
 		return fail_at(reader, error,
 			       "[account] has no name, write it like [account work]");
+	if (strlen(name) > SUGGESTION_MAX)
+		return fail_at(reader, error, "the account's name is longer than %d bytes",
+			       SUGGESTION_MAX);
 	if (!conf_is_account_name(name)) {
 		g_autofree char *shown = text_clean(name, -1, SHOWN_MAX);
 
@@ -126,6 +129,13 @@ static bool group_read(struct reader *reader, const char *text, GError **error)
 			       shown);
 	}
 	return group_begin(reader, name, error);
+}
+
+/* Whatever has other characters may be a password that came here without its key: it is not shown.
+ */
+static bool is_key(const char *text)
+{
+	return text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-")] == '\0';
 }
 
 static bool entry_read(struct reader *reader, char *line, char *equals, GError **error)
@@ -140,6 +150,10 @@ static bool entry_read(struct reader *reader, char *line, char *equals, GError *
 			       "[account NAME]");
 	if (*line == '\0')
 		return fail_at(reader, error, "there is no key before the '='");
+	if (!is_key(line))
+		return fail_at(reader, error,
+			       "no key stands before the '=': keys have small letters, digits, "
+			       "'-' and '_'");
 	g_strdelimit(line, "-", '_');
 	entry.value += strspn(entry.value, " \t");
 	g_array_append_val(reader->group->entries, entry);
@@ -217,15 +231,26 @@ static bool text_read(struct conf *conf, GError **error)
 	return true;
 }
 
-/* NULL: there is none. */
-static char *default_path(void)
+/* NULL with an error: there is none. */
+static char *default_path(GError **error)
 {
 	g_autofree char *own =
 		g_build_filename(g_get_user_config_dir(), "mailfs", "mailfs.conf", NULL);
 
+	/* Else it would be whatever file lies where somebody stands, and it names commands. */
+	if (!g_path_is_absolute(own)) {
+		g_set_error(error, MAILFS_ERROR, ERROR_CONFIG,
+			    "HOME or XDG_CONFIG_HOME is not an absolute path");
+		return NULL;
+	}
 	if (g_file_test(own, G_FILE_TEST_EXISTS))
 		return g_steal_pointer(&own);
-	return g_strdup(g_file_test(SYSTEM_FILE, G_FILE_TEST_EXISTS) ? SYSTEM_FILE : NULL);
+	if (g_file_test(SYSTEM_FILE, G_FILE_TEST_EXISTS))
+		return g_strdup(SYSTEM_FILE);
+	g_set_error(error, MAILFS_ERROR, ERROR_CONFIG,
+		    "there is no configuration file: neither %s nor %s (see mailfs.conf(5))", own,
+		    SYSTEM_FILE);
+	return NULL;
 }
 
 static struct conf *conf_new(const char *path, GError **error)
@@ -252,17 +277,9 @@ static struct conf *conf_new(const char *path, GError **error)
 
 struct conf *conf_read(const char *path, GError **error)
 {
-	g_autofree char *found = path ? g_strdup(path) : default_path();
-	struct conf *conf;
+	g_autofree char *found = path ? g_strdup(path) : default_path(error);
+	struct conf *conf = found ? conf_new(found, error) : NULL;
 
-	if (!found) {
-		g_set_error(error, MAILFS_ERROR, ERROR_CONFIG,
-			    "there is no configuration file: neither %s/mailfs/mailfs.conf nor "
-			    "%s (see mailfs.conf(5))",
-			    g_get_user_config_dir(), SYSTEM_FILE);
-		return NULL;
-	}
-	conf = conf_new(found, error);
 	if (conf && !text_read(conf, error))
 		conf_free(&conf);
 	return conf;

@@ -4,8 +4,8 @@
  *
  * A line is blank, a comment ('#' or ';' in front), a group or a key. A value begins behind the
  * first '=' and its blanks, ends before the last ones, and is taken as it stands: no quotes, no
- * escapes, no comment behind it. '-' and '_' of a key are alike. Messages begin with the file's
- * path; ERROR_CONFIG throughout. One thread. */
+ * escapes, no comment behind it. A key has small letters, digits, '-' and '_', these two alike.
+ * Messages begin with the file's path; ERROR_CONFIG throughout. One thread. */
 #pragma once
 
 #include "config/secret.h"
@@ -50,7 +50,8 @@ const struct conf_group *conf_group(const struct conf *conf, const char *account
 char **conf_accounts(const struct conf *conf);
 const struct conf_entry *conf_entry(const struct conf_group *group, const char *key);
 
-/* Letters, digits, '.', '_' and '-', the first one a letter, a digit or '_'. */
+/* Letters, digits, '.', '_' and '-', the first one a letter, a digit or '_'; SUGGESTION_MAX bytes
+ * at most. */
 bool conf_is_account_name(const char *name);
 /* False with ERROR_CONFIG "PATH: no account 'NAME', did you mean ...". */
 bool conf_no_account(const struct conf *conf, const char *name, GError **error);

@@ -129,9 +129,14 @@ static char *path_new(const struct parse *parse, const char *name, const char *v
 {
 	g_autofree char *home = NULL;
 
-	if (value[0] == '~' && value[1] == '/')
+	if (value[0] == '~' && value[1] == '/') {
 		home = g_build_filename(g_get_home_dir(), value + 2, NULL);
-	else if (parse->origin != ORIGIN_COMMAND && !g_path_is_absolute(value)) {
+		if (!g_path_is_absolute(home)) {
+			g_set_error(error, MAILFS_ERROR, ERROR_CONFIG,
+				    "%s: HOME is not an absolute path", name);
+			return NULL;
+		}
+	} else if (parse->origin != ORIGIN_COMMAND && !g_path_is_absolute(value)) {
 		options_bad_value(error, name, value, "a path that begins with '/' or '~/'");
 		return NULL;
 	}

@@ -195,6 +195,21 @@ def mistakes_are_told_in_one_line(server):
 
 
 @case
+def nothing_is_read_where_somebody_stands(server):
+    """A file of another's directory would name commands."""
+    with Site(server, ONE) as site:
+        variables = site.home.environment
+        for name, others in (("XDG_CONFIG_HOME", {}), ("HOME", {"XDG_CONFIG_HOME": ""})):
+            done = run(MAILFS, "--list-accounts", check=False, cwd=site.home.dir,
+                       env={**variables, **others, name: "config"})
+            equal((done.returncode, done.stderr), (78, b"mailfs: HOME or XDG_CONFIG_HOME is not "
+                                                   b"an absolute path\n"))
+        site.write(ONE + "cache_size = 1G\ntls_cert = ~/c\n")
+        variables["HOME"] = "."
+        site.says(78, "FILE: [account work]: tls_cert: HOME is not an absolute path", "work")
+
+
+@case
 def a_password_of_the_file_is_that_of_its_account(server):
     text = f"""[defaults]
 tls_ca = {server.ca}

@@ -9,6 +9,7 @@
 
 #define IMAP "imap = imaps://alice@imap.example.org\n"
 #define WORK "[account work]\n" IMAP
+#define NAME_64 "sixteen-letters-sixteen-letters-sixteen-letters-sixteen-letters-"
 
 static char *dir;
 static char *file;
@@ -228,6 +229,13 @@ static void test_syntax(void)
 	REFUSE_TEXT("[account .a]\n",
 		    "FILE:1: the account's name '.a' has something else than letters, digits, "
 		    "'_', and inside '.' and '-'");
+	REFUSE_TEXT("[account ..]\n",
+		    "FILE:1: the account's name '..' has something else than letters, digits, "
+		    "'_', and inside '.' and '-'");
+	REFUSE_TEXT("[account " NAME_64 "x]\n",
+		    "FILE:1: the account's name is longer than 64 bytes");
+	REFUSE_TEXT("[account " NAME_64 "]\n" WORK "x",
+		    "FILE:4: neither 'key = value' nor a [group] nor a # comment");
 	REFUSE_TEXT("[acount work]\n",
 		    "FILE:1: unknown group [acount work], did you mean '[account work]'?");
 	REFUSE_TEXT("[work]\n", "FILE:1: unknown group [work], did you mean '[account work]'?");
@@ -264,6 +272,16 @@ static void test_keys(void)
 	REFUSE_TEXT(WORK "poll =\n", "FILE: [account work]: poll: has no value");
 	REFUSE_TEXT(WORK "poll = 3 # s\n",
 		    "FILE: [account work]: poll: '3 # s' is not a number of seconds, at least 1");
+	/* A password may have got in front of an '='. */
+	REFUSE_TEXT(WORK "password hunter2 = x\n",
+		    "FILE:3: no key stands before the '=': keys have small letters, digits, '-' "
+		    "and '_'");
+	REFUSE_TEXT(WORK "password: aHVudGVyMg==\n",
+		    "FILE:3: no key stands before the '=': keys have small letters, digits, '-' "
+		    "and '_'");
+	REFUSE_TEXT(WORK "aHVudGVyMg==\n",
+		    "FILE:3: no key stands before the '=': keys have small letters, digits, '-' "
+		    "and '_'");
 	REFUSE_TEXT(WORK "[account other]\npol = 3\n",
 		    "FILE: [account other]: pol: unknown key, did you mean 'poll'?");
 }
