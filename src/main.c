@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cache/claim.h"
 #include "config/credentials.h"
+#include "config/keeper.h"
 #include "config/options.h"
 #include "engine/label.h"
 #include "fuse/mount.h"
@@ -40,10 +41,11 @@ struct app {
 	struct supervisor *supervisor; /* NULL: none */
 	struct watchdog *watchdog;
 	struct replay *replay; /* NULL: watchers are told nothing */
+	struct keeper *keeper; /* NULL: secrets are found here */
 	struct mounter *mounter;
-	char *sandbox; /* what holds us */
+	char *sandbox;			 /* what holds us */
 	struct credentials *credentials; /* NULL: it never connects */
-	int state_claim; /* -1: not taken */
+	int state_claim;		 /* -1: not taken */
 	int cache_claim;
 	struct state *state;
 	struct index *index;
@@ -97,13 +99,13 @@ static char *claim_dir(struct app *app, const char *base, const char *variable, 
  * from those of another mount. */
 static bool app_claim_dirs(struct app *app, GError **error)
 {
-	app->dirs[DIR_STATE] = claim_dir(app, g_get_user_state_dir(), "XDG_STATE_HOME",
-					 &app->state_claim, error);
+	app->dirs[DIR_STATE] =
+		claim_dir(app, g_get_user_state_dir(), "XDG_STATE_HOME", &app->state_claim, error);
 	if (!app->dirs[DIR_STATE])
 		return false;
 	app->outbox_dir = g_build_filename(app->dirs[DIR_STATE], "outbox", NULL);
-	app->dirs[DIR_CACHE] = claim_dir(app, g_get_user_cache_dir(), "XDG_CACHE_HOME",
-					 &app->cache_claim, error);
+	app->dirs[DIR_CACHE] =
+		claim_dir(app, g_get_user_cache_dir(), "XDG_CACHE_HOME", &app->cache_claim, error);
 	return app->dirs[DIR_CACHE] != NULL;
 }
 
@@ -191,8 +193,8 @@ static bool app_find_secrets(struct app *app, GError **error)
 		return true;
 	app->credentials = credentials_new(account);
 	/* A token may have to be fetched, and that takes a connection. */
-	return credentials_find(app->credentials, !app->options.unattended,
-				!account->delay_connect, error);
+	return credentials_find(app->credentials, !app->options.unattended, !account->delay_connect,
+				error);
 }
 
 static bool app_start_helpers(struct app *app, GError **error)
@@ -210,7 +212,10 @@ static bool app_start_helpers(struct app *app, GError **error)
 		if (!app->replay)
 			return false;
 	}
-	return true;
+	if (options->sandbox == SANDBOX_OFF || options->account.offline)
+		return true;
+	app->keeper = keeper_new(&options->account, !options->foreground, error);
+	return app->keeper != NULL;
 }
 
 /* From here on the process can do little but serve. */
@@ -219,6 +224,8 @@ static bool app_confine(struct app *app, GError **error)
 	app->mounter = mounter_new(error);
 	if (!app->mounter)
 		return false;
+	if (app->credentials && app->keeper)
+		credentials_use(app->credentials, app->keeper);
 	app->sandbox = confine(&app->options, app->dirs, replay_process(app->replay));
 	return true;
 }
@@ -306,6 +313,7 @@ static void app_close(struct app *app)
 	if (app->state_claim >= 0)
 		close(app->state_claim);
 	credentials_free(&app->credentials);
+	keeper_free(&app->keeper);
 	supervisor_free(&app->supervisor);
 	g_free(app->sandbox);
 	for (size_t i = 0; i < DIR_COUNT; i++)

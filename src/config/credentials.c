@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "config/keeper.h"
 
 #include <pthread.h>
 
@@ -43,6 +44,7 @@ struct side {
 
 struct credentials {
 	const struct account *account;
+	struct keeper *keeper; /* NULL: secrets are found here */
 	atomic_bool cancelled;
 	pthread_mutex_t lock; /* guards what follows */
 	struct part parts[PARTS];
@@ -107,18 +109,16 @@ static void part_want_locked(struct part *part)
 static bool part_look(const struct credentials *credentials, enum part_name name,
 		      const atomic_bool *cancelled, struct secret **ret_secret, GError **error)
 {
-	const struct secret_search search = {.account = credentials->account,
-					     .cancelled = cancelled};
+	static const enum keeper_secret secrets[] = {
+		[PART_SMTP_PASSWORD] = KEEPER_SMTP_PASSWORD,
+		[PART_PASSWORD] = KEEPER_PASSWORD,
+		[PART_TOKEN] = KEEPER_TOKEN,
+	};
 
-	switch (name) {
-	case PART_PASSWORD:
-		return secret_find(&search, ret_secret, error);
-	case PART_SMTP_PASSWORD:
-		return secret_find_submission(&search, ret_secret, error);
-	default:
-		*ret_secret = secret_find_token(&search, error);
-		return *ret_secret != NULL;
-	}
+	if (credentials->keeper)
+		return keeper_find(credentials->keeper, secrets[name], cancelled, ret_secret,
+				   error);
+	return keeper_look(credentials->account, secrets[name], cancelled, ret_secret, error);
 }
 
 static bool set_missing(const struct account *account, GError **error)
@@ -536,6 +536,11 @@ struct credentials *credentials_new(const struct account *account)
 	for (int i = 0; i < PARTS; i++)
 		credentials->parts[i].state = needed[i] ? PART_WANTED : PART_UNNEEDED;
 	return credentials;
+}
+
+void credentials_use(struct credentials *credentials, struct keeper *keeper)
+{
+	credentials->keeper = keeper;
 }
 
 void credentials_free(struct credentials **ret_credentials)

@@ -15,6 +15,7 @@
 #include "config/secret.h"
 
 struct credentials;
+struct keeper;
 
 /* For one login; each may be NULL. */
 struct credential {
@@ -26,6 +27,8 @@ enum credentials_side { CREDENTIALS_MAILBOX, CREDENTIALS_SUBMISSION };
 
 /* `account` is borrowed. */
 struct credentials *credentials_new(const struct account *account);
+/* From here on it finds what is found anew; borrowed. Before there is another thread. */
+void credentials_use(struct credentials *credentials, struct keeper *keeper);
 /* Kills a command that runs. All logins must have ended. */
 void credentials_free(struct credentials **credentials);
 

@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "fuse/child.h"
+#include "base/child.h"
 
 #include <errno.h>
 #include <fcntl.h>

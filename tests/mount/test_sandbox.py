@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 
-from harness import (MAILFS, SANITIZED, Dovecot, Home, Mount, case, equal, is_mounted, mail, main,
+from harness import (MAILFS, PASSWORD, SANITIZED, Dovecot, Home, Mount, case, equal, is_mounted, mail, main,
                      out, run, scratch, wait_until)
 
 NOBODY = pwd.getpwnam("nobody")
@@ -74,6 +74,31 @@ def a_new_connection_finds_a_new_ca(server):
             mount.process.send_signal(signal.SIGHUP)
             wait_until(lambda: mount.errors().count(": online") == 2, what="reconnecting")
             equal(run("cat", mount.path / "INBOX" / "1.eml").stdout, mail("hello"))
+            assert "Permission denied" not in mount.errors(), mount.errors()
+
+
+@case
+def secrets_are_found_anew_outside_of_it(server):
+    """By a process that was made before, and ends with the daemon, as does what it runs."""
+    with scratch() as directory:
+        ran = directory / "ran"
+        command = f"echo x >>{ran}; test -e {directory}/hang && sleep 600; echo {PASSWORD}"
+        mount = Mount(server)
+        mount.command = [part.replace(f"password_file={mount.home.secret}",
+                                      f"password_command={command}") for part in mount.command]
+        with mount:
+            for count in (2, 3):
+                mount.process.send_signal(signal.SIGHUP)
+                wait_until(lambda: mount.errors().count(": online") == count, what="reconnecting")
+                equal(ran.read_text(), count * "x\n")
+            assert "what was found before" not in mount.errors(), mount.errors()
+            keeper = out("pgrep", "-P", str(mount.process.pid), "-f", "^mailfs-keeper").strip()
+            (directory / "hang").touch()
+            mount.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: ran.read_text() == 4 * "x\n", what="the command")
+            shell = out("pgrep", "-P", keeper).strip()
+        assert not os.path.exists(f"/proc/{keeper}"), "the keeper outlived the daemon"
+        wait_until(lambda: not os.path.exists(f"/proc/{shell}"), what="the end of the command")
 
 
 @case
