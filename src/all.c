@@ -17,7 +17,8 @@
 /* One account and its process. */
 struct child {
 	const char *account;
-	pid_t pid; /* 0: it ended */
+	struct options options; /* its mountpoint is NULL: there is nothing to start */
+	pid_t pid;		/* 0: it ended */
 	int code;
 };
 
@@ -32,33 +33,67 @@ struct all {
 	size_t alive;
 };
 
-static int fail(const GError *error)
-{
-	log_error("%s", error->message);
-	return error_exit_code(error);
-}
-
-/* In the process of that account: as if it had been started for it alone. */
-static int child_run(const struct all *all, const char *account)
+/* As if we had been started for this one alone. */
+static bool child_read(const struct all *all, struct child *child, GError **error)
 {
 	const struct options *options = all->options;
-	g_autofree char *dir =
-		options->mountpoint ? g_build_filename(options->mountpoint, account, NULL) : NULL;
-	g_autofree char *ident = g_strdup_printf("mailfs[%s]", account);
+	g_autofree char *dir = options->mountpoint
+				       ? g_build_filename(options->mountpoint, child->account, NULL)
+				       : NULL;
+
+	if (!options_parse_account(&child->options, all->argc, all->argv, child->account, dir,
+				   error))
+		return false;
+	/* Two questions at once on one terminal are none. */
+	child->options.unattended = all->count > 1;
+	return true;
+}
+
+/* All begin at once: neither would see that the other is mounted there. */
+static bool child_has_place(const struct all *all, const struct child *child, GError **error)
+{
+	for (const struct child *other = all->children; other < child; other++) {
+		if (g_strcmp0(other->options.mountpoint, child->options.mountpoint) != 0)
+			continue;
+		g_set_error(error, MAILFS_ERROR, ERROR_CONFIG,
+			    "%s: [account %s]: mountpoint: '%s' is that of [account %s] already",
+			    child->options.account.config, child->account,
+			    child->options.mountpoint, other->account);
+		return false;
+	}
+	return true;
+}
+
+static void child_told(const struct all *all, const struct child *child)
+{
+	log_error("%s %s (exit code %d)", child->account,
+		  all->options->foreground ? "has ended" : "is not mounted", child->code);
+}
+
+static void child_prepare(const struct all *all, struct child *child)
+{
 	g_autoptr(GError) error = NULL;
-	struct options own;
+
+	if (child_read(all, child, &error) && child_has_place(all, child, &error))
+		return;
+	log_error("%s", error->message);
+	child->code = error_exit_code(error);
+	child_told(all, child);
+	options_clear(&child->options);
+}
+
+/* In the process of that account. */
+static int child_run(const struct all *all, struct child *child)
+{
+	g_autofree char *ident = g_strdup_printf("mailfs[%s]", child->account);
+	const char *mountpoint = child->options.mountpoint;
 
 	log_open(ident, log_level_get());
-	if (!options_parse_account(&own, all->argc, all->argv, account, dir, &error))
-		return fail(error);
-	if (g_mkdir_with_parents(own.mountpoint, 0700) != 0) {
-		log_error("cannot make the directory '%s': %s", own.mountpoint, g_strerror(errno));
-		options_clear(&own);
+	if (g_mkdir_with_parents(mountpoint, 0700) != 0) {
+		log_error("cannot make the directory '%s': %s", mountpoint, g_strerror(errno));
 		return EX_CANTCREAT;
 	}
-	/* Two questions at once on one terminal are none. */
-	own.unattended = all->count > 1;
-	return all->serve(&own);
+	return all->serve(&child->options);
 }
 
 static bool child_start(struct all *all, struct child *child)
@@ -79,7 +114,7 @@ static bool child_start(struct all *all, struct child *child)
 	sigprocmask(SIG_SETMASK, &all->before, NULL);
 	if (getppid() != parent)
 		_exit(EX_SOFTWARE);
-	exit(child_run(all, child->account));
+	exit(child_run(all, child));
 }
 
 static void child_ended(struct all *all, struct child *child, int status)
@@ -88,8 +123,7 @@ static void child_ended(struct all *all, struct child *child, int status)
 	child->code = WIFEXITED(status) ? WEXITSTATUS(status) : SIGNAL_EXIT + WTERMSIG(status);
 	all->alive--;
 	if (child->code != 0)
-		log_error("%s %s (exit code %d)", child->account,
-			  all->options->foreground ? "has ended" : "is not mounted", child->code);
+		child_told(all, child);
 }
 
 static void reap(struct all *all)
@@ -124,6 +158,18 @@ static void signals_take(struct all *all, sigset_t *ret_set)
 	sigprocmask(SIG_BLOCK, ret_set, &all->before);
 }
 
+static void start(struct all *all)
+{
+	for (size_t i = 0; i < all->count; i++) {
+		all->children[i].account = all->options->accounts[i];
+		child_prepare(all, &all->children[i]);
+	}
+	for (size_t i = 0; i < all->count; i++) {
+		if (all->children[i].options.mountpoint)
+			all->alive += child_start(all, &all->children[i]);
+	}
+}
+
 static int first_failure(const struct all *all)
 {
 	for (size_t i = 0; i < all->count; i++) {
@@ -146,10 +192,7 @@ int all_run(const struct options *options, int argc, char **argv, all_serve_fn s
 
 	all.children = children;
 	signals_take(&all, &set);
-	for (size_t i = 0; i < all.count; i++) {
-		children[i].account = options->accounts[i];
-		all.alive += child_start(&all, &children[i]);
-	}
+	start(&all);
 	while (all.alive > 0) {
 		if (sigwait(&set, &number) != 0)
 			continue;
@@ -159,5 +202,7 @@ int all_run(const struct options *options, int argc, char **argv, all_serve_fn s
 			forward(&all, number);
 	}
 	sigprocmask(SIG_SETMASK, &all.before, NULL);
+	for (size_t i = 0; i < all.count; i++)
+		options_clear(&children[i].options);
 	return first_failure(&all);
 }

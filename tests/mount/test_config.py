@@ -316,6 +316,20 @@ def all_without_a_directory_is_each_in_its_own(server):
 
 
 @case
+def two_of_all_cannot_have_one_place(server):
+    """Each would find it empty, and one cover the other."""
+    two = ONE + "\n[account home]\nimap = {bob}\nmountpoint = {mail}/./work/\n"
+    with Site(server, two) as site:
+        text = site.mailfs("--all", code=78)
+        equal(text.splitlines(), [
+            f"mailfs: {site.file}: [account home]: mountpoint: '{site.mail}/work' is that of "
+            "[account work] already", "mailfs: home is not mounted (exit code 78)"])
+        reads(site.mail / "work")
+        site.unmount("work")
+        assert not is_mounted(site.mail / "work")
+
+
+@case
 def all_in_the_foreground_end_together(server):
     for number in (signal.SIGTERM, signal.SIGINT):
         with Site(server, THREE) as site:
