@@ -6,6 +6,7 @@
 #include "base/words.h"
 #include "config/credentials.h"
 #include "outbox/submitter.h"
+#include "protocol/pop3_list.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -206,6 +207,8 @@ static void print_lacks(const char *prefix, const char *description, const struc
 {
 	g_autofree char *has = line_value(description, "capabilities");
 
+	if (g_strcmp0(has, POP3_CAPA_NOT_TOLD) == 0)
+		return;
 	for (size_t i = 0; i < count; i++) {
 		if (!has || !words_have(has, lacks[i].word))
 			printf("%slacks %s: %s\n", prefix, lacks[i].word, lacks[i].means);
@@ -392,6 +395,8 @@ int check_run(const struct options *options, int argc, char **argv)
 {
 	int first = EX_OK;
 
+	if (options->debug)
+		log_open("mailfs", LOG_LEVEL_DEBUG);
 	if (!options->accounts)
 		return check_account(&options->account);
 	for (char **account = options->accounts; *account; account++) {

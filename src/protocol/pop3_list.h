@@ -49,3 +49,7 @@ void pop3_capa_init(struct pop3_capa *capa);
 void pop3_capa_clear(struct pop3_capa *capa);
 /* One line more; what is unknown or malformed is ignored. */
 void pop3_capa_take(struct pop3_capa *capa, const char *line);
+#define POP3_CAPA_NOT_TOLD "not told"
+/* For people: "TOP UIDL SASL=PLAIN,LOGIN EXPIRE=NEVER", "none", or POP3_CAPA_NOT_TOLD by a server
+ * without CAPA. Free with g_free(). */
+char *pop3_capa_text(const struct pop3_capa *capa);

@@ -68,7 +68,7 @@ def a_maildrop_that_is_well(server):
     told, _ = check(server.pop3_url("carol"), "-o", f"tls_ca={server.ca}")
     like(told, rf"account: carol@localhost:{server.pop3s_port}",
          rf"server: (127\.0\.0\.1|\[::1\]):{server.pop3s_port}", TLS, CERTIFICATE,
-         "login: PLAIN", r"capabilities: TOP UIDL .*PIPELINING.*", "folders: 1",
+         "login: PLAIN", "capabilities: TOP UIDL PIPELINING RESP-CODES", "folders: 1",
          "messages in INBOX: 2", "result: ok")
 
 
@@ -95,6 +95,20 @@ def what_a_poor_maildrop_lacks_is_told(server):
              "lacks UIDL: .*", "lacks TOP: .*", "lacks PIPELINING: .*", "folders: 1",
              "messages in INBOX: 4", "result: ok")
         equal(poor.seen("TOP|RETR|DELE"), [])
+    # Without CAPA nobody knows what it lacks.
+    with Pop3Server([Mail(BODY, "")], before=None, after=None) as old:
+        told, _ = check(old.url(), "-o", "tls=off")
+        like(told[2:], "tls: cleartext", "certificate: none", "login: USER",
+             "capabilities: not told", "folders: 1", "messages in INBOX: 1", "result: ok")
+
+
+@case
+def a_check_can_be_traced(_):
+    with ScriptedServer({b"INBOX": Folder()}) as poor:
+        told, errors = check(poor.url(), "-d", "-o", "tls=off")
+        equal(told[-1], "result: ok")
+        assert any("S: " in line and "OK" in line for line in errors), errors
+        assert any(re.search("C: .*LOGIN", line) for line in errors), errors
 
 
 @case

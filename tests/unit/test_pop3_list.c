@@ -267,6 +267,30 @@ static void test_capa_values(void)
 	}
 }
 
+static void check_text(const char *lines, bool known, const char *wanted)
+{
+	struct pop3_capa capa = capa_of(lines);
+	g_autofree char *text = NULL;
+
+	capa.known = known;
+	text = pop3_capa_text(&capa);
+	g_assert_cmpstr(text, ==, wanted);
+	pop3_capa_clear(&capa);
+}
+
+static void test_capa_text(void)
+{
+	check_text("", false, "not told");
+	check_text("IMPLEMENTATION x", true, "none");
+	check_text("PIPELINING", true, "PIPELINING");
+	check_text("EXPIRE NEVER|UTF8", true, "UTF8 EXPIRE=NEVER");
+	check_text("UTF8|RESP-CODES|PIPELINING|STLS|UIDL|USER|TOP|EXPIRE 3|LOGIN-DELAY 60|"
+		   "SASL PLAIN\x1b LOGIN",
+		   true,
+		   "TOP USER UIDL STLS PIPELINING RESP-CODES UTF8 SASL=PLAIN\\x1B,LOGIN "
+		   "LOGIN-DELAY=60 EXPIRE=3");
+}
+
 /* However often a server says it, what is kept is bounded. */
 static void test_capa_flood(void)
 {
@@ -287,6 +311,7 @@ static void test_capa_flood(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/pop3_list/capa_text", test_capa_text);
 	g_test_add_func("/pop3_list/uid", test_uid);
 	g_test_add_func("/pop3_list/uid_none", test_uid_none);
 	g_test_add_func("/pop3_list/uid_long", test_uid_long);

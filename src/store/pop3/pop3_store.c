@@ -687,39 +687,21 @@ static unsigned pop3_abilities(const struct store *store, uint64_t *ret_append_m
 	return STORE_CAN_REMOVE;
 }
 
-static void describe_capa(const struct pop3_capa *capa, GString *out)
-{
-	static const char *const names[] = {"TOP",	   "USER",	 "UIDL",       "STLS",
-					    "SASL PLAIN",  "PIPELINING", "RESP-CODES", "UTF8",
-					    "LOGIN-DELAY", "EXPIRE"};
-
-	g_string_append(out, "capabilities:");
-	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
-		if (!(capa->caps & (1u << i)))
-			continue;
-		g_string_append_printf(out, " %s", names[i]);
-		if (1u << i == POP3_CAP_LOGIN_DELAY)
-			g_string_append_printf(out, " %u", capa->login_delay_s);
-		else if (1u << i == POP3_CAP_EXPIRE && capa->expire_days == POP3_EXPIRE_NEVER)
-			g_string_append(out, " NEVER");
-		else if (1u << i == POP3_CAP_EXPIRE)
-			g_string_append_printf(out, " %u", capa->expire_days);
-	}
-	g_string_append_c(out, '\n');
-}
-
 static void pop3_describe(const struct store *store, GString *out)
 {
 	g_autofree char *peer = link_describe_peer(store->link);
 	g_autofree char *tls = link_describe_tls(store->link);
 	g_autofree char *certificate = link_describe_certificate(store->link);
+	g_autofree char *capa = NULL;
 
 	g_string_append_printf(out, "server: %s\ntls: %s\ncertificate: %s\n", peer, tls,
 			       certificate);
-	if (store->session && pop3_session_way_in(store->session))
+	if (!store->session)
+		return;
+	if (pop3_session_way_in(store->session))
 		g_string_append_printf(out, "login: %s\n", pop3_session_way_in(store->session));
-	if (store->session)
-		describe_capa(pop3_session_capa(store->session), out);
+	capa = pop3_capa_text(pop3_session_capa(store->session));
+	g_string_append_printf(out, "capabilities: %s\n", capa);
 }
 
 const struct store_ops store_pop3 = {
