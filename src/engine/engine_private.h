@@ -261,6 +261,7 @@ struct engine {
 	bool listing_lost;    /* what it told was not kept */
 	bool listed_inbox;    /* it told of INBOX */
 	unsigned failures;    /* connections that failed in a row */
+	int64_t waiting_ms;   /* since when there is nothing to log in with yet; 0: there is */
 	bool refused;	      /* the login: not tried before somebody says so */
 	bool alone;	      /* it is refused to all connections but the listing one */
 	int64_t attempt_ms;   /* the last connection begun */

@@ -51,10 +51,18 @@ static int64_t patience_of_first_ends_ms(const struct engine *engine)
 	       (engine->down ? ENGINE_STALL_MS : ENGINE_FIRST_MS);
 }
 
+static int64_t waiting_ends_ms(const struct engine *engine)
+{
+	return engine->waiting_ms +
+	       (engine->doubtful ? ENGINE_STALL_MS : engine->account->timeout_s * 1000ll);
+}
+
 /* A server that was silent, or away, is given a moment by those who wait for it, and goes on being
  * connected to when they are gone. */
 static bool is_out_of_patience(const struct engine *engine)
 {
+	if (engine->waiting_ms > 0)
+		return engine->now_ms >= waiting_ends_ms(engine);
 	return engine->doubtful && engine->lanes[LANE_LIST].state == LANE_CONNECTING &&
 	       engine->now_ms >= patience_of_first_ends_ms(engine);
 }
@@ -489,12 +497,23 @@ static void lane_die(struct engine *engine, struct lane *lane, const GError *err
 	lanes_first_attempt_ended(engine, error);
 }
 
+static void tell_waiting(struct engine *engine)
+{
+	g_autoptr(GError) error = g_error_new(MAILFS_ERROR, ERROR_TIMEOUT,
+					      "the password or token is still being looked for");
+
+	share_error(engine, error);
+}
+
 void lanes_lose_patience(struct engine *engine)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (!lane_is_down(engine, LANE_LIST) || engine->lanes[LANE_LIST].state != LANE_CONNECTING)
+	if (!lane_is_down(engine, LANE_LIST) ||
+	    (engine->lanes[LANE_LIST].state != LANE_CONNECTING && engine->waiting_ms == 0))
 		return;
+	if (engine->waiting_ms > 0)
+		tell_waiting(engine);
 	error = engine->down ? g_error_copy(engine->down)
 			     : g_error_new(MAILFS_ERROR, ERROR_UNREACHABLE,
 					   "%s has not answered yet", engine->account->host);
@@ -571,6 +590,10 @@ void lanes_connect(struct engine *engine)
 		    brief_may_begin(engine))
 			lane_begin(engine, &engine->lanes[i]);
 	}
+	if (!engine->lanes[LANE_LIST].waits)
+		engine->waiting_ms = 0;
+	else if (engine->waiting_ms == 0)
+		engine->waiting_ms = engine->now_ms;
 }
 
 static void share_abilities(struct engine *engine, const struct lane *lane)
@@ -695,6 +718,8 @@ int64_t lanes_deadline_ms(const struct engine *engine)
 			deadline = MIN(deadline, idle_ends_ms(engine, i));
 		else if (lane->state == LANE_FINISHING)
 			deadline = MIN(deadline, brief_deadline_ms(engine));
+		else if (i == LANE_LIST && lane->waits && !is_out_of_patience(engine))
+			deadline = MIN(deadline, waiting_ends_ms(engine));
 		else if (lane->state == LANE_CLOSED && !lane->waits && may_open(engine, i))
 			deadline = MIN(deadline, MAX(engine->retry_ms, brief_due_ms(engine)));
 	}

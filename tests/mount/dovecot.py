@@ -179,6 +179,24 @@ passdb {
 """
 
 
+# Who shows a token is whoever the endpoint says; nobody else needs one.
+TOKENS = """
+passdb {
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = %s
+}
+"""
+
+ENDPOINT = """
+introspection_mode = get
+introspection_url = http://127.0.0.1:%d/introspect?token=
+username_attribute = username
+active_attribute = active
+active_value = true
+"""
+
+
 # Takes mail from who logs in, and hands it to a server that asks for no login.
 SUBMISSION = """
 submission_relay_host = 127.0.0.1
@@ -270,6 +288,7 @@ class Dovecot:
     mta         serves one, with sockets in `run`; lines "user:password" of `passwords` count then
     pop3        the INBOX is a maildrop, too, that one session at a time may use
     mechanisms  of all its logins
+    tokens      the port of an endpoint (RFC 7662) that knows OAuth 2.0 tokens
     certificates  those of its authority are enough for a login by EXTERNAL
     relay       the port of a server that takes what is submitted; None: there is no submission
     tls         False: no TLS on any port, no STARTTLS
@@ -279,7 +298,7 @@ class Dovecot:
 
     def __init__(self, layout="maildir", separator="/", capability=None, quota_kib=None, acl=False,
                  compress=False, mta=False, pop3=False, mechanisms="plain login", certificates=False,
-                 relay=None, tls=True, san="DNS:localhost,IP:127.0.0.1,IP:::1", days=30,
+                 tokens=None, relay=None, tls=True, san="DNS:localhost,IP:127.0.0.1,IP:::1", days=30,
                  directory=None):
         self.dir = pathlib.Path(directory or tempfile.mkdtemp(prefix="mailfs-dovecot-"))
         self.dir.mkdir(parents=True, exist_ok=True)
@@ -321,9 +340,16 @@ class Dovecot:
             (MTA % self.passwords if mta else "") +
             (POP3 % (self.pop3_port, self.pop3s_port if tls else 0) if pop3 else "") +
             (CERTIFICATES % self.ca if certificates else "") +
+            (TOKENS % self._endpoint(tokens) if tokens else "") +
             (SUBMISSION % (relay, self.submission_port, self.submissions_port if tls else 0)
              if relay else "")))
         self.config.chmod(0o644)
+
+    def _endpoint(self, port):
+        path = self.dir / "oauth2.conf"
+        path.write_text(ENDPOINT % port)
+        path.chmod(0o644)
+        return path
 
     def _certify(self, san, days):
         self.authority = Authority(self.dir / "tls")
