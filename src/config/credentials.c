@@ -183,7 +183,8 @@ static void find_one_locked(struct credentials *credentials, enum part_name name
 	    name == PART_PASSWORD)
 		set_missing(credentials->account, &error);
 	pthread_mutex_lock(&credentials->lock);
-	if (order == part->order) {
+	/* What ended because it was cancelled is no news. */
+	if (order == part->order && !atomic_load(&credentials->cancelled)) {
 		part_settle_locked(credentials, name, secret, error);
 		wake_all_locked(credentials);
 		return;

@@ -120,7 +120,8 @@ static _Noreturn void serve(const struct account *account, bool quiet, int fd)
 	pthread_t thread;
 	char which;
 
-	if (!settle(fd, quiet) || pthread_create(&thread, NULL, watch_main, &watch) != 0)
+	if (!settle(fd, quiet) || pthread_create(&thread, NULL, watch_main, &watch) != 0 ||
+	    pthread_detach(thread) != 0)
 		_exit(1);
 	while (recv(STDIN_FILENO, &which, 1, 0) == 1 && which >= KEEPER_SMTP_PASSWORD &&
 	       which <= KEEPER_TOKEN) {

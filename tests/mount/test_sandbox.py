@@ -98,6 +98,7 @@ def secrets_are_found_anew_outside_of_it(server):
             wait_until(lambda: ran.read_text() == 4 * "x\n", what="the command")
             shell = out("pgrep", "-P", keeper).strip()
         assert not os.path.exists(f"/proc/{keeper}"), "the keeper outlived the daemon"
+        assert "is gone" not in mount.errors(), mount.errors()
         wait_until(lambda: not os.path.exists(f"/proc/{shell}"), what="the end of the command")
 
 
