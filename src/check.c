@@ -309,10 +309,11 @@ static bool check_submission(const struct account *account, const struct credent
 /* --- an account --- */
 
 /* The first failure counts. */
-static void fail(const struct account *account, const GError *error, int *code)
+static void fail(const struct account *account, const char *prefix, const GError *error, int *code)
 {
 	fflush(stdout);
-	log_error("%s: %s", account->alias ? account->alias : account->name, error->message);
+	log_error("%s: %s%s", account->alias ? account->alias : account->name, prefix,
+		  error->message);
 	if (*code == EX_OK)
 		*code = error_exit_code(error);
 }
@@ -349,10 +350,10 @@ static int check_servers(const struct account *account, struct credentials *cred
 	int code = EX_OK;
 
 	if (!check_server(account, credentials, CREDENTIALS_MAILBOX, &error))
-		fail(account, error, &code);
+		fail(account, "", error, &code);
 	if (account->smtp.host &&
 	    !check_server(account, credentials, CREDENTIALS_SUBMISSION, &smtp_error))
-		fail(account, smtp_error, &code);
+		fail(account, "smtp: ", smtp_error, &code);
 	return code;
 }
 
@@ -369,7 +370,7 @@ static int check_account(const struct account *account)
 	if (credentials_find(credentials, true, true, &error))
 		code = check_servers(account, credentials);
 	else
-		fail(account, error, &code);
+		fail(account, "", error, &code);
 	credentials_free(&credentials);
 	printf("result: %s\n", code == EX_OK ? "ok" : "failed");
 	return code;

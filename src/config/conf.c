@@ -5,7 +5,9 @@
 #include "base/text.h"
 #include "config/suggestion.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define SYSTEM_FILE "/etc/mailfs.conf"
 #define SHOWN_MAX 64
@@ -231,6 +233,14 @@ static bool text_read(struct conf *conf, GError **error)
 	return true;
 }
 
+/* What is there but cannot be read is no reason to take another one. */
+static bool is_there(const char *path)
+{
+	struct stat stat;
+
+	return lstat(path, &stat) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
 /* NULL with an error: there is none. */
 static char *default_path(GError **error)
 {
@@ -243,9 +253,9 @@ static char *default_path(GError **error)
 			    "HOME or XDG_CONFIG_HOME is not an absolute path");
 		return NULL;
 	}
-	if (g_file_test(own, G_FILE_TEST_EXISTS))
+	if (is_there(own))
 		return g_steal_pointer(&own);
-	if (g_file_test(SYSTEM_FILE, G_FILE_TEST_EXISTS))
+	if (is_there(SYSTEM_FILE))
 		return g_strdup(SYSTEM_FILE);
 	g_set_error(error, MAILFS_ERROR, ERROR_CONFIG,
 		    "there is no configuration file: neither %s nor %s (see mailfs.conf(5))", own,

@@ -130,7 +130,7 @@ def the_server_that_sends_is_tried_too(server):
         home.remove()
         assert "messages in INBOX: 3" in told, told
         equal(told[-1], "result: failed")
-        like(errors, rf"mailfs: alice@localhost:{server.tls_port}: .*refused.*")
+        like(errors, rf"mailfs: alice@localhost:{server.tls_port}: smtp: login refused.*")
         equal(smtp.accepted(), [])
 
 

@@ -192,6 +192,9 @@ def mistakes_are_told_in_one_line(server):
         site.file.unlink()
         site.says(78, f"there is no configuration file: neither {site.file} nor /etc/mailfs.conf "
                   "(see mailfs.conf(5))", "work")
+        # Nor is that of the system taken in place of one that cannot be read.
+        site.file.symlink_to(site.home.dir / "gone")
+        site.says(78, "cannot open 'FILE': No such file or directory", "work")
 
 
 @case
