@@ -369,6 +369,39 @@ static void test_pop3(void)
 	       "-otls=off,tls_cert=/c");
 }
 
+/* A token is for both servers, but for one that has a password of its own. */
+static void test_token(void)
+{
+	struct options options;
+
+	PARSE(&options, URL, "/mnt", "--oauth2-token-command=get it", "-osmtp=smtps://h");
+	g_assert_cmpstr(options.account.token_command, ==, "get it");
+	g_assert_false(account_needs_password(&options.account));
+	g_assert_true(submission_uses_token(&options.account));
+	g_assert_false(submission_needs_password(&options.account));
+	options_clear(&options);
+	PARSE(&options, URL, "/mnt",
+	      "-ooauth2_token_command=x,smtp=smtps://h,smtp_password_command=y");
+	g_assert_false(submission_uses_token(&options.account));
+	g_assert_true(submission_needs_password(&options.account));
+	options_clear(&options);
+	PARSE(&options, URL, "/mnt", "-ooauth2_token_command=x,auth=xoauth2:plain");
+	g_assert_false(submission_uses_token(&options.account));
+	g_assert_false(submission_needs_password(&options.account));
+	options_clear(&options);
+	REFUSE(ERROR_USAGE, "auth: oauthbearer and xoauth2 need oauth2_token_command", URL, "/mnt",
+	       "-oauth=xoauth2:oauthbearer");
+	REFUSE(ERROR_USAGE,
+	       "oauth2_token_command means nothing where auth has neither oauthbearer nor xoauth2",
+	       URL, "/mnt", "-ooauth2_token_command=x,auth=plain");
+	REFUSE(ERROR_USAGE,
+	       "oauth2_token_command and a password of the account exclude each other", URL, "/mnt",
+	       "-ooauth2_token_command=x,password_file=/y");
+	REFUSE(ERROR_USAGE,
+	       "oauth2_token_command and a password of the account exclude each other", URL, "/mnt",
+	       "-ooauth2_token_command=x,password_command=y");
+}
+
 static void test_idle(void)
 {
 	struct options options;
@@ -639,6 +672,7 @@ static void test_help(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/options/token", test_token);
 	g_test_add_func("/options/defaults", test_defaults);
 	g_test_add_func("/options/long", test_long_options);
 	g_test_add_func("/options/list", test_list_options);
