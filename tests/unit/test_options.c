@@ -394,12 +394,10 @@ static void test_token(void)
 	REFUSE(ERROR_USAGE,
 	       "oauth2_token_command means nothing where auth has neither oauthbearer nor xoauth2",
 	       URL, "/mnt", "-ooauth2_token_command=x,auth=plain");
-	REFUSE(ERROR_USAGE,
-	       "oauth2_token_command and a password of the account exclude each other", URL, "/mnt",
-	       "-ooauth2_token_command=x,password_file=/y");
-	REFUSE(ERROR_USAGE,
-	       "oauth2_token_command and a password of the account exclude each other", URL, "/mnt",
-	       "-ooauth2_token_command=x,password_command=y");
+	REFUSE(ERROR_USAGE, "oauth2_token_command and a password of the account exclude each other",
+	       URL, "/mnt", "-ooauth2_token_command=x,password_file=/y");
+	REFUSE(ERROR_USAGE, "oauth2_token_command and a password of the account exclude each other",
+	       URL, "/mnt", "-ooauth2_token_command=x,password_command=y");
 }
 
 static void test_idle(void)
