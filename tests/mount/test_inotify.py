@@ -6,60 +6,14 @@ import errno
 import os
 import pathlib
 import signal
-import struct
 import subprocess
 
 from changing import Site, fails, mails
 from harness import (SANITIZED, Dovecot, Skip, case, equal, mail, main, ok, quote, run, wait_until)
+from inotify import Watch
 
 CHANGING = r"^(UID )?(STORE|COPY|MOVE|EXPUNGE)|^(CREATE|DELETE|RENAME|APPEND|CLOSE|EXPUNGE)"
 MANY = 1500 if SANITIZED else 5000
-IN = {"ATTRIB": 0x4, "MOVED_FROM": 0x40, "MOVED_TO": 0x80, "CREATE": 0x100, "DELETE": 0x200}
-ISDIR = 0x40000000
-
-
-class Watch:
-    """The events of some directories, by inotify(7) itself: [("CREATE", "INBOX", "name")]."""
-
-    def __init__(self, site, *folders):
-        libc = ctypes.CDLL(None, use_errno=True)
-        self.fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.folders = {}
-        for folder in folders:
-            number = libc.inotify_add_watch(self.fd, os.fsencode(site / folder), sum(IN.values()))
-            assert number > 0, os.strerror(ctypes.get_errno())
-            self.folders[number] = folder
-        self.seen = []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        os.close(self.fd)
-
-    def events(self):
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(self.fd, 65536):
-                self._parse(data)
-        return self.seen
-
-    def _parse(self, data):
-        while data:
-            number, mask, _, length = struct.unpack_from("iIII", data)
-            name = os.fsdecode(data[16:16 + length].rstrip(b"\0"))
-            data = data[16 + length:]
-            for word, bit in IN.items():
-                if mask & bit:
-                    word += "/DIR" if mask & ISDIR else ""
-                    self.seen.append((word, self.folders[number], name))
-
-    def wait(self, *wanted, timeout=20):
-        """Until all of these came, in whatever order."""
-        wait_until(lambda: all(w in self.events() for w in wanted), timeout,
-                   f"{wanted} among {self.seen}")
-
-    def of(self, word, folder="INBOX"):
-        return [name for kind, where, name in self.events() if (kind, where) == (word, folder)]
 
 
 def helper_of(site):
