@@ -44,6 +44,8 @@ struct imap_job {
 	bool still_there; /* the second look found the UID */
 	uint64_t len;
 	unsigned expunges; /* store->expunges when it was sent */
+	/* watch */
+	bool told; /* the server waits with us, and that was told */
 };
 
 struct store {
