@@ -295,18 +295,31 @@ size_t known_size(struct known *known)
 	return size;
 }
 
+static gint compare_nodes(gconstpointer a, gconstpointer b)
+{
+	const uint64_t *first = a, *second = b;
+
+	return (*first > *second) - (*first < *second);
+}
+
 GArray *known_siblings(struct known *known, uint64_t node)
 {
-	GArray *found = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	uint64_t key = group_key(node);
+	const struct group *group;
+	GArray *found;
 
 	pthread_mutex_lock(&known->mutex);
-	for (size_t i = 0; i < known->table.size; i++) {
+	group = g_hash_table_lookup(known->groups, &key);
+	found = g_array_sized_new(FALSE, FALSE, sizeof(uint64_t),
+				  node ? (group ? group->nodes : 0) : (guint)known->table.used);
+	for (size_t i = 0; (group || !node) && i < known->table.size; i++) {
 		uint64_t other = known->table.nodes[i];
 
-		if (other && group_key(other) == group_key(node))
+		if (other && (!node || group_key(other) == key))
 			g_array_append_val(found, other);
 	}
 	pthread_mutex_unlock(&known->mutex);
+	g_array_sort(found, compare_nodes);
 	return found;
 }
 

@@ -23,7 +23,8 @@ bool known_has(struct known *known, uint64_t node);
 uint32_t known_children(struct known *known, uint64_t folder);
 /* Number of nodes. */
 size_t known_size(struct known *known);
-/* Known nodes that share `node`'s upper half. Free with g_array_unref(); of uint64_t. */
+/* Known nodes that share `node`'s upper half; 0: all. Rising. Free with g_array_unref(); of
+ * uint64_t. */
 GArray *known_siblings(struct known *known, uint64_t node);
 
 enum known_listing {

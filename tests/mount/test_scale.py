@@ -5,7 +5,7 @@ import os
 import subprocess
 
 from crowd import Box, Crowd, body
-from harness import SANITIZED, Mount, case, equal, main, out, run, wait_until
+from harness import SANITIZED, Mount, case, equal, main, out, run, uids_of, wait_until
 
 MESSAGES = 60000
 FOLDERS = 2000
@@ -53,6 +53,61 @@ def a_folder_with_many_messages():
         box.drop(1, MESSAGES - 10)
         wait_until(lambda: listed(mount / "INBOX") == 11, 30, "the removal of nearly all")
         memory_is_below(mount, 40)
+
+
+def told_in_a_coarser_way(change, left):
+    """Much changes while a request keeps the folder locked: then the kernel cannot be told of each
+    name, nor are all of them kept. `left`: the UIDs that are listed in the end."""
+    box = Box(MESSAGES)
+    with Crowd({"INBOX": box}) as server, \
+            Mount(server.url(), ["tls=off", "poll=1", "timeout=60"]) as mount:
+        inbox = mount / "INBOX"
+        equal(out("find", inbox, "-size", "+0c").count("\n"), MESSAGES + 1)
+        names = [e.name for e in os.scandir(inbox)]
+        with open(inbox / names[0], "rb") as first, \
+                open(mount / ".mailfs/events", encoding="utf-8") as events:
+            content = first.read()
+            server.creating.clear()
+            with subprocess.Popen(["mkdir", inbox / "locked"],
+                                  stderr=subprocess.DEVNULL) as making:
+                wait_until(lambda: server.seen("^CREATE"), 20, "the request")
+                change(box)
+                while events.readline().split()[1:] != ["folder", "INBOX"]:
+                    pass
+                server.creating.set()
+                equal(making.wait(60) != 0, True)
+            gone = [n for n in names if uids_of([n])[0] not in left]
+            # The last that the kernel is told.
+            wait_until(lambda: not any((inbox / n).exists() for n in gone[::1000]), 60, "all")
+            equal([n for n in gone[::7] if (inbox / n).exists()], [])
+            listed = {e.name: e.inode() for e in os.scandir(inbox)}
+            equal(set(uids_of(listed)), set(left))
+            wait_until(lambda: all((inbox / n).stat().st_ino == listed[n]
+                                   for n in list(listed)[::101]), 60, "what they are now")
+            memory_is_below(mount, 45)
+            first.seek(0)
+            equal(first.read(), content)
+
+
+@case
+def very_many_are_removed():
+    told_in_a_coarser_way(lambda box: box.drop(1, MESSAGES - 10),
+                          range(MESSAGES - 9, MESSAGES + 1))
+
+
+@case
+def very_many_are_marked_as_deleted():
+    """They stay messages, elsewhere."""
+    told_in_a_coarser_way(lambda box: box.delete(1, MESSAGES - 10),
+                          range(MESSAGES - 9, MESSAGES + 1))
+
+
+@case
+def very_many_are_renumbered():
+    def renumber(box):
+        box.uidvalidity += 1
+        box.modseq += 1
+    told_in_a_coarser_way(renumber, range(1, MESSAGES + 1))
 
 
 @case
