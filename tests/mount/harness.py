@@ -55,14 +55,9 @@ def main(fixture=contextlib.nullcontext):
     wanted = _wanted(sys.argv[1:])
     print(f"1..{len(wanted)}", flush=True)
     failed = 0
-    with _temporary_files():
-        try:
-            with fixture() as shared:
-                for number, function in enumerate(wanted, 1):
-                    failed += not _run_case(number, function, shared)
-        finally:
-            for mount in list(_mounts):
-                mount.abandon()
+    with temporary_files(), fixture() as shared:
+        for number, function in enumerate(wanted, 1):
+            failed += not _run_case(number, function, shared)
     sys.exit(1 if failed else 0)
 
 
@@ -73,14 +68,21 @@ def _wanted(arguments):
     return [c for c in _cases if not arguments or c.__name__ in arguments]
 
 
+def abandon_mounts():
+    """Those that are still mounted, whatever state they are in."""
+    for mount in list(_mounts):
+        mount.abandon()
+
+
 @contextlib.contextmanager
-def _temporary_files():
-    """All that the cases make is in one directory, which goes in the end."""
+def temporary_files():
+    """All that is made meanwhile is in one directory, which goes in the end, as do mounts."""
     base = tempfile.tempdir = tempfile.mkdtemp(prefix="mailfs-tests-")
     os.chmod(base, 0o711)  # mail processes of Dovecot have a user of their own
     try:
         yield
     finally:
+        abandon_mounts()
         with open("/proc/self/mounts") as mounts:
             left = [line for line in mounts if line.split()[1].startswith(base + "/")]
         if left:
