@@ -27,7 +27,7 @@ _users = itertools.count(1)
 
 def mails(count, folder="mail"):
     """Small ones, told apart by everything."""
-    return [(mail(f"{folder} {n}", f"This is {folder} {n}.\r\n" * n,
+    return [(mail(f"{folder} {n}", f"This is {folder} {n}.\r\n" * min(n, 100),
                   extra=f"Message-ID: <{folder}-{n}@example.org>\r\n"), 1600000000 + 1000 * n)
             for n in range(1, count + 1)]
 
