@@ -11,7 +11,8 @@ DELAY = 0.025
 
 
 def far_site(server, count):
-    return Site(server, ["poll=3600"], messages=mails(count), delay=DELAY)
+    """Nothing is watched: whoever begins to watch looks once more, sooner or later."""
+    return Site(server, ["poll=3600", "idle=off"], messages=mails(count), delay=DELAY)
 
 
 def commands_of(site, function):
