@@ -246,10 +246,31 @@ def a_killed_helper_does_no_harm(server):
         site.flag(1, "+", "\\Deleted")
         wait_until(lambda: site.uids() == list(range(2, 10)), 20, "fresh")
         wait_until(lambda: "no more events for watchers" in site.mount.errors(), 5, "the log")
+        # Said once, and there is no other: but who reads .mailfs/events hears on.
+        with open(site / ".mailfs/events", encoding="utf-8") as events:
+            site.append(mail("fresh 10"))
+            equal(events.readline().split("\t")[1:], ["new", "INBOX/10.fresh-10.eml\n"])
+        equal(site.mount.errors().count("no more events for watchers"), 1)
         os.unlink(site.find(9))
         site.sync()
         equal(watch.of("DELETE"), ["9.fresh-9.eml"])
+        equal(watch.of("CREATE"), [])
         site.changes = 1
+
+
+@case
+def it_can_be_unmounted_while_much_happens(server):
+    """The helper is in the way for moments only."""
+    with site_of(server) as site:
+        with Watch(site, "INBOX") as watch, site.client("INBOX") as client:
+            for count in (6, 12, 24, 48):
+                ok(client.uid("COPY", f"1:{count}", "INBOX"))
+            wait_until(lambda: len(watch.of("CREATE")) >= 5, 20, "the first")
+        # Some of it is still to be told, and all of it could be.
+        wait_until(lambda: subprocess.run(["fusermount3", "-u", site.mount.path], check=False,
+                                          stderr=subprocess.DEVNULL).returncode == 0, 20, "the end")
+        site.mount.ended()
+        site.mount.start()
 
 
 @case
