@@ -320,7 +320,13 @@ class Mount:
         return self.ended(seconds)
 
     def unmount(self, seconds=10):
-        run("fusermount3", "-u", self.path)
+        def unmounts():
+            done = run("fusermount3", "-u", self.path, check=False)
+            assert done.returncode == 0 or b"busy" in done.stderr, done.stderr
+            return done.returncode == 0
+
+        # The process that makes events for watchers may be at work in it just now.
+        wait_until(unmounts, seconds, "unmounting")
         return self.ended(seconds)
 
     def ended(self, seconds=10):
