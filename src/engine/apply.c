@@ -355,7 +355,19 @@ static bool keep_body(struct engine *engine, uint32_t epoch, uint32_t uid, uint6
 	return true;
 }
 
-/* Who waits for it needs no pages of ours. */
+/* What was announced. */
+static uint64_t hint_of(const struct store_job *job, uint32_t uid)
+{
+	for (unsigned i = 0; job->batch && i < job->batch->len; i++) {
+		const struct store_item *item = &g_array_index(job->batch, struct store_item, i);
+
+		if (item->uid == uid)
+			return item->size_hint;
+	}
+	return job->size_hint;
+}
+
+/* Who waits for it needs no pages of ours; of another size the kernel was told. */
 static void batch_brought(struct engine *engine, const struct store_job *job, uint32_t uid,
 			  uint64_t size)
 {
@@ -363,7 +375,7 @@ static void batch_brought(struct engine *engine, const struct store_job *job, ui
 
 	body_end_ahead(engine, job->epoch, uid);
 	needs_settle(engine, NEED_BODY, job->epoch, uid, 0);
-	if (!awaited)
+	if (!awaited && size == hint_of(job, uid))
 		ahead_offer(engine, job->epoch, uid, size);
 }
 
@@ -373,11 +385,14 @@ static bool on_body_end(void *data, const struct store_job *job, uint32_t uid, u
 	struct engine *engine = data;
 	uint64_t size = job->origin + len;
 
+	/* It is being fetched alone meanwhile. */
+	if (job->batch && !body_takes_ahead(engine, job->epoch, uid))
+		return true;
 	if (!index_message_write_has(engine->index, job->epoch, uid)) {
 		bodies_part_discard(engine->bodies, job->epoch, uid);
 	} else if (!complete) {
 		bodies_part_publish(engine->bodies, job->epoch, uid, size);
-	} else if (!keep_body(engine, job->epoch, uid, size, job->batch ? size : job->size_hint)) {
+	} else if (!keep_body(engine, job->epoch, uid, size, hint_of(job, uid))) {
 		return false;
 	}
 	/* Readers of a batch do not wait for its end. */

@@ -115,32 +115,77 @@ static void fetched(void *data, const struct imap_response *tagged)
 		complete(job);
 }
 
-static void batch_fetched(void *data, const struct imap_response *tagged)
-{
-	struct imap_job *job = data;
+/* --- several at once --- */
 
-	imap_store_answered(job, tagged, "cannot read messages");
-	if (tagged)
-		imap_store_finish(job);
-}
-
-static void send_batch(struct imap_job *job)
+/* Of struct store_item; `items` as in "UID FETCH 5:7 (items)". */
+static struct imap_command *fetch_of(const GArray *messages, const char *items)
 {
-	const GArray *batch = job->job->batch;
 	g_autoptr(GString) uids = g_string_new(NULL);
-	struct imap_command *command;
 	struct seqset set = {0};
 
-	for (unsigned i = 0; i < batch->len; i++) {
-		uint32_t uid = g_array_index(batch, struct store_item, i).uid;
+	for (unsigned i = 0; i < messages->len; i++) {
+		uint32_t uid = g_array_index(messages, struct store_item, i).uid;
 
 		seqset_add(&set, uid, uid);
 	}
 	seqset_format(&set, uids);
 	seqset_clear(&set);
-	command = imap_command_new("UID FETCH %s (UID BODY.PEEK[])", uids->str);
+	return imap_command_new("UID FETCH %s (%s)", uids->str, items);
+}
+
+/* Those that are still there came as they are. */
+static void complete_odd(struct imap_job *job)
+{
+	struct store *store = job->store;
+
+	for (unsigned i = 0; !job->error && i < job->odd->len; i++) {
+		const struct store_item *item = &g_array_index(job->odd, struct store_item, i);
+
+		if (seqset_contains(&job->seen, item->uid))
+			store->sink->body_end(store->data, job->job, item->uid, item->size_hint,
+					      true);
+	}
+	imap_store_finish(job);
+}
+
+static void odd_answered(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+
+	imap_store_answered(job, tagged, "cannot read messages");
+	if (tagged && job->commands == 0)
+		complete_odd(job);
+}
+
+static void look_again_at_odd(struct imap_job *job)
+{
+	struct imap_command *noop = imap_command_new("NOOP");
+	struct imap_command *fetch = fetch_of(job->odd, "UID");
+
+	seqset_clear(&job->seen);
+	imap_store_send(job, &noop, false, odd_answered);
+	imap_store_send(job, &fetch, false, odd_answered);
+}
+
+static void batch_fetched(void *data, const struct imap_response *tagged)
+{
+	struct imap_job *job = data;
+
+	imap_store_answered(job, tagged, "cannot read messages");
+	if (tagged && !job->error && job->odd)
+		look_again_at_odd(job);
+	else if (tagged)
+		imap_store_finish(job);
+}
+
+static void send_batch(struct imap_job *job)
+{
+	struct imap_command *command = fetch_of(job->job->batch, "UID BODY.PEEK[]");
+
 	imap_store_send(job, &command, false, batch_fetched);
 }
+
+/* --- both --- */
 
 static void body_opened(struct imap_job *job)
 {
@@ -261,14 +306,31 @@ static void take_inline(struct store *store, const struct imap_fetch *fetch)
 		imap_body_data(store, bytes, len);
 }
 
+/* `size_hint`: what came. If it comes again, that counts. */
+static void add_odd(struct imap_job *job, const struct store_item *odd)
+{
+	if (!job->odd)
+		job->odd = g_array_new(FALSE, FALSE, sizeof(*odd));
+	for (unsigned i = 0; i < job->odd->len; i++) {
+		if (g_array_index(job->odd, struct store_item, i).uid == odd->uid) {
+			g_array_index(job->odd, struct store_item, i) = *odd;
+			return;
+		}
+	}
+	g_array_append_vals(job->odd, odd, 1);
+}
+
 static void take_batched(struct imap_job *job, const struct imap_fetch *fetch)
 {
 	struct store *store = job->store;
 	const struct store_item *item = batch_item(job, fetch->uid);
 
-	if (item && !fetch->body_nil && store->body_len == item->size_hint &&
-	    job->expunges == store->expunges)
+	if (!item || fetch->body_nil)
+		return;
+	if (store->body_len == item->size_hint && job->expunges == store->expunges)
 		store->sink->body_end(store->data, job->job, item->uid, store->body_len, true);
+	else
+		add_odd(job, &(struct store_item){item->uid, store->body_len});
 }
 
 /* Without "<origin>" it is from the beginning. Nothing is nothing, wherever. */
@@ -373,7 +435,9 @@ void imap_body_seen(struct store *store, uint32_t uid)
 	for (GList *link = store->jobs.head; link; link = link->next) {
 		struct imap_job *job = link->data;
 
-		if (job->job->kind == STORE_BODY && !job->job->batch && job->job->uid == uid)
+		if (job->job->kind == STORE_BODY && job->odd)
+			seqset_add(&job->seen, uid, uid);
+		else if (job->job->kind == STORE_BODY && !job->job->batch && job->job->uid == uid)
 			job->still_there = true;
 	}
 }

@@ -105,6 +105,8 @@ static void imap_job_free(struct imap_job *job)
 		store->body = NULL;
 	g_queue_remove(&store->jobs, job);
 	seqset_clear(&job->seen);
+	if (job->odd)
+		g_array_unref(job->odd);
 	g_free(job->leaving);
 	g_clear_error(&job->error);
 	g_free(job);

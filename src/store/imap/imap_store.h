@@ -29,8 +29,8 @@ struct imap_job {
 	bool unselectable; /* LIST says so */
 	/* refresh */
 	uint32_t highest; /* UID seen */
-	/* UIDs of this pass, when they are counted; told by COPYUID; which of the mailboxes that
-	 * are watched were told of */
+	/* UIDs of this pass, when they are counted; told by COPYUID; of `odd`, those that are still
+	 * there; which of the mailboxes that are watched were told of */
 	struct seqset seen;
 	bool ahead;	   /* the fetch went out behind the opening, and was not refused */
 	unsigned searches; /* of verify(), not answered yet */
@@ -44,6 +44,9 @@ struct imap_job {
 	bool still_there; /* the second look found the UID */
 	uint64_t len;
 	unsigned expunges; /* store->expunges when it was sent */
+	/* Of a batch, those that came otherwise than announced, or behind an EXPUNGE: of struct
+	 * store_item, or NULL. */
+	GArray *odd;
 	/* watch */
 	bool told; /* the server waits with us, and that was told */
 };
