@@ -15,10 +15,10 @@ static void event_folder_changed(void *data, uint32_t folder)
 	uint64_t node = tree_folder_node(folder);
 
 	/* The root is never looked up. */
-	if (folder == INDEX_ROOT || known_has(mount->known, node))
+	if (folder == INDEX_ROOT || known_may_have(mount->known, node))
 		notify_attr(mount->notify, node);
 	node = tree_deleted_node(folder);
-	if (known_has(mount->known, node))
+	if (known_may_have(mount->known, node))
 		notify_attr(mount->notify, node);
 }
 
@@ -27,7 +27,7 @@ static void event_folder_gone(void *data, uint32_t folder, uint32_t parent, cons
 	const struct mount *mount = data;
 	uint64_t node = tree_folder_node(folder);
 
-	if (!known_has(mount->known, node))
+	if (!known_may_have(mount->known, node))
 		return;
 	notify_name(mount->notify, tree_folder_node(parent), tree_folder_name(parent, leaf), node);
 	notify_attr(mount->notify, node);
@@ -42,7 +42,7 @@ static void event_message_gone(void *data, uint32_t folder, uint32_t epoch, uint
 	uint64_t parent = tree_folder_node(folder);
 	uint64_t node = tree_message_node(epoch, uid);
 
-	if (!known_has(mount->known, node))
+	if (!known_may_have(mount->known, node))
 		return;
 	notify_name(mount->notify, parent, tree_message_name(mount->tree, uid, label, token), node);
 	if (chosen)
@@ -71,7 +71,7 @@ static void event_message_changed(void *data, uint32_t epoch, uint32_t uid)
 	const struct mount *mount = data;
 	uint64_t node = tree_message_node(epoch, uid);
 
-	if (known_has(mount->known, node))
+	if (known_may_have(mount->known, node))
 		notify_attr(mount->notify, node);
 }
 

@@ -31,6 +31,7 @@ struct folder {
 
 struct known {
 	pthread_mutex_t mutex;
+	unsigned inside; /* who may be about to add what they found */
 	struct table table;
 	GHashTable *groups;  /* &group->key -> struct group */
 	GHashTable *folders; /* &folder->node -> struct folder */
@@ -263,14 +264,46 @@ void known_forget(struct known *known, uint64_t node, uint64_t lookups)
 	pthread_mutex_unlock(&known->mutex);
 }
 
+static bool has_locked(const struct known *known, uint64_t node)
+{
+	return node && known->table.nodes[table_slot(&known->table, node)];
+}
+
 bool known_has(struct known *known, uint64_t node)
 {
 	bool has;
 
 	pthread_mutex_lock(&known->mutex);
-	has = node && known->table.nodes[table_slot(&known->table, node)];
+	has = has_locked(known, node);
 	pthread_mutex_unlock(&known->mutex);
 	return has;
+}
+
+bool known_may_have(struct known *known, uint64_t node)
+{
+	bool may;
+
+	pthread_mutex_lock(&known->mutex);
+	may = known->inside || has_locked(known, node);
+	pthread_mutex_unlock(&known->mutex);
+	return may;
+}
+
+static void known_count_inside(struct known *known, unsigned more)
+{
+	pthread_mutex_lock(&known->mutex);
+	known->inside += more;
+	pthread_mutex_unlock(&known->mutex);
+}
+
+void known_enter(struct known *known)
+{
+	known_count_inside(known, 1);
+}
+
+void known_leave(struct known *known)
+{
+	known_count_inside(known, -1u);
 }
 
 uint32_t known_children(struct known *known, uint64_t folder)
