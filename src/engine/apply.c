@@ -337,6 +337,12 @@ static bool on_body_data(void *data, const struct store_job *job, uint32_t uid, 
 	return false;
 }
 
+/* A message that went meanwhile is done with at the end. */
+static void on_body_came(void *data, const struct store_job *job, uint32_t uid, uint64_t len)
+{
+	body_came(data, job->epoch, uid, job->origin + len);
+}
+
 static bool keep_body(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t size,
 		      uint64_t hint)
 {
@@ -467,6 +473,7 @@ const struct store_sink engine_sink = {
 	.rights = on_rights,
 	.body_begin = on_body_begin,
 	.body_data = on_body_data,
+	.body_came = on_body_came,
 	.body_end = on_body_end,
 	.done = on_done,
 };

@@ -182,9 +182,9 @@ static void on_untagged(void *data, const struct imap_response *response)
 	}
 }
 
-static void on_body_begin(void *data, uint32_t uid, uint64_t size)
+static void on_body_begin(void *data, uint32_t uid, uint64_t origin, uint64_t size)
 {
-	imap_body_begin(data, uid, size);
+	imap_body_begin(data, uid, origin, size);
 }
 
 static void on_body_data(void *data, const uint8_t *bytes, size_t len)
@@ -441,6 +441,7 @@ static bool step(struct store *store, GError **error)
 	imap_watch_step(store);
 	if (!converse(store, error) || !is_on_time(store, error))
 		return false;
+	imap_body_tell(store);
 	imap_watch_tell(store);
 	return true;
 }

@@ -42,7 +42,9 @@ struct imap_job {
 	bool again;	  /* news were asked for */
 	bool fresh;	  /* its mailbox was opened for it */
 	bool still_there; /* the second look found the UID */
+	uint64_t span;	  /* bytes asked for; 0: all */
 	uint64_t len;
+	uint64_t came;	   /* of it, told */
 	unsigned expunges; /* store->expunges when it was sent */
 	/* Of a batch, those that came otherwise than announced, or behind an EXPUNGE: of struct
 	 * store_item, or NULL. */
@@ -93,7 +95,10 @@ struct store {
 	struct imap_job *body; /* whose it is; NULL: nobody's */
 	uint32_t body_uid;
 	uint64_t body_len; /* so far */
+	bool body_certain; /* it is what was asked for */
 	bool body_failed;  /* the sink could not take it */
+	int64_t body_ms;   /* when it began */
+	uint64_t bytes_s;  /* how fast bodies come; 0: not known */
 	bool uid_late;	   /* the server sends UID behind the body: one at a time */
 };
 
@@ -154,8 +159,10 @@ void imap_refresh_start(struct imap_job *job);
 void imap_refresh_fetch(struct imap_job *job, const struct imap_fetch *fetch);
 void imap_refresh_search(struct imap_job *job, const struct imap_response *response);
 void imap_body_start(struct imap_job *job);
-void imap_body_begin(struct store *store, uint32_t uid, uint64_t size);
+void imap_body_begin(struct store *store, uint32_t uid, uint64_t origin, uint64_t size);
 void imap_body_data(struct store *store, const uint8_t *bytes, size_t len);
+/* At the end of a step: how far the literal came. */
+void imap_body_tell(struct store *store);
 void imap_body_fetch(struct store *store, const struct imap_fetch *fetch);
 /* A FETCH without a body: the answer to a second look. */
 void imap_body_seen(struct store *store, uint32_t uid);
