@@ -228,6 +228,17 @@ def is_served(path):
     return is_mounted(path)
 
 
+def unmount(path):
+    """Without force."""
+    def is_done():
+        done = run("fusermount3", "-u", path, check=False)
+        assert done.returncode == 0 or b"busy" in done.stderr, done.stderr
+        return done.returncode == 0
+
+    # The process that makes events for watchers may be at work in it just now.
+    wait_until(is_done, 10, "unmounting")
+
+
 def is_message(name):
     return name.endswith(".eml")
 
@@ -320,13 +331,7 @@ class Mount:
         return self.ended(seconds)
 
     def unmount(self, seconds=10):
-        def unmounts():
-            done = run("fusermount3", "-u", self.path, check=False)
-            assert done.returncode == 0 or b"busy" in done.stderr, done.stderr
-            return done.returncode == 0
-
-        # The process that makes events for watchers may be at work in it just now.
-        wait_until(unmounts, seconds, "unmounting")
+        unmount(self.path)
         return self.ended(seconds)
 
     def ended(self, seconds=10):

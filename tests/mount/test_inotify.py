@@ -9,7 +9,8 @@ import signal
 import subprocess
 
 from changing import Site, fails, mails
-from harness import (SANITIZED, Dovecot, Skip, case, equal, mail, main, ok, quote, run, wait_until)
+from harness import (SANITIZED, Dovecot, Skip, case, equal, mail, main, ok, quote, run, unmount,
+                     wait_until)
 from inotify import Watch
 
 CHANGING = r"^(UID )?(STORE|COPY|MOVE|EXPUNGE)|^(CREATE|DELETE|RENAME|APPEND|CLOSE|EXPUNGE)"
@@ -366,7 +367,7 @@ def another_namespace_of_processes_is_fine(server):
             site.append(mail("fresh"))
             watch.wait(("CREATE", "INBOX", "7.fresh.eml"))
         site.mount.command = command
-        run("fusermount3", "-u", site.mount.path)
+        unmount(site.mount.path)
         site.mount.process.wait(20)
 
 
