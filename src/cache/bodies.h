@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 struct bodies;
+struct held;
 
 /* Removes left-over parts. ERROR_IO. */
 struct bodies *bodies_open(const char *dir, uint64_t max_bytes, GError **error);
@@ -28,6 +29,8 @@ void bodies_close(struct bodies **bodies);
  * from before bodies_open() if the size is not known. */
 int bodies_get(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t expected,
 	       uint64_t *ret_size);
+/* Open messages whose files need not be open. Those of bodies_get() are known there. */
+struct held *bodies_held(struct bodies *bodies);
 /* A complete file is there; its size is not looked at. */
 bool bodies_has(struct bodies *bodies, uint32_t epoch, uint32_t uid);
 /* The same of one that is being fetched: `*ret_received` bytes from its start may be read. The

@@ -1,6 +1,7 @@
 #include "tree/file_private.h"
 
 #include "base/log.h"
+#include "cache/held.h"
 #include "state/changes.h"
 #include "tree/attr.h"
 #include "tree/node.h"
@@ -30,6 +31,7 @@ static void file_free(struct tree_file **file)
 {
 	if ((*file)->fd >= 0)
 		close((*file)->fd);
+	held_release(&(*file)->held);
 	g_free((*file)->text);
 	if ((*file)->written != NULL)
 		g_string_free((*file)->written, TRUE);
@@ -257,17 +259,23 @@ static struct tree_file *reopen(const struct tree *tree, uint64_t node)
 {
 	struct tree_file *file;
 	struct tree_entry entry;
+	struct held_body *held;
 	uint64_t size;
-	int fd;
+	int fd = -1;
 
 	if (!lately_find(tree->lately, node, &entry))
 		return NULL;
-	fd = bodies_get(tree->config.bodies, tree_node_epoch(node), node_low(node),
-			(uint64_t)entry.attr.st_size, &size);
-	if (fd < 0)
+	size = (uint64_t)entry.attr.st_size;
+	held = held_take(bodies_held(tree->config.bodies), tree_node_epoch(node), node_low(node),
+			 size);
+	if (!held)
+		fd = bodies_get(tree->config.bodies, tree_node_epoch(node), node_low(node), size,
+				&size);
+	if (!held && fd < 0)
 		return NULL;
 	engine_opened(tree->config.engine, tree_node_epoch(node), node_low(node));
 	file = file_new(node, fd);
+	file->held = held;
 	file->entry = entry;
 	file->size = size;
 	file->exact = file->complete = file->was_here = true;
@@ -423,6 +431,15 @@ static int find_more(const struct visit *visit, struct tree_file *file,
 	return covered ? 0 : need_body(visit, file, touches ? UINT64_MAX : end);
 }
 
+/* Who removed the file by hand gets it fetched again. */
+static void open_held_locked(struct tree_file *file)
+{
+	if (!file->held)
+		return;
+	file->fd = held_open(&file->held);
+	file->complete = file->was_here = file->fd >= 0;
+}
+
 static int read_message(struct tree *tree, struct tree_call *call, struct tree_file *file,
 			const struct file_range *range)
 {
@@ -431,6 +448,7 @@ static int read_message(struct tree *tree, struct tree_call *call, struct tree_f
 	int fd, result;
 
 	pthread_mutex_lock(&file->lock);
+	open_held_locked(file);
 	covered = file->complete || is_covered_locked(file, range);
 	pthread_mutex_unlock(&file->lock);
 	if (!covered) {
