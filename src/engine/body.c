@@ -170,16 +170,11 @@ void body_came(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upt
 		body_got_further(engine, epoch, uid);
 }
 
-/* What came before a connection was lost is as good as what is told complete. What the server
- * takes back is not. */
-static bool is_void(const struct engine *engine, const struct store_job *job, const GError *error)
+/* What was read already stays as it is, and is gone on from: the kernel has it too. */
+static bool is_void(const struct store_job *job, const GError *error)
 {
-	if (job->window == 0 || g_error_matches(error, MAILFS_ERROR, ERROR_GONE) ||
-	    g_error_matches(error, MAILFS_ERROR, ERROR_STALE))
-		return true;
-	return bodies_received(engine->bodies, job->epoch, job->uid) > job->origin &&
-	       !g_error_matches(error, MAILFS_ERROR, ERROR_UNREACHABLE) &&
-	       !g_error_matches(error, MAILFS_ERROR, ERROR_TIMEOUT);
+	return job->window == 0 || g_error_matches(error, MAILFS_ERROR, ERROR_GONE) ||
+	       g_error_matches(error, MAILFS_ERROR, ERROR_STALE);
 }
 
 void body_done(struct engine *engine, struct store_job *job, const GError *error)
@@ -198,7 +193,7 @@ void body_done(struct engine *engine, struct store_job *job, const GError *error
 	sizes_body_done(engine, job, error);
 	bodies_part_rest(engine->bodies, job->epoch, job->uid);
 	if (error) {
-		if (is_void(engine, job, error))
+		if (is_void(job, error))
 			bodies_part_discard(engine->bodies, job->epoch, job->uid);
 		log_warning("%s: %s", engine->account->name, error->message);
 		folder_changed(engine, job->folder);
