@@ -50,7 +50,7 @@ static void take_locked(struct desk *desk, const char *bytes)
 	if (header.error == FUSE_NOTIFY_INVAL_INODE)
 		count(desk->attrs, GSIZE_TO_POINTER(node.ino));
 	else if (header.error == FUSE_NOTIFY_INVAL_ENTRY)
-		count(desk->names, (gpointer)g_intern_string(name));
+		count(desk->names, g_strdup(name));
 }
 
 static ssize_t kernel_takes(int fd, struct iovec *iov, int number, void *userdata)
@@ -119,7 +119,7 @@ static unsigned names_told(struct desk *desk, const char *name)
 	unsigned told;
 
 	pthread_mutex_lock(&desk->mutex);
-	told = told_locked(desk->names, g_intern_string(name));
+	told = told_locked(desk->names, name);
 	pthread_mutex_unlock(&desk->mutex);
 	return told;
 }
@@ -181,7 +181,7 @@ static struct desk *desk_new(void)
 	pthread_mutex_init(&desk->mutex, NULL);
 	pthread_cond_init(&desk->changed, NULL);
 	desk->attrs = g_hash_table_new(NULL, NULL);
-	desk->names = g_hash_table_new(NULL, NULL);
+	desk->names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	say_init(desk);
 	desk->known = known_new();
 	desk->notify = notify_new(desk->session, desk->known);
