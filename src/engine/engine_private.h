@@ -50,7 +50,6 @@
 #define ENGINE_PAGE_RUNS 8	      /* readers of what is here, followed side by side */
 #define ENGINE_OPENED 16384	      /* messages remembered as opened */
 #define ENGINE_WINDOW (1024 * 1024)   /* bytes; messages up to that size are fetched whole */
-#define ENGINE_WINDOW_MAX (16 * 1024 * 1024) /* of larger ones, the further they are read */
 #define ENGINE_CLOSING_MS 5		     /* between looks at whether a file was closed */
 #define ENGINE_COMPANY_MS 200 /* a change waits so long for others that can go with it */
 /* A command whose connection was lost may still be carried out: what became of it is not looked for
@@ -452,6 +451,10 @@ void body_fetch(struct engine *engine, uint32_t epoch, uint32_t uid);
 void body_done(struct engine *engine, struct store_job *job, const GError *error);
 /* Readers of the first bytes do not wait for the last. */
 void body_got_further(struct engine *engine, uint32_t epoch, uint32_t uid);
+/* So much may be read while its job goes on. */
+void body_came(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto);
+/* The job asks for what is not here yet. */
+void body_go_on(struct engine *engine, struct store_job *job);
 bool body_is_met(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto);
 
 /* A job for this message, or NULL if it is unknown. */

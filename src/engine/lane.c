@@ -186,6 +186,7 @@ void lane_done(struct engine *engine, struct store_job *job, const GError *error
 	lane->used_ms = engine->now_ms;
 	if (lane->dying && may_retry(job, error)) {
 		job->tries++;
+		body_go_on(engine, job);
 		g_queue_push_tail(&lane->queue, job);
 		return;
 	}
