@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "base/limits.h"
 
+#include <string.h>
+
 #define MOMENT_S 2
 #define NEAR_BYTES_S (64ull * 1024 * 1024) /* this machine's, before it is known */
 /* What was shorter, and took no longer, tells nothing of it. */
@@ -227,34 +229,77 @@ static void send_batch(struct imap_job *job)
 
 /* --- both --- */
 
-static void body_opened(struct imap_job *job)
+static void send_fetch(struct imap_job *job)
+{
+	if (job->job->batch)
+		send_batch(job);
+	else
+		send_single(job);
+}
+
+/* What comes from now on counts, if it is the mailbox that is meant. */
+static void take_part(struct imap_job *job)
+{
+	job->expunges = job->store->expunges;
+	job->asked = job->store->box.uidvalidity == job->job->known.uidvalidity;
+	if (!job->asked)
+		fail(job, ERROR_STALE, "its folder was replaced on the server");
+}
+
+/* All that were sent behind the opening. */
+static void opened_ahead(struct imap_job *first)
+{
+	first->opening = false;
+	for (GList *link = first->store->jobs.head; link; link = link->next)
+		take_part(link->data);
+	imap_store_finish(first); /* if its fetch was answered before its time */
+}
+
+static void not_opened(struct imap_job *first)
+{
+	first->opening = false;
+	for (GList *link = first->store->jobs.head; link; link = link->next) {
+		struct imap_job *job = link->data;
+
+		if (job != first)
+			imap_store_fail(job, g_error_copy(first->error));
+	}
+	imap_store_finish(first);
+}
+
+bool imap_body_is_opening(const struct store *store, const struct store_job *job)
+{
+	const struct imap_job *first = g_queue_peek_head((GQueue *)&store->jobs);
+
+	return first && first->opening && first->job->folder == job->folder &&
+	       first->job->known.uidvalidity == job->known.uidvalidity &&
+	       strcmp(first->job->name, job->name) == 0;
+}
+
+/* In one flight: what is asked for behind the opening counts only if that was answered as expected,
+ * and before. */
+void imap_body_start(struct imap_job *job)
 {
 	struct store *store = job->store;
 
-	job->expunges = store->expunges;
-	job->asked = true;
-	if (store->box.uidvalidity != job->job->known.uidvalidity) {
-		fail(job, ERROR_STALE, "its folder was replaced on the server");
-		imap_store_finish(job);
-	} else if (!job->job->batch) {
-		send_single(job);
-	} else if (!store->uid_late) {
-		send_batch(job);
-	} else {
+	if (job->job->batch && store->uid_late) {
 		imap_store_finish(job); /* whose bodies they are could not be told */
+		return;
 	}
-}
-
-void imap_body_start(struct imap_job *job)
-{
-	const struct store *store = job->store;
-
+	if (imap_body_is_opening(store, job->job)) {
+		send_fetch(job);
+		return;
+	}
 	/* What is open may be a mailbox that was deleted and made anew since. */
 	if (store->selected == job->job->folder &&
-	    store->box.uidvalidity == job->job->known.uidvalidity)
-		body_opened(job);
-	else
-		imap_select(job, "", body_opened);
+	    store->box.uidvalidity == job->job->known.uidvalidity) {
+		take_part(job);
+	} else {
+		job->opening = true;
+		job->refused = not_opened;
+		imap_select_ahead(job, "", opened_ahead);
+	}
+	send_fetch(job);
 }
 
 /* --- what arrives --- */

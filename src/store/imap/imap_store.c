@@ -470,10 +470,13 @@ static bool imap_accepts(const struct store *store, const struct store_job *job)
 		return true;
 	if (imap_watch_accepts(store, job))
 		return true;
-	return job->kind == STORE_BODY && first->asked && !store->uid_late &&
-	       store->selected == job->folder && first->job->folder == job->folder &&
-	       store->box.uidvalidity == job->known.uidvalidity &&
-	       g_queue_get_length((GQueue *)&store->jobs) < IMAP_BODY_DEPTH;
+	if (job->kind != STORE_BODY || store->uid_late ||
+	    g_queue_get_length((GQueue *)&store->jobs) >= IMAP_BODY_DEPTH)
+		return false;
+	return imap_body_is_opening(store, job) ||
+	       (first->asked && store->selected == job->folder &&
+		first->job->folder == job->folder &&
+		store->box.uidvalidity == job->known.uidvalidity);
 }
 
 static void imap_probe_done(void *data, const struct imap_response *tagged)
@@ -496,14 +499,14 @@ static void imap_submit(struct store *store, struct store_job *submitted, int64_
 	static void (*const start[])(struct imap_job *) = {
 		[STORE_LIST] = imap_list_start,	      [STORE_STATUS] = imap_status_start,
 		[STORE_REFRESH] = imap_refresh_start, [STORE_BODY] = imap_body_start,
-		[STORE_PROBE] = imap_probe_start,
-		[STORE_MEASURE] = imap_measure_start, [STORE_RIGHTS] = imap_rights_start,
-		[STORE_FLAGS] = imap_flags_start,     [STORE_EXPUNGE] = imap_expunge_start,
-		[STORE_MOVE] = imap_transfer_start,   [STORE_COPY] = imap_transfer_start,
-		[STORE_FIND] = imap_find_start,	      [STORE_APPEND] = imap_append_start,
-		[STORE_MARK] = imap_mark_start,	      [STORE_CREATE] = imap_create_start,
-		[STORE_DELETE] = imap_delete_start,   [STORE_RENAME] = imap_rename_start,
-		[STORE_WATCH] = imap_watch_start,     [STORE_LEAVE] = imap_leave_start,
+		[STORE_PROBE] = imap_probe_start,     [STORE_MEASURE] = imap_measure_start,
+		[STORE_RIGHTS] = imap_rights_start,   [STORE_FLAGS] = imap_flags_start,
+		[STORE_EXPUNGE] = imap_expunge_start, [STORE_MOVE] = imap_transfer_start,
+		[STORE_COPY] = imap_transfer_start,   [STORE_FIND] = imap_find_start,
+		[STORE_APPEND] = imap_append_start,   [STORE_MARK] = imap_mark_start,
+		[STORE_CREATE] = imap_create_start,   [STORE_DELETE] = imap_delete_start,
+		[STORE_RENAME] = imap_rename_start,   [STORE_WATCH] = imap_watch_start,
+		[STORE_LEAVE] = imap_leave_start,
 	};
 	struct imap_job *job = g_new0(struct imap_job, 1);
 

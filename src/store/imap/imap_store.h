@@ -37,6 +37,7 @@ struct imap_job {
 	bool search_failed;
 	bool counting;
 	/* body */
+	bool opening;	  /* and the fetch was sent behind that */
 	bool asked;	  /* its mailbox is open, the fetch was sent */
 	bool got;	  /* the answer with our UID came whole */
 	bool again;	  /* news were asked for */
@@ -133,7 +134,8 @@ char *imap_store_flag_list(unsigned flags, const char *words);
 
 /* EXAMINE; then `next`. `parameters` such as " (CONDSTORE)" or "". */
 void imap_select(struct imap_job *job, const char *parameters, void (*next)(struct imap_job *));
-/* The same, but what is sent next need not wait for it: only if no mailbox is open. */
+/* The same, but what is sent next need not wait for it. That may be answered out of a mailbox that
+ * was open before: what comes counts only behind `next`. */
 void imap_select_ahead(struct imap_job *job, const char *parameters,
 		       void (*next)(struct imap_job *));
 /* The same unless it is open already, in whichever way; the job ends if it was replaced. */
@@ -159,6 +161,8 @@ void imap_refresh_start(struct imap_job *job);
 void imap_refresh_fetch(struct imap_job *job, const struct imap_fetch *fetch);
 void imap_refresh_search(struct imap_job *job, const struct imap_response *response);
 void imap_body_start(struct imap_job *job);
+/* The mailbox of this job is being opened for others: its fetch may follow theirs. */
+bool imap_body_is_opening(const struct store *store, const struct store_job *job);
 void imap_body_begin(struct store *store, uint32_t uid, uint64_t origin, uint64_t size);
 void imap_body_data(struct store *store, const uint8_t *bytes, size_t len);
 /* At the end of a step: how far the literal came. */
