@@ -136,6 +136,18 @@ def a_cold_mount_with_quota():
 
 
 @case
+def the_first_message_takes_one_round_trip():
+    """And brings those along that may be read next."""
+    with Dovecot() as server, far_site(server, 50) as site:
+        listed = site.listed()
+        (site / "INBOX" / listed[0]).read_bytes()
+        body = 1  # the second connection
+        # The login, ENABLE and ID, EXAMINE with all its FETCH.
+        equal(site.wire.turns[body], 3, site.wire.commands)
+        equal(len(site.wire.seen("^UID FETCH 2:9 ")), 1, site.wire.commands)
+
+
+@case
 def a_remount_asks_one_command_for_all_folders():
     with Dovecot() as server, far_site(server, 50) as site:
         before = details(site)
