@@ -201,6 +201,18 @@ def _message(answer):
         frozenset(f for f in flags if f != "\\Recent"), int(time.mktime(date)), data)
 
 
+@contextlib.contextmanager
+def few_commands(site, most):
+    """No more are sent meanwhile; but changes that come slowly go in smaller groups, a second apart
+    or less, so that a busy machine takes some more."""
+    began, start = time.monotonic(), site.wire.count()
+    yield
+    sent = site.wire.commands[start:]
+    print(f"# {len(sent)} commands")
+    most += int(10 * (time.monotonic() - began))
+    equal(len(sent) <= most, True, f"{len(sent)} commands, {most} at most: {sent[:50]}")
+
+
 def uid_at(path):
     """A message's UID is the lower half of its inode number."""
     return os.stat(path).st_ino & 0xffffffff
