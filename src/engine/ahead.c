@@ -311,12 +311,18 @@ static bool note_uid(void *data, const struct message_row *row)
 	return false;
 }
 
-/* Not of a maildrop: there nothing is asked for beside. */
-static bool is_first(struct engine *engine, uint32_t epoch, uint32_t uid)
+/* Not of a maildrop: there nothing is asked for beside; nor where it would hardly save anything. */
+static bool is_first_of_many(struct engine *engine, uint32_t epoch, uint32_t uid)
 {
+	struct folder_row row;
 	uint32_t first = 0;
+	bool many;
 
-	if (brief_is(engine))
+	if (brief_is(engine) || !index_folder_by_epoch(engine->view, epoch, &row))
+		return false;
+	many = row.messages >= ENGINE_TRUST_FROM;
+	folder_row_clear(&row);
+	if (!many)
 		return false;
 	index_messages_each(engine->view, epoch, 0, note_uid, &first);
 	return first == uid;
@@ -339,7 +345,7 @@ void ahead_missed(struct engine *engine, uint32_t epoch, uint32_t uid, bool was_
 	} else if (follows_in_tens(engine, epoch, uid)) {
 		if (!ask_tens(engine, epoch, uid))
 			begin_run(engine, epoch, uid);
-	} else if (is_first(engine, epoch, uid)) {
+	} else if (is_first_of_many(engine, epoch, uid)) {
 		ask_few(engine, epoch, uid, 0);
 		ask_tens(engine, epoch, uid);
 		lane_want(engine, LANE_BULK);

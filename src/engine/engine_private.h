@@ -41,6 +41,7 @@
 /* Batches of one that are not read yet, and bytes in which there are no more than two. */
 #define ENGINE_RUN_BATCHES 5
 #define ENGINE_RUN_BYTES (8 * 1024 * 1024)
+#define ENGINE_TRUST_FROM 128	     /* messages of a folder whose first is read: */
 #define ENGINE_TRUST_BYTES (64 * 1024)	     /* of a batch for who may be about to read in order */
 #define ENGINE_AHEAD_PAUSE_MS 60000	     /* after a batch that failed */
 /* Who waits for a message of a batch waits for so many bytes before it; else it is fetched alone.

@@ -493,10 +493,10 @@ static void lane_open(struct engine *engine, struct lane *lane)
 	set_busy(engine, lane);
 }
 
-/* One login at a time, the listing lane's first. */
+/* One login at a time, the listing lane's first; but who reads does not wait for the watches'. */
 static bool may_open(const struct engine *engine, enum lane_id id)
 {
-	bool extra = is_extra(engine, &engine->lanes[id]);
+	bool extra = id >= LANE_WATCH;
 
 	if ((brief_is_alone(engine) && id != LANE_LIST) ||
 	    engine->now_ms < engine->lanes[id].retry_ms)

@@ -67,6 +67,10 @@ def who_begins_at_the_beginning_is_trusted_a_little():
         wait_until(lambda: len(asked(server)) >= len(few), 5, "what may come next")
         read_all(mount, names[400:401])
         equal(asked(server), [*few, [401]])
+    with ScriptedServer({b"INBOX": folder(100)}) as server, mounted(server) as mount:
+        names = mount.messages()
+        read_all(mount, [names[0], names[50]])
+        equal(asked(server), [[1], [51]])
 
 
 @case

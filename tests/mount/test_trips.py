@@ -130,7 +130,7 @@ def a_cold_mount_with_quota():
 @case
 def the_first_message_takes_one_round_trip():
     """And brings those along that may be read next."""
-    with Dovecot() as server, far_site(server, 50) as site:
+    with Dovecot() as server, far_site(server, 200) as site:
         listed = site.listed()
         (site / "INBOX" / listed[0]).read_bytes()
         body = 1  # the second connection
