@@ -41,9 +41,9 @@
 /* Batches of one that are not read yet, and bytes in which there are no more than two. */
 #define ENGINE_RUN_BATCHES 5
 #define ENGINE_RUN_BYTES (8 * 1024 * 1024)
-#define ENGINE_TRUST_FROM 128	     /* messages of a folder whose first is read: */
-#define ENGINE_TRUST_BYTES (64 * 1024)	     /* of a batch for who may be about to read in order */
-#define ENGINE_AHEAD_PAUSE_MS 60000	     /* after a batch that failed */
+#define ENGINE_TRUST_FROM 128	       /* messages of a folder whose first is read: */
+#define ENGINE_TRUST_BYTES (64 * 1024) /* of a batch for who may be about to read in order */
+#define ENGINE_AHEAD_PAUSE_MS 60000    /* after a batch that failed */
 /* Who waits for a message of a batch waits for so many bytes before it; else it is fetched alone.
  */
 #define ENGINE_AHEAD_FAR (256 * 1024)
@@ -51,8 +51,8 @@
 #define ENGINE_PAGE_RUNS 8	      /* readers of what is here, followed side by side */
 #define ENGINE_OPENED 16384	      /* messages remembered as opened */
 #define ENGINE_WINDOW (1024 * 1024)   /* bytes; messages up to that size are fetched whole */
-#define ENGINE_CLOSING_MS 5		     /* between looks at whether a file was closed */
-#define ENGINE_COMPANY_MS 200 /* a change waits so long for others that can go with it */
+#define ENGINE_CLOSING_MS 5	      /* between looks at whether a file was closed */
+#define ENGINE_COMPANY_MS 200	      /* a change waits so long for others that can go with it */
 /* A command whose connection was lost may still be carried out: what became of it is not looked for
  * earlier. */
 #define ENGINE_DOUBT_MS 2000
@@ -61,7 +61,7 @@
 #define ENGINE_OUTDATED_MS 10000    /* and one that told what is wrong is not followed earlier */
 #define ENGINE_LOCKED_MS 5000	    /* back-off from a mailbox in use; doubles to */
 #define ENGINE_LOCKED_MAX_MS 60000
-#define ENGINE_IDLE_MS 60000 /* a connection that is opened on demand is closed */
+#define ENGINE_IDLE_MS 60000  /* a connection that is opened on demand is closed */
 #define ENGINE_WANTED_MS 1000 /* one that will be needed in a moment is opened within that time */
 
 #define ENGINE_WATCHED 3	   /* connections that watch a mailbox each */
@@ -187,7 +187,7 @@ struct run {
 	uint32_t end;	 /* the last UID asked for */
 	unsigned window; /* messages of the last batch; 0: there was none */
 	uint32_t batches;
-	uint64_t bytes;				/* of all batches */
+	uint64_t bytes;			     /* of all batches */
 	uint64_t before[ENGINE_RUN_BATCHES]; /* those before the nth, of the last ones */
 };
 
