@@ -61,7 +61,8 @@ LEFT = {remove: {2, 3}, expunge: set()}
 
 def prepared(servers, words):
     """Message 3 is deleted; the Archive has messages that look just like those that will come."""
-    site = Site(servers[words], messages=MAILS, bare=SERVERS[words] is not None)
+    # Whoever watches speaks when he likes.
+    site = Site(servers[words], ["idle=off"], messages=MAILS, bare=SERVERS[words] is not None)
     site.flag(3, "+", "\\Deleted")
     with site.client() as client:
         for data in (NEW, BARE_NEW, MAILS[1][0]):

@@ -365,7 +365,9 @@ class Dovecot:
         """Dovecot makes it at its first opening, and refuses whoever opens it meanwhile."""
         if user not in self._opened:
             self._opened.add(user)
-            self.imap(user, "INBOX").logout()
+            client = self.imap(user)
+            ok(client.select(readonly=True))
+            client.logout()
 
     def url(self, user="alice", host="localhost", tls=True):
         self._open_inbox(user)
