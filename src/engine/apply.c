@@ -38,6 +38,8 @@ static void on_folder(void *data, const struct store_folder *folder)
 {
 	struct engine *engine = data;
 
+	if (engine->list_again)
+		return;
 	engine->listed_inbox |= g_ascii_strcasecmp(folder->name, "INBOX") == 0;
 	index_folder_seen(engine->index, folder->name, folder->separator, folder->attributes,
 			  engine->now_ns);

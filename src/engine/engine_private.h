@@ -308,7 +308,7 @@ struct engine {
 	GPtrArray *operations; /* of struct operation *, under way */
 	bool measuring;	       /* whether announced sizes are true is being found out, */
 	struct need measured;  /* by this message */
-	bool list_again;       /* the LIST under way may be older than an operation */
+	bool list_again;       /* the LIST under way may tell half of an operation: it is passed over */
 
 	uint32_t last_folder; /* apply.c: whose epoch is last_epoch; 0: none */
 	uint32_t last_epoch;
