@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/number.h"
+#include "cache/held.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -29,6 +30,7 @@ struct part {
 	int fd;
 	uint64_t written;  /* the engine thread's own */
 	uint64_t received; /* may be read; under the lock */
+	bool coming;	   /* likewise */
 };
 
 struct bodies {
@@ -38,6 +40,7 @@ struct bodies {
 	/* over names as well as the fields: a path is removed or replaced only under it */
 	pthread_mutex_t lock;
 	GHashTable *parts;
+	struct held *held;
 	uint64_t total; /* bytes of complete files */
 };
 
@@ -97,8 +100,11 @@ static void total_take_locked(struct bodies *bodies, uint64_t size)
 	bodies->total -= MIN(size, bodies->total);
 }
 
-static void file_unlink_locked(struct bodies *bodies, const char *path, uint64_t size)
+static void file_unlink_locked(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t size)
 {
+	g_autofree char *path = path_of(bodies, epoch, uid, "");
+
+	held_going(bodies->held, epoch, uid);
 	if (unlink(path) == 0)
 		total_take_locked(bodies, size);
 }
@@ -159,6 +165,27 @@ static void scan(struct bodies *bodies, entry_fn each, void *data)
 
 /* --- life --- */
 
+/* No lock: held_going() is called with ours. */
+static int file_open(const struct bodies *bodies, uint32_t epoch, uint32_t uid)
+{
+	g_autofree char *path = path_of(bodies, epoch, uid, "");
+
+	return open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+}
+
+static int file_open_held(void *data, uint32_t epoch, uint32_t uid, uint64_t size)
+{
+	int fd = file_open(data, epoch, uid);
+	struct stat stat;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) && (uint64_t)stat.st_size == size)
+		return fd;
+	close(fd);
+	return -1;
+}
+
 static void entry_take_in(struct bodies *bodies, const char *path, bool is_part,
 			  const struct entry *entry, void *data)
 {
@@ -176,6 +203,7 @@ struct bodies *bodies_open(const char *dir, uint64_t max_bytes, GError **error)
 	bodies->max_bytes = max_bytes;
 	bodies->opened_s = (time_t)(clock_wall_ns() / NS_PER_S);
 	bodies->parts = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, part_free);
+	bodies->held = held_new(file_open_held, bodies);
 	pthread_mutex_init(&bodies->lock, NULL);
 	if (file_make_private_dir(bodies->dir, error))
 		scan(bodies, entry_take_in, NULL);
@@ -191,6 +219,7 @@ void bodies_close(struct bodies **bodies)
 	if (!old)
 		return;
 	g_hash_table_destroy(old->parts);
+	held_free(&old->held);
 	pthread_mutex_destroy(&old->lock);
 	g_free(old->dir);
 	g_free(old);
@@ -208,13 +237,15 @@ uint64_t bodies_total(struct bodies *bodies)
 /* --- readers --- */
 
 /* By the time the lock is held the engine may have put a good file there. */
-static void file_unlink_if_same(struct bodies *bodies, const char *path, const struct stat *old)
+static void file_unlink_if_same(struct bodies *bodies, uint32_t epoch, uint32_t uid,
+				const struct stat *old)
 {
+	g_autofree char *path = path_of(bodies, epoch, uid, "");
 	struct stat now;
 
 	pthread_mutex_lock(&bodies->lock);
 	if (lstat(path, &now) == 0 && now.st_ino == old->st_ino && now.st_dev == old->st_dev)
-		file_unlink_locked(bodies, path, (uint64_t)now.st_size);
+		file_unlink_locked(bodies, epoch, uid, (uint64_t)now.st_size);
 	pthread_mutex_unlock(&bodies->lock);
 }
 
@@ -237,8 +268,8 @@ static bool file_is_whole(const struct bodies *bodies, const struct stat *stat, 
 int bodies_get(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t expected,
 	       uint64_t *ret_size)
 {
-	g_autofree char *path = path_of(bodies, epoch, uid, "");
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	uint64_t removals = held_removals(bodies->held);
+	int fd = file_open(bodies, epoch, uid);
 	struct stat stat;
 
 	if (fd < 0)
@@ -247,13 +278,19 @@ int bodies_get(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t exp
 		if (file_is_whole(bodies, &stat, expected)) {
 			file_note_use(fd, &stat);
 			*ret_size = (uint64_t)stat.st_size;
+			held_note(bodies->held, epoch, uid, *ret_size, removals);
 			return fd;
 		}
 		if (expected != UINT64_MAX)
-			file_unlink_if_same(bodies, path, &stat);
+			file_unlink_if_same(bodies, epoch, uid, &stat);
 	}
 	close(fd);
 	return -1;
+}
+
+struct held *bodies_held(struct bodies *bodies)
+{
+	return bodies->held;
 }
 
 bool bodies_has(struct bodies *bodies, uint32_t epoch, uint32_t uid)
@@ -289,6 +326,16 @@ uint64_t bodies_received(struct bodies *bodies, uint32_t epoch, uint32_t uid)
 	return received;
 }
 
+bool bodies_is_coming(struct bodies *bodies, uint32_t epoch, uint32_t uid)
+{
+	pthread_mutex_lock(&bodies->lock);
+	const struct part *part = part_find_locked(bodies, epoch, uid);
+	bool coming = part && part->coming;
+
+	pthread_mutex_unlock(&bodies->lock);
+	return coming;
+}
+
 /* --- parts --- */
 
 static bool epoch_make_dir(struct bodies *bodies, uint32_t epoch, GError **error)
@@ -314,23 +361,35 @@ static int part_create(struct bodies *bodies, uint32_t epoch, const char *path, 
 	return fd;
 }
 
+/* False if there is none. */
+static bool part_go_on(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t *ret_received)
+{
+	pthread_mutex_lock(&bodies->lock);
+	struct part *part = part_find_locked(bodies, epoch, uid);
+
+	if (part) {
+		part->coming = true;
+		*ret_received = part->received;
+	}
+	pthread_mutex_unlock(&bodies->lock);
+	return part != NULL;
+}
+
 bool bodies_part_begin(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t *ret_received,
 		       GError **error)
 {
-	struct part *part = part_find(bodies, epoch, uid);
-
-	if (part) {
-		*ret_received = bodies_received(bodies, epoch, uid);
+	if (part_go_on(bodies, epoch, uid, ret_received))
 		return true;
-	}
 	g_autofree char *path = path_of(bodies, epoch, uid, PART_SUFFIX);
 	int fd = part_create(bodies, epoch, path, error);
 
 	if (fd < 0)
 		return false;
-	part = g_new0(struct part, 1);
+	struct part *part = g_new0(struct part, 1);
+
 	part->key = part_key(epoch, uid);
 	part->fd = fd;
+	part->coming = true;
 	pthread_mutex_lock(&bodies->lock);
 	g_hash_table_insert(bodies->parts, &part->key, part);
 	pthread_mutex_unlock(&bodies->lock);
@@ -383,6 +442,16 @@ void bodies_part_publish(struct bodies *bodies, uint32_t epoch, uint32_t uid, ui
 
 	if (part)
 		part->received = MAX(part->received, MIN(received, part->written));
+	pthread_mutex_unlock(&bodies->lock);
+}
+
+void bodies_part_rest(struct bodies *bodies, uint32_t epoch, uint32_t uid)
+{
+	pthread_mutex_lock(&bodies->lock);
+	struct part *part = part_find_locked(bodies, epoch, uid);
+
+	if (part)
+		part->coming = false;
 	pthread_mutex_unlock(&bodies->lock);
 }
 
@@ -469,7 +538,7 @@ void bodies_drop(struct bodies *bodies, uint32_t epoch, uint32_t uid)
 	bodies_part_discard(bodies, epoch, uid);
 	pthread_mutex_lock(&bodies->lock);
 	if (lstat(path, &stat) == 0)
-		file_unlink_locked(bodies, path, (uint64_t)stat.st_size);
+		file_unlink_locked(bodies, epoch, uid, (uint64_t)stat.st_size);
 	pthread_mutex_unlock(&bodies->lock);
 }
 
@@ -533,10 +602,8 @@ void bodies_evict(struct bodies *bodies)
 		/* the file used last, by its other name */
 		if (entry->inode == g_array_index(entries, struct entry, entries->len - 1).inode)
 			continue;
-		g_autofree char *path = path_of(bodies, entry->epoch, entry->uid, "");
-
 		pthread_mutex_lock(&bodies->lock);
-		file_unlink_locked(bodies, path, entry->size);
+		file_unlink_locked(bodies, entry->epoch, entry->uid, entry->size);
 		pthread_mutex_unlock(&bodies->lock);
 	}
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 struct bodies;
+struct held;
 
 /* Removes left-over parts. ERROR_IO. */
 struct bodies *bodies_open(const char *dir, uint64_t max_bytes, GError **error);
@@ -28,6 +29,8 @@ void bodies_close(struct bodies **bodies);
  * from before bodies_open() if the size is not known. */
 int bodies_get(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t expected,
 	       uint64_t *ret_size);
+/* Open messages whose files need not be open. Those of bodies_get() are known there. */
+struct held *bodies_held(struct bodies *bodies);
 /* A complete file is there; its size is not looked at. */
 bool bodies_has(struct bodies *bodies, uint32_t epoch, uint32_t uid);
 /* The same of one that is being fetched: `*ret_received` bytes from its start may be read. The
@@ -35,11 +38,13 @@ bool bodies_has(struct bodies *bodies, uint32_t epoch, uint32_t uid);
 int bodies_get_part(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t *ret_received);
 /* Bytes of the part that may be read; 0 if there is no part (complete, dropped or not begun). */
 uint64_t bodies_received(struct bodies *bodies, uint32_t epoch, uint32_t uid);
+/* There is a part, and more of it is on its way. */
+bool bodies_is_coming(struct bodies *bodies, uint32_t epoch, uint32_t uid);
 uint64_t bodies_total(struct bodies *bodies);
 
 /* --- the engine thread --- */
 
-/* Begins a part, or finds the one under way, and gives its received length. ERROR_IO. */
+/* Begins a part, or goes on with the one there is, and gives its received length. ERROR_IO. */
 bool bodies_part_begin(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t *ret_received,
 		       GError **error);
 /* Writes behind what was received; not yet readable. May be written again until it is published,
@@ -48,6 +53,8 @@ bool bodies_part_write(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint
 		       const void *bytes, gsize len, GError **error);
 /* The first `received` bytes are verified to be this message's: they may be read. */
 void bodies_part_publish(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t received);
+/* What is to come has come, for now. */
+void bodies_part_rest(struct bodies *bodies, uint32_t epoch, uint32_t uid);
 /* It is complete with `size` bytes, all verified: truncates to that, renames. ERROR_IO: the
  * part is as it was. */
 bool bodies_part_commit(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t size,

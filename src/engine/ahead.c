@@ -3,13 +3,15 @@
  *
  * In order means: of the few UIDs before one that is missed, one was opened lately. That holds for
  * ascending UIDs and for names in alphabetical order (1, 10, 100, 1000, 1001, ...), which are
- * several ascending runs side by side. A run is two batches ahead of its reader: when the first
- * message of one is opened, the one behind the next is asked for. Batches double as long as it goes
- * on. Random access fetches nothing extra, and no more than two batches are wasted when a reader
- * stops.
+ * several ascending runs side by side. Batches of a run grow as long as it goes on, and some of
+ * them are on the way, or here, in front of its reader: when the first message of one is opened,
+ * those behind the last are asked for. Random access fetches nothing extra, and no more than these
+ * few batches are wasted when a reader stops. Who begins with the first message of a folder is
+ * taken for one who will go on, and is given a little on trust.
  *
  * They go over a connection of their own, but for the first of a run, which somebody will wait for
- * in a moment. What somebody waits for that is still far behind in them is fetched alone.
+ * in a moment. What somebody waits for out of order that is still far behind in them is fetched
+ * alone.
  *
  * What arrives ahead, and what is here already and read in order, is offered to the kernel's cache
  * (engine_events.body_ahead): there a window is asked for when the one before is used up, as
@@ -22,9 +24,9 @@
 
 #define NEIGHBOURS 8
 
-/* Opening a message asks for what follows `end`; then `next` is the one to wait for. */
+/* Opening a message begins a batch of a run. */
 struct trigger {
-	uint32_t next, end;
+	uint32_t run, batch;
 };
 
 static gpointer message_key(uint32_t epoch, uint32_t uid)
@@ -49,7 +51,7 @@ static bool take_trigger_locked(struct engine *engine, uint32_t epoch, uint32_t 
 	if (!trigger)
 		return false;
 	*ret = (struct need){
-		.kind = NEED_AHEAD, .id = epoch, .uid = trigger->next, .upto = trigger->end};
+		.kind = NEED_AHEAD, .id = epoch, .uid = trigger->run, .upto = trigger->batch};
 	g_hash_table_remove(engine->shared.triggers, key);
 	return true;
 }
@@ -78,7 +80,7 @@ static bool is_in_order_locked(struct engine *engine, uint32_t epoch, uint32_t u
 	return false;
 }
 
-static bool is_in_order(struct engine *engine, uint32_t epoch, uint32_t uid)
+bool ahead_is_in_order(struct engine *engine, uint32_t epoch, uint32_t uid)
 {
 	bool in_order;
 
@@ -111,6 +113,9 @@ static bool set_trigger(struct engine *engine, uint32_t epoch, uint32_t uid,
 struct choice {
 	struct engine *engine;
 	uint32_t epoch;
+	unsigned most;	    /* messages */
+	uint64_t most_size; /* of one */
+	uint64_t most_bytes;
 	GArray *batch;
 	unsigned looked_at;
 	uint64_t bytes;
@@ -129,25 +134,22 @@ static bool choose(void *data, const struct message_row *row)
 	struct engine *engine = choice->engine;
 	struct store_item item = {row->uid, row->size_hint};
 
-	if (row->size_hint <= ENGINE_AHEAD_SIZE &&
+	if (row->size_hint <= choice->most_size &&
 	    !body_is_under_way(engine, choice->epoch, row->uid) &&
 	    !is_here(engine, choice->epoch, row)) {
 		choice->bytes += row->size_hint;
 		g_array_append_val(choice->batch, item);
 	}
-	return ++choice->looked_at < 2 * engine->ahead && choice->batch->len < engine->ahead &&
-	       choice->bytes < ENGINE_AHEAD_BYTES;
+	return ++choice->looked_at < 2 * choice->most && choice->batch->len < choice->most &&
+	       choice->bytes < choice->most_bytes;
 }
 
-static void widen(struct engine *engine, uint32_t epoch)
+static void widen(struct engine *engine, struct run *run)
 {
 	unsigned most = lane_is_coming(engine, LANE_BULK) ? ENGINE_AHEAD_FEW : ENGINE_AHEAD_MAX;
+	unsigned factor = run->window == ENGINE_AHEAD_MIN ? 2 : 4;
 
-	if (engine->ahead_epoch == epoch)
-		engine->ahead = MIN(engine->ahead * 2, most);
-	else
-		engine->ahead = ENGINE_AHEAD_MIN;
-	engine->ahead_epoch = epoch;
+	run->window = run->window ? MIN(run->window * factor, most) : ENGINE_AHEAD_MIN;
 }
 
 static bool queue_batch(struct engine *engine, uint32_t epoch, GArray *batch, enum lane_id lane)
@@ -168,20 +170,75 @@ static bool queue_batch(struct engine *engine, uint32_t epoch, GArray *batch, en
 	return true;
 }
 
-/* A window of what is not here, behind `uid`. */
-static bool ask_behind(struct engine *engine, uint32_t epoch, uint32_t uid, enum lane_id lane,
-		       struct trigger *ret_ends)
+static struct run *run_new(struct engine *engine, uint32_t epoch, uint32_t end)
+{
+	uint32_t id = ++engine->last_run;
+	struct run *run = &engine->runs[id % ENGINE_RUNS];
+
+	*run = (struct run){.id = id, .epoch = epoch, .end = end};
+	return run;
+}
+
+/* What is chosen is the next batch of the run. False: there is nothing. */
+static bool ask(struct run *run, struct choice *choice, enum lane_id lane)
+{
+	struct engine *engine = choice->engine;
+	GArray *batch = choice->batch;
+
+	index_messages_each(engine->view, run->epoch, run->end, choose, choice);
+	if (batch->len == 0 || !queue_batch(engine, run->epoch, batch, lane))
+		return false;
+	run->before[run->batches++ % ENGINE_RUN_BATCHES] = run->bytes;
+	run->bytes += choice->bytes;
+	run->end = g_array_index(batch, struct store_item, batch->len - 1).uid;
+	return true;
+}
+
+/* True if it is to be waited for that the `nth` message of the batch asked for last is opened. */
+static bool set_begin(struct engine *engine, const struct run *run, const GArray *batch,
+		      unsigned nth)
+{
+	struct trigger trigger = {run->id, run->batches - 1};
+	const struct store_item *item =
+		&g_array_index(batch, struct store_item, MIN(nth, batch->len - 1));
+
+	return set_trigger(engine, run->epoch, item->uid, &trigger);
+}
+
+enum asked { ASKED_NOTHING, ASKED, ASKED_TOO_LATE /* the reader is there already */ };
+
+/* A window of what is not here, behind the run's end. */
+static enum asked ask_behind(struct engine *engine, struct run *run, enum lane_id lane)
 {
 	g_autoptr(GArray) batch = g_array_new(FALSE, FALSE, sizeof(struct store_item));
-	struct choice choice = {.engine = engine, .epoch = epoch, .batch = batch};
+	struct choice choice = {.engine = engine,
+				.epoch = run->epoch,
+				.most_size = ENGINE_AHEAD_SIZE,
+				.most_bytes = ENGINE_AHEAD_BYTES,
+				.batch = batch};
 
-	widen(engine, epoch);
-	index_messages_each(engine->view, epoch, uid, choose, &choice);
-	if (batch->len == 0 || !queue_batch(engine, epoch, batch, lane))
-		return false;
-	ret_ends->next = g_array_index(batch, struct store_item, 0).uid;
-	ret_ends->end = g_array_index(batch, struct store_item, batch->len - 1).uid;
-	return true;
+	widen(engine, run);
+	choice.most = run->window;
+	if (!ask(run, &choice, lane))
+		return ASKED_NOTHING;
+	return set_begin(engine, run, batch, 0) ? ASKED : ASKED_TOO_LATE;
+}
+
+/* A few, of which the `nth` has to be opened before there is more. */
+static void ask_few(struct engine *engine, uint32_t epoch, uint32_t end, unsigned nth)
+{
+	g_autoptr(GArray) batch = g_array_new(FALSE, FALSE, sizeof(struct store_item));
+	struct choice choice = {.engine = engine,
+				.epoch = epoch,
+				.most = ENGINE_AHEAD_MIN,
+				.most_size = ENGINE_TRUST_BYTES,
+				.most_bytes = ENGINE_TRUST_BYTES,
+				.batch = batch};
+	struct run *run = run_new(engine, epoch, end);
+
+	run->window = choice.most;
+	if (ask(run, &choice, LANE_BODY))
+		set_begin(engine, run, batch, nth);
 }
 
 static bool may_ask(const struct engine *engine)
@@ -189,73 +246,110 @@ static bool may_ask(const struct engine *engine)
 	return !lane_is_down(engine, LANE_BODY) && engine->now_ms >= engine->ahead_not_before_ms;
 }
 
-/* The reader has begun a batch; `next` is the one behind it, which ends with `end`. */
-void ahead_fetch(struct engine *engine, uint32_t epoch, uint32_t next, uint32_t end)
+/* The reader has begun this batch. */
+static bool wants_more(const struct run *run, uint32_t batch)
 {
-	struct trigger ends;
+	uint32_t ahead = run->batches - 1 - batch;
+	uint64_t bytes = run->bytes - run->before[batch % ENGINE_RUN_BATCHES];
 
-	while (may_ask(engine) && ask_behind(engine, epoch, end, LANE_BULK, &ends) &&
-	       !set_trigger(engine, epoch, next, &ends)) {
-		next = ends.next;
-		end = ends.end;
+	return ahead < 2 || (run->window == ENGINE_AHEAD_MAX && ahead < ENGINE_RUN_BATCHES - 1 &&
+			     bytes < ENGINE_RUN_BYTES);
+}
+
+static void go_on(struct engine *engine, struct run *run, uint32_t batch)
+{
+	enum asked asked = ASKED;
+
+	while (asked != ASKED_NOTHING && wants_more(run, batch)) {
+		asked = ask_behind(engine, run, run->batches == 0 ? LANE_BODY : LANE_BULK);
+		if (asked == ASKED_TOO_LATE)
+			batch = run->batches - 1;
 	}
 }
 
-static bool look_at_one(void *data, const struct message_row *row)
+void ahead_fetch(struct engine *engine, uint32_t epoch, uint32_t id, uint32_t batch)
 {
-	struct choice *wish = data;
-	bool wanted =
-		row->size_hint <= ENGINE_AHEAD_SIZE && !is_here(wish->engine, wish->epoch, row);
+	struct run *run = &engine->runs[id % ENGINE_RUNS];
 
-	wish->bytes = wanted ? row->size_hint : 0;
+	/* Many others may have begun since. */
+	if (run->id == id && run->epoch == epoch && may_ask(engine))
+		go_on(engine, run, batch);
+}
+
+static bool exists(struct engine *engine, uint32_t epoch, uint64_t uid)
+{
+	return uid <= UINT32_MAX && index_message_write_has(engine->index, epoch, (uint32_t)uid);
+}
+
+/* Behind 1 the names 10, 100, 1000 follow in alphabetical order, then 1001, and later 101 and 11:
+ * all of them begin runs. */
+static bool ask_tens(struct engine *engine, uint32_t epoch, uint32_t uid)
+{
+	uint64_t ten = uid * 10ull;
+
+	if (!exists(engine, epoch, ten))
+		return false;
+	for (; exists(engine, epoch, ten); ten *= 10)
+		ask_few(engine, epoch, (uint32_t)ten - 1, 1);
+	return true;
+}
+
+static bool follows_in_tens(struct engine *engine, uint32_t epoch, uint32_t uid)
+{
+	bool follows;
+
+	pthread_mutex_lock(&engine->lock);
+	follows = uid % 10 == 0 &&
+		  g_hash_table_contains(engine->shared.opened, message_key(epoch, uid / 10));
+	pthread_mutex_unlock(&engine->lock);
+	return follows;
+}
+
+static bool note_uid(void *data, const struct message_row *row)
+{
+	*(uint32_t *)data = row->uid;
 	return false;
 }
 
-/* The names 1, 10, 100, 1000 follow each other in alphabetical order: those that come next are
- * asked for, too. The last of them, behind which a run begins; 0: it is not so. */
-static uint32_t ask_tens(struct engine *engine, uint32_t epoch, uint32_t uid)
+/* Not of a maildrop: there nothing is asked for beside; nor where it would hardly save anything. */
+static bool is_first_of_many(struct engine *engine, uint32_t epoch, uint32_t uid)
 {
-	struct choice wish = {.engine = engine, .epoch = epoch};
-	bool in_order;
+	struct folder_row row;
+	uint32_t first = 0;
+	bool many;
 
-	pthread_mutex_lock(&engine->lock);
-	in_order = uid % 10 == 0 &&
-		   g_hash_table_contains(engine->shared.opened, message_key(epoch, uid / 10));
-	pthread_mutex_unlock(&engine->lock);
-	if (!in_order)
-		return 0;
-	while (uid <= UINT32_MAX / 10 &&
-	       index_message_get(engine->view, epoch, uid * 10, look_at_one, &wish)) {
-		uid *= 10;
-		if (wish.bytes > 0)
-			body_fetch(engine, epoch, uid);
-	}
-	return uid;
+	if (brief_is(engine) || !index_folder_by_epoch(engine->view, epoch, &row))
+		return false;
+	many = row.messages >= ENGINE_TRUST_FROM;
+	folder_row_clear(&row);
+	if (!many)
+		return false;
+	index_messages_each(engine->view, epoch, 0, note_uid, &first);
+	return first == uid;
 }
 
 static void begin_run(struct engine *engine, uint32_t epoch, uint32_t uid)
 {
-	struct trigger first, second;
+	struct run *run = run_new(engine, epoch, uid);
 
-	if (!may_ask(engine) || !ask_behind(engine, epoch, uid, LANE_BODY, &first) ||
-	    !ask_behind(engine, epoch, first.end, LANE_BULK, &second))
-		return;
-	if (!set_trigger(engine, epoch, first.next, &second))
-		ahead_fetch(engine, epoch, second.next, second.end);
+	/* As if the one before it, which was missed, were a batch. */
+	go_on(engine, run, UINT32_MAX);
 }
 
 void ahead_missed(struct engine *engine, uint32_t epoch, uint32_t uid, bool was_asked)
 {
-	bool in_order = is_in_order(engine, epoch, uid);
-
-	if (in_order && was_asked)
-		widen(engine, epoch); /* the reader is faster */
 	if (was_asked || !may_ask(engine))
 		return;
-	if (!in_order)
-		uid = ask_tens(engine, epoch, uid);
-	if (uid > 0)
+	if (ahead_is_in_order(engine, epoch, uid)) {
 		begin_run(engine, epoch, uid);
+	} else if (follows_in_tens(engine, epoch, uid)) {
+		if (!ask_tens(engine, epoch, uid))
+			begin_run(engine, epoch, uid);
+	} else if (is_first_of_many(engine, epoch, uid)) {
+		ask_few(engine, epoch, uid, 0);
+		ask_tens(engine, epoch, uid);
+		lane_want(engine, LANE_BULK);
+	}
 }
 
 /* What is refused, or ends the connection, may be one message of many. */
@@ -285,7 +379,6 @@ void ahead_done(struct engine *engine, struct store_job *job, const GError *erro
 {
 	if (error) {
 		log_warning("%s: %s", engine->account->name, error->message);
-		engine->ahead_epoch = 0;
 		engine->ahead_not_before_ms = engine->now_ms + ENGINE_AHEAD_PAUSE_MS;
 		folder_changed(engine, job->folder);
 	}

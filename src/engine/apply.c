@@ -38,6 +38,8 @@ static void on_folder(void *data, const struct store_folder *folder)
 {
 	struct engine *engine = data;
 
+	if (engine->list_again)
+		return;
 	engine->listed_inbox |= g_ascii_strcasecmp(folder->name, "INBOX") == 0;
 	index_folder_seen(engine->index, folder->name, folder->separator, folder->attributes,
 			  engine->now_ns);
@@ -337,6 +339,12 @@ static bool on_body_data(void *data, const struct store_job *job, uint32_t uid, 
 	return false;
 }
 
+/* A message that went meanwhile is done with at the end. */
+static void on_body_came(void *data, const struct store_job *job, uint32_t uid, uint64_t len)
+{
+	body_came(data, job->epoch, uid, job->origin + len);
+}
+
 static bool keep_body(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t size,
 		      uint64_t hint)
 {
@@ -355,7 +363,19 @@ static bool keep_body(struct engine *engine, uint32_t epoch, uint32_t uid, uint6
 	return true;
 }
 
-/* Who waits for it needs no pages of ours. */
+/* What was announced. */
+static uint64_t hint_of(const struct store_job *job, uint32_t uid)
+{
+	for (unsigned i = 0; job->batch && i < job->batch->len; i++) {
+		const struct store_item *item = &g_array_index(job->batch, struct store_item, i);
+
+		if (item->uid == uid)
+			return item->size_hint;
+	}
+	return job->size_hint;
+}
+
+/* Who waits for it needs no pages of ours; of another size the kernel was told. */
 static void batch_brought(struct engine *engine, const struct store_job *job, uint32_t uid,
 			  uint64_t size)
 {
@@ -363,7 +383,7 @@ static void batch_brought(struct engine *engine, const struct store_job *job, ui
 
 	body_end_ahead(engine, job->epoch, uid);
 	needs_settle(engine, NEED_BODY, job->epoch, uid, 0);
-	if (!awaited)
+	if (!awaited && size == hint_of(job, uid))
 		ahead_offer(engine, job->epoch, uid, size);
 }
 
@@ -373,11 +393,14 @@ static bool on_body_end(void *data, const struct store_job *job, uint32_t uid, u
 	struct engine *engine = data;
 	uint64_t size = job->origin + len;
 
+	/* It is being fetched alone meanwhile. */
+	if (job->batch && !body_takes_ahead(engine, job->epoch, uid))
+		return true;
 	if (!index_message_write_has(engine->index, job->epoch, uid)) {
 		bodies_part_discard(engine->bodies, job->epoch, uid);
 	} else if (!complete) {
 		bodies_part_publish(engine->bodies, job->epoch, uid, size);
-	} else if (!keep_body(engine, job->epoch, uid, size, job->batch ? size : job->size_hint)) {
+	} else if (!keep_body(engine, job->epoch, uid, size, hint_of(job, uid))) {
 		return false;
 	}
 	/* Readers of a batch do not wait for its end. */
@@ -452,6 +475,7 @@ const struct store_sink engine_sink = {
 	.rights = on_rights,
 	.body_begin = on_body_begin,
 	.body_data = on_body_data,
+	.body_came = on_body_came,
 	.body_end = on_body_end,
 	.done = on_done,
 };

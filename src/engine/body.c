@@ -1,5 +1,5 @@
 /* Message bodies: which bytes to ask for, and what to do with them. A small message comes whole; a
- * large one window by window, as far as readers got. */
+ * large one window by window, as far as readers got, or over a fast line all that is left. */
 #include "engine/engine_private.h"
 
 #include "base/error.h"
@@ -86,16 +86,30 @@ bool body_takes_ahead(struct engine *engine, uint32_t epoch, uint32_t uid)
 	return fetching && !fetching->alone && !bodies_has(engine->bodies, epoch, uid);
 }
 
-/* So much comes before it that it is better asked for again. */
-static bool is_far(const struct engine *engine, const struct fetching *fetching)
+/* So much comes before it that it is better asked for again. To who reads in order it would be of
+ * no use: he wants the rest, too. */
+static bool is_far(struct engine *engine, const struct fetching *fetching)
 {
-	return fetching->place > engine->ahead_got + ENGINE_AHEAD_FAR;
+	return fetching->place > engine->ahead_got + ENGINE_AHEAD_FAR &&
+	       !ahead_is_in_order(engine, fetching->key.id, fetching->key.uid);
 }
 
 static bool take_hint(void *data, const struct message_row *row)
 {
 	*(uint64_t *)data = row->size_hint;
 	return false;
+}
+
+void body_go_on(struct engine *engine, struct store_job *job)
+{
+	uint64_t left;
+
+	if (job->kind != STORE_BODY || job->window == 0 || brief_is(engine))
+		return;
+	job->origin = bodies_received(engine->bodies, job->epoch, job->uid);
+	/* And one: if it does not come, the end has. */
+	left = job->size_hint - MIN(job->origin, job->size_hint) + 1;
+	job->more = left - MIN(left, job->window);
 }
 
 struct store_job *body_job(struct engine *engine, uint32_t epoch, uint32_t uid)
@@ -115,10 +129,8 @@ struct store_job *body_job(struct engine *engine, uint32_t epoch, uint32_t uid)
 	job->uid = uid;
 	job->size_hint = hint;
 	if (hint > ENGINE_WINDOW) {
-		if (!brief_is(engine))
-			job->origin = bodies_received(engine->bodies, epoch, uid);
-		/* As much again as readers got so far: few round trips. */
-		job->window = CLAMP(job->origin * 3, ENGINE_WINDOW, ENGINE_WINDOW_MAX);
+		job->window = ENGINE_WINDOW;
+		body_go_on(engine, job);
 	}
 	folder_row_clear(&row);
 	return job;
@@ -148,6 +160,25 @@ void body_got_further(struct engine *engine, uint32_t epoch, uint32_t uid)
 		needs_settle(engine, NEED_BODY, epoch, uid, 0);
 }
 
+void body_came(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto)
+{
+	uint64_t before = bodies_received(engine->bodies, epoch, uid);
+
+	bodies_part_publish(engine->bodies, epoch, uid, upto);
+	/* Somebody may wait for less than the one who waits for most. */
+	if (upto / ENGINE_WINDOW > before / ENGINE_WINDOW)
+		needs_settle(engine, NEED_BODY, epoch, uid, 0);
+	else
+		body_got_further(engine, epoch, uid);
+}
+
+/* What was read already stays as it is, and is gone on from: the kernel has it too. */
+static bool is_void(const struct store_job *job, const GError *error)
+{
+	return job->window == 0 || g_error_matches(error, MAILFS_ERROR, ERROR_GONE) ||
+	       g_error_matches(error, MAILFS_ERROR, ERROR_STALE);
+}
+
 void body_done(struct engine *engine, struct store_job *job, const GError *error)
 {
 	struct fetching *fetching = find(engine, job->epoch, job->uid);
@@ -162,9 +193,9 @@ void body_done(struct engine *engine, struct store_job *job, const GError *error
 		settle(engine, fetching);
 	}
 	sizes_body_done(engine, job, error);
+	bodies_part_rest(engine->bodies, job->epoch, job->uid);
 	if (error) {
-		if (job->window == 0 || g_error_matches(error, MAILFS_ERROR, ERROR_GONE) ||
-		    g_error_matches(error, MAILFS_ERROR, ERROR_STALE))
+		if (is_void(job, error))
 			bodies_part_discard(engine->bodies, job->epoch, job->uid);
 		log_warning("%s: %s", engine->account->name, error->message);
 		folder_changed(engine, job->folder);

@@ -31,12 +31,18 @@
 #define ENGINE_HEAL_MS 2000
 #define ENGINE_HEAL_MAX_MS 3600000
 #define ENGINE_STABLE_MS 5000 /* a connection that lived so long was no failure */
-#define ENGINE_AHEAD_MIN 8    /* messages fetched ahead at first; doubles to */
+#define ENGINE_AHEAD_MIN 8    /* messages fetched ahead at first; grows to */
 #define ENGINE_AHEAD_MAX 256
 #define ENGINE_AHEAD_FEW 32		     /* while others may have to wait for them */
 #define ENGINE_AHEAD_BYTES (4 * 1024 * 1024) /* and no more than that */
-#define ENGINE_AHEAD_SIZE (256 * 1024)	     /* of a message that is fetched ahead */
-#define ENGINE_AHEAD_PAUSE_MS 60000	     /* after a batch that failed */
+#define ENGINE_AHEAD_SIZE ENGINE_WINDOW	     /* of a message that is fetched ahead */
+#define ENGINE_RUNS 32			     /* readers' places that are followed */
+/* Batches of one that are not read yet, and bytes in which there are no more than two. */
+#define ENGINE_RUN_BATCHES 5
+#define ENGINE_RUN_BYTES (8 * 1024 * 1024)
+#define ENGINE_TRUST_FROM 128	       /* messages of a folder whose first is read: */
+#define ENGINE_TRUST_BYTES (64 * 1024) /* of a batch for who may be about to read in order */
+#define ENGINE_AHEAD_PAUSE_MS 60000    /* after a batch that failed */
 /* Who waits for a message of a batch waits for so many bytes before it; else it is fetched alone.
  */
 #define ENGINE_AHEAD_FAR (256 * 1024)
@@ -44,9 +50,8 @@
 #define ENGINE_PAGE_RUNS 8	      /* readers of what is here, followed side by side */
 #define ENGINE_OPENED 16384	      /* messages remembered as opened */
 #define ENGINE_WINDOW (1024 * 1024)   /* bytes; messages up to that size are fetched whole */
-#define ENGINE_WINDOW_MAX (16 * 1024 * 1024) /* of larger ones, the further they are read */
-#define ENGINE_CLOSING_MS 5		     /* between looks at whether a file was closed */
-#define ENGINE_COMPANY_MS 200 /* a change waits so long for others that can go with it */
+#define ENGINE_CLOSING_MS 5	      /* between looks at whether a file was closed */
+#define ENGINE_COMPANY_MS 200	      /* a change waits so long for others that can go with it */
 /* A command whose connection was lost may still be carried out: what became of it is not looked for
  * earlier. */
 #define ENGINE_DOUBT_MS 2000
@@ -55,7 +60,8 @@
 #define ENGINE_OUTDATED_MS 10000    /* and one that told what is wrong is not followed earlier */
 #define ENGINE_LOCKED_MS 5000	    /* back-off from a mailbox in use; doubles to */
 #define ENGINE_LOCKED_MAX_MS 60000
-#define ENGINE_IDLE_MS 60000 /* a connection that is opened on demand is closed */
+#define ENGINE_IDLE_MS 60000  /* a connection that is opened on demand is closed */
+#define ENGINE_WANTED_MS 1000 /* one that will be needed in a moment is opened within that time */
 
 #define ENGINE_WATCHED 3	   /* connections that watch a mailbox each */
 #define ENGINE_WATCHED_MANY 32u	   /* mailboxes that one watches, where it can */
@@ -95,6 +101,7 @@ struct lane {
 	int64_t opened_ms; /* when it began to connect */
 	int64_t ready_ms;  /* since when it is logged in */
 	int64_t retry_ms;  /* one that nobody waits for: not before */
+	int64_t wanted_ms; /* there will be something for it in a moment; 0: no */
 };
 
 /* What a WATCH lane is for (watch.c). */
@@ -174,6 +181,17 @@ struct pages {
 	bool busy;	 /* `upto` is not known yet */
 };
 
+/* Messages that are read in order, from the server (ahead.c). */
+struct run {
+	uint32_t id; /* 0: none */
+	uint32_t epoch;
+	uint32_t end;	 /* the last UID asked for */
+	unsigned window; /* messages of the last batch; 0: there was none */
+	uint32_t batches;
+	uint64_t bytes;			     /* of all batches */
+	uint64_t before[ENGINE_RUN_BATCHES]; /* those before the nth, of the last ones */
+};
+
 /* Under engine->lock. */
 struct shared {
 	GArray *needs; /* of struct need: stated, not looked at yet */
@@ -247,8 +265,8 @@ struct engine {
 	GHashTable *pending;  /* need -> itself, of struct need */
 	GHashTable *fetching; /* body need -> struct fetching (body.c) */
 	GHashTable *folders;  /* id -> struct folder_state */
-	uint32_t ahead_epoch; /* the folder that is read in order */
-	unsigned ahead;	      /* messages fetched ahead at a time */
+	struct run runs[ENGINE_RUNS];
+	uint32_t last_run;
 	int64_t ahead_not_before_ms;
 	uint64_t ahead_asked; /* bytes of all batches so far */
 	uint64_t ahead_got;   /* so far they came */
@@ -294,7 +312,7 @@ struct engine {
 	GPtrArray *operations; /* of struct operation *, under way */
 	bool measuring;	       /* whether announced sizes are true is being found out, */
 	struct need measured;  /* by this message */
-	bool list_again;       /* the LIST under way may be older than an operation */
+	bool list_again;       /* the LIST under way may tell half of an operation: it is passed over */
 
 	uint32_t last_folder; /* apply.c: whose epoch is last_epoch; 0: none */
 	uint32_t last_epoch;
@@ -342,6 +360,8 @@ void lane_done(struct engine *engine, struct store_job *job, const GError *error
 void lanes_first_attempt_ended(struct engine *engine, const GError *error);
 /* No connection that could run jobs of that lane, and none is to be tried yet. */
 bool lane_is_down(const struct engine *engine, enum lane_id id);
+/* There will be something for it to do in a moment: it is opened now, if it is not. */
+void lane_want(struct engine *engine, enum lane_id id);
 /* It is not there yet, but may be in a moment. */
 bool lane_is_coming(const struct engine *engine, enum lane_id id);
 int lanes_down_errno(const struct engine *engine);
@@ -436,6 +456,10 @@ void body_fetch(struct engine *engine, uint32_t epoch, uint32_t uid);
 void body_done(struct engine *engine, struct store_job *job, const GError *error);
 /* Readers of the first bytes do not wait for the last. */
 void body_got_further(struct engine *engine, uint32_t epoch, uint32_t uid);
+/* So much may be read while its job goes on. */
+void body_came(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto);
+/* The job asks for what is not here yet. */
+void body_go_on(struct engine *engine, struct store_job *job);
 bool body_is_met(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto);
 
 /* A job for this message, or NULL if it is unknown. */
@@ -451,8 +475,10 @@ bool body_takes_ahead(struct engine *engine, uint32_t epoch, uint32_t uid);
 /* ahead.c */
 /* A reader waits for this message. `was_asked`: a job for it was there already. */
 void ahead_missed(struct engine *engine, uint32_t epoch, uint32_t uid, bool was_asked);
-/* A reader has begun a batch; `next` is the first of the one behind it, `end` its last. */
-void ahead_fetch(struct engine *engine, uint32_t epoch, uint32_t next, uint32_t end);
+/* A reader has begun this batch of a run. */
+void ahead_fetch(struct engine *engine, uint32_t epoch, uint32_t run, uint32_t batch);
+/* One of those just before it was opened lately. */
+bool ahead_is_in_order(struct engine *engine, uint32_t epoch, uint32_t uid);
 /* A reader had to ask for this message, which is here. */
 void ahead_pages(struct engine *engine, uint32_t epoch, uint32_t uid);
 /* Of one that is complete. */

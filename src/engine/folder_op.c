@@ -130,6 +130,7 @@ static void begin(struct engine *engine, struct operation *operation)
 		return;
 	}
 	hold(engine, operation, true);
+	engine->list_again |= engine->listing;
 	if (operation->kind != FOLDER_CREATE)
 		leave(engine, operation);
 	if (operation->leaving == 0)
@@ -210,9 +211,11 @@ static void succeed(struct engine *engine, const struct operation *operation)
 /* What there is now is the server's to say: a parent may have come or gone with it. */
 static void list_anew(struct engine *engine)
 {
-	engine->list_again = engine->listing;
+	bool listing = engine->listing;
+
 	folder_set_fresh(engine, INDEX_ROOT, 0);
 	folders_list(engine);
+	engine->list_again = listing || engine->operations->len > 1; /* than this one */
 }
 
 void operation_done(struct engine *engine, struct store_job *job, const GError *error)

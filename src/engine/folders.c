@@ -326,6 +326,7 @@ void folders_list(struct engine *engine)
 		return;
 	engine->listing = true;
 	engine->listing_lost = engine->listed_inbox = engine->counted = false;
+	engine->list_again = engine->operations->len > 0;
 	job = store_job_new(STORE_LIST);
 	job->counts = has_something_to_compare(engine);
 	lane_queue(engine, LANE_LIST, job);
@@ -420,6 +421,12 @@ void folders_listed(struct engine *engine, const GError *error)
 		lanes_first_attempt_ended(engine, error);
 		return;
 	}
+	/* It was passed over. The last operation lists anew. */
+	if (engine->list_again) {
+		if (engine->operations->len == 0)
+			folders_list(engine);
+		return;
+	}
 	/* An account without INBOX is a broken answer, not an empty account. */
 	if (engine->listed_inbox)
 		index_folders_sweep(engine->index, engine->now_ns, gone, engine);
@@ -429,11 +436,6 @@ void folders_listed(struct engine *engine, const GError *error)
 	pending_bind(engine);
 	if (engine->listed_inbox)
 		pending_find_unbound(engine);
-	if (engine->list_again) {
-		engine->list_again = false;
-		folders_list(engine);
-		return;
-	}
 	folder_set_fresh(engine, INDEX_ROOT, engine->now_ms);
 	brief_list(engine, true);
 	needs_settle(engine, NEED_FOLDERS, 0, 0, 0);

@@ -198,6 +198,7 @@ void lane_done(struct engine *engine, struct store_job *job, const GError *error
 	lane->used_ms = engine->now_ms;
 	if (lane->dying && may_retry(job, error)) {
 		job->tries++;
+		body_go_on(engine, job);
 		g_queue_push_tail(&lane->queue, job);
 		return;
 	}
@@ -264,6 +265,19 @@ bool lane_is_coming(const struct engine *engine, enum lane_id id)
 static bool is_on_demand(enum lane_id id)
 {
 	return id >= LANE_BULK;
+}
+
+void lane_want(struct engine *engine, enum lane_id id)
+{
+	engine->lanes[id].wanted_ms = engine->now_ms;
+}
+
+static bool is_wanted(const struct engine *engine, enum lane_id id)
+{
+	const struct lane *lane = &engine->lanes[id];
+
+	return !is_on_demand(id) || !g_queue_is_empty((GQueue *)&lane->queue) ||
+	       (lane->wanted_ms > 0 && engine->now_ms < lane->wanted_ms + ENGINE_WANTED_MS);
 }
 
 /* The account is as well without it: what it does others can do, or nobody waits for. */
@@ -537,13 +551,14 @@ static void lane_open(struct engine *engine, struct lane *lane)
 	lane->state = LANE_CONNECTING;
 	lane->store = engine->ops->open(&config, &engine_sink, engine, engine->now_ms);
 	lane->opened_ms = engine->now_ms;
+	lane->wanted_ms = 0;
 	set_busy(engine, lane);
 }
 
-/* One login at a time, the listing lane's first. */
+/* One login at a time, the listing lane's first; but who reads does not wait for the watches'. */
 static bool may_open(const struct engine *engine, enum lane_id id)
 {
-	bool extra = is_extra(engine, &engine->lanes[id]);
+	bool extra = id >= LANE_WATCH;
 
 	if ((brief_is_alone(engine) && id != LANE_LIST) ||
 	    engine->now_ms < engine->lanes[id].retry_ms)
@@ -555,7 +570,7 @@ static bool may_open(const struct engine *engine, enum lane_id id)
 		    (extra || !is_extra(engine, &engine->lanes[i])))
 			return false;
 	}
-	if (is_on_demand(id) && g_queue_is_empty((GQueue *)&engine->lanes[id].queue))
+	if (!is_wanted(engine, id))
 		return false;
 	return id == LANE_LIST || is_ready(engine, LANE_LIST);
 }

@@ -9,7 +9,7 @@ enum need_kind {
 	NEED_FOLDERS, /* the list of folders, at most poll seconds old */
 	NEED_FOLDER,  /* folder `id`: its messages, at most poll seconds old */
 	NEED_BODY,    /* epoch `id`, message `uid`: its first `upto` bytes, or all */
-	NEED_AHEAD,   /* the messages behind `upto`, soon: a wish, never settled */
+	NEED_AHEAD,   /* more of the run `uid`, whose batch `upto` is begun: a wish, never settled */
 	NEED_PAGES,   /* those behind `uid` that are here, into the kernel's cache: likewise */
 	NEED_SIZE,    /* epoch `id`, message `uid`: whether announced sizes are true */
 	NEED_RIGHTS,  /* folder `id`: what the server allows in it */

@@ -263,6 +263,7 @@ void sizes_ask(struct engine *engine, uint32_t epoch, uint32_t uid)
 		/* Who opens it will read it: the whole tells the same. */
 		store_job_free(&job);
 		body_fetch(engine, epoch, uid);
+		ahead_missed(engine, epoch, uid, false);
 		return;
 	}
 	job->kind = STORE_MEASURE;

@@ -157,27 +157,31 @@ static struct watcher *watcher_by(struct engine *engine, uint32_t ticket)
 	return NULL;
 }
 
-/* It is not the connection that failed. */
-static bool is_served(struct engine *engine, const struct watcher *watcher)
+/* It is not the connection that failed, unless it was by our asking: what is never answered would
+ * be asked for again and again, with a login each. */
+static bool is_refused(struct engine *engine, const struct watcher *watcher, const GError *error)
 {
 	const struct lane *lane = lane_of(engine, watcher);
 
-	return lane->state == LANE_READY && !lane->dying;
+	return (lane->state == LANE_READY && !lane->dying) ||
+	       (!watcher->live && g_error_matches(error, MAILFS_ERROR, ERROR_TIMEOUT));
 }
 
 void watch_done(struct engine *engine, struct store_job *job, const GError *error)
 {
 	struct watcher *watcher = watcher_by(engine, job->ticket);
+	bool refused;
 
 	/* Another one may have taken its place. */
 	if (!watcher)
 		return;
+	refused = error && is_refused(engine, watcher, error);
 	forget(engine, watcher);
 	if (!error)
 		return;
-	if (watcher->many && is_served(engine, watcher))
+	if (refused && watcher->many)
 		engine->watch_singly = true;
-	else if (is_served(engine, watcher))
+	else if (refused)
 		folder_state(engine, job->folder)->watch_ms =
 			engine->now_ms + ENGINE_WATCH_PAUSE_MS;
 	log_debug("%s: not watched: %s", engine->account->name, error->message);

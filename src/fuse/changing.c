@@ -40,10 +40,10 @@ static void names_drop(struct request *request)
 		const char *name = g_ptr_array_index(request->names, i);
 
 		if (request->node != home || strcmp(name, request->name) != 0)
-			notify_name(mount->notify, home, g_strdup(name));
+			notify_name(mount->notify, home, g_strdup(name), 0);
 	}
 	if (request->new_name)
-		notify_name(mount->notify, request->new_parent, g_strdup(request->new_name));
+		notify_name(mount->notify, request->new_parent, g_strdup(request->new_name), 0);
 	attr_drop(mount, home);
 	attr_drop(mount, tree_deleted_node(request->home));
 }
@@ -58,7 +58,7 @@ void message_forget(const struct mount *mount, uint64_t node)
 		return;
 	for (guint i = 0; i < names->len; i++)
 		notify_name(mount->notify, tree_folder_node(folder),
-			    g_strdup(g_ptr_array_index(names, i)));
+			    g_strdup(g_ptr_array_index(names, i)), node);
 	attr_drop(mount, tree_folder_node(folder));
 	attr_drop(mount, tree_deleted_node(folder));
 }
@@ -91,8 +91,8 @@ static void rename_reply(struct request *request)
 {
 	request_reply_done(request);
 	if (request->names)
-		tell_renamed(request->mount, request->node, request->name,
-				  request->new_parent, request->new_name);
+		tell_renamed(request->mount, request->node, request->name, request->new_parent,
+			     request->new_name);
 	names_drop(request);
 }
 

@@ -15,10 +15,10 @@ static void event_folder_changed(void *data, uint32_t folder)
 	uint64_t node = tree_folder_node(folder);
 
 	/* The root is never looked up. */
-	if (folder == INDEX_ROOT || known_has(mount->known, node))
+	if (folder == INDEX_ROOT || known_may_have(mount->known, node))
 		notify_attr(mount->notify, node);
 	node = tree_deleted_node(folder);
-	if (known_has(mount->known, node))
+	if (known_may_have(mount->known, node))
 		notify_attr(mount->notify, node);
 }
 
@@ -27,9 +27,9 @@ static void event_folder_gone(void *data, uint32_t folder, uint32_t parent, cons
 	const struct mount *mount = data;
 	uint64_t node = tree_folder_node(folder);
 
-	if (!known_has(mount->known, node))
+	if (!known_may_have(mount->known, node))
 		return;
-	notify_name(mount->notify, tree_folder_node(parent), tree_folder_name(parent, leaf));
+	notify_name(mount->notify, tree_folder_node(parent), tree_folder_name(parent, leaf), node);
 	notify_attr(mount->notify, node);
 }
 
@@ -42,18 +42,18 @@ static void event_message_gone(void *data, uint32_t folder, uint32_t epoch, uint
 	uint64_t parent = tree_folder_node(folder);
 	uint64_t node = tree_message_node(epoch, uid);
 
-	if (!known_has(mount->known, node))
+	if (!known_may_have(mount->known, node))
 		return;
-	notify_name(mount->notify, parent, tree_message_name(mount->tree, uid, label, token));
+	notify_name(mount->notify, parent, tree_message_name(mount->tree, uid, label, token), node);
 	if (chosen)
-		notify_name(mount->notify, parent, g_strdup(chosen));
+		notify_name(mount->notify, parent, g_strdup(chosen), node);
 }
 
 static void event_name_changed(void *data, uint32_t folder, const char *name)
 {
 	const struct mount *mount = data;
 
-	notify_name(mount->notify, tree_folder_node(folder), g_strdup(name));
+	notify_name(mount->notify, tree_folder_node(folder), g_strdup(name), 0);
 }
 
 /* Only what it knows has a place for pages. */
@@ -71,7 +71,7 @@ static void event_message_changed(void *data, uint32_t epoch, uint32_t uid)
 	const struct mount *mount = data;
 	uint64_t node = tree_message_node(epoch, uid);
 
-	if (known_has(mount->known, node))
+	if (known_may_have(mount->known, node))
 		notify_attr(mount->notify, node);
 }
 
@@ -80,10 +80,8 @@ static void event_message_changed(void *data, uint32_t epoch, uint32_t uid)
 static void event_epoch_gone(void *data, uint32_t folder, uint32_t epoch)
 {
 	const struct mount *mount = data;
-	g_autoptr(GArray) nodes = known_siblings(mount->known, tree_message_node(epoch, 1));
 
-	for (guint i = 0; i < nodes->len; i++)
-		notify_attr(mount->notify, g_array_index(nodes, uint64_t, i));
+	notify_siblings(mount->notify, tree_message_node(epoch, 1));
 	event_folder_changed(data, folder);
 }
 

@@ -31,6 +31,7 @@ struct folder {
 
 struct known {
 	pthread_mutex_t mutex;
+	unsigned inside; /* who may be about to add what they found */
 	struct table table;
 	GHashTable *groups;  /* &group->key -> struct group */
 	GHashTable *folders; /* &folder->node -> struct folder */
@@ -263,14 +264,46 @@ void known_forget(struct known *known, uint64_t node, uint64_t lookups)
 	pthread_mutex_unlock(&known->mutex);
 }
 
+static bool has_locked(const struct known *known, uint64_t node)
+{
+	return node && known->table.nodes[table_slot(&known->table, node)];
+}
+
 bool known_has(struct known *known, uint64_t node)
 {
 	bool has;
 
 	pthread_mutex_lock(&known->mutex);
-	has = node && known->table.nodes[table_slot(&known->table, node)];
+	has = has_locked(known, node);
 	pthread_mutex_unlock(&known->mutex);
 	return has;
+}
+
+bool known_may_have(struct known *known, uint64_t node)
+{
+	bool may;
+
+	pthread_mutex_lock(&known->mutex);
+	may = known->inside || has_locked(known, node);
+	pthread_mutex_unlock(&known->mutex);
+	return may;
+}
+
+static void known_count_inside(struct known *known, unsigned more)
+{
+	pthread_mutex_lock(&known->mutex);
+	known->inside += more;
+	pthread_mutex_unlock(&known->mutex);
+}
+
+void known_enter(struct known *known)
+{
+	known_count_inside(known, 1);
+}
+
+void known_leave(struct known *known)
+{
+	known_count_inside(known, -1u);
 }
 
 uint32_t known_children(struct known *known, uint64_t folder)
@@ -295,18 +328,31 @@ size_t known_size(struct known *known)
 	return size;
 }
 
+static gint compare_nodes(gconstpointer a, gconstpointer b)
+{
+	const uint64_t *first = a, *second = b;
+
+	return (*first > *second) - (*first < *second);
+}
+
 GArray *known_siblings(struct known *known, uint64_t node)
 {
-	GArray *found = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	uint64_t key = group_key(node);
+	const struct group *group;
+	GArray *found;
 
 	pthread_mutex_lock(&known->mutex);
-	for (size_t i = 0; i < known->table.size; i++) {
+	group = g_hash_table_lookup(known->groups, &key);
+	found = g_array_sized_new(FALSE, FALSE, sizeof(uint64_t),
+				  node ? (group ? group->nodes : 0) : (guint)known->table.used);
+	for (size_t i = 0; (group || !node) && i < known->table.size; i++) {
 		uint64_t other = known->table.nodes[i];
 
-		if (other && group_key(other) == group_key(node))
+		if (other && (!node || group_key(other) == key))
 			g_array_append_val(found, other);
 	}
 	pthread_mutex_unlock(&known->mutex);
+	g_array_sort(found, compare_nodes);
 	return found;
 }
 

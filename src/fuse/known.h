@@ -20,10 +20,17 @@ void known_add(struct known *known, uint64_t parent, uint64_t node);
 /* `lookups` less. More than there are count as all. */
 void known_forget(struct known *known, uint64_t node, uint64_t lookups);
 bool known_has(struct known *known, uint64_t node);
+/* Around looking something up and the answer that tells the kernel of it. */
+void known_enter(struct known *known);
+void known_leave(struct known *known);
+/* It has the node, or somebody is between the two: he may have found it in what was true a moment
+ * ago, and be about to tell the kernel. */
+bool known_may_have(struct known *known, uint64_t node);
 uint32_t known_children(struct known *known, uint64_t folder);
 /* Number of nodes. */
 size_t known_size(struct known *known);
-/* Known nodes that share `node`'s upper half. Free with g_array_unref(); of uint64_t. */
+/* Known nodes that share `node`'s upper half; 0: all. Rising. Free with g_array_unref(); of
+ * uint64_t. */
 GArray *known_siblings(struct known *known, uint64_t node);
 
 enum known_listing {

@@ -107,4 +107,5 @@ static void readdir_reply(struct request *request)
 }
 
 const struct request_kind request_readdir = {"readdir", readdir_work, readdir_reply};
-const struct request_kind request_readdirplus = {"readdirplus", readdirplus_work, readdir_reply};
+const struct request_kind request_readdirplus = {"readdirplus", readdirplus_work, readdir_reply,
+						 .adds = true};

@@ -57,6 +57,20 @@ static bool peek(void *data, uint64_t node, uint32_t size, void *buffer)
 	return tree_peek(mount->tree, node, size, buffer);
 }
 
+static void hidden_name(void *data, uint32_t folder, const char *name)
+{
+	const struct mount *mount = data;
+
+	notify_name(mount->notify, tree_folder_node(folder), g_strdup(name), 0);
+}
+
+static void hidden_names(void *data, const uint64_t *nodes, size_t count)
+{
+	const struct mount *mount = data;
+
+	tree_hidden_names(mount->tree, nodes, count, hidden_name, data);
+}
+
 /* --- new and free --- */
 
 static char *escape_option(const char *value)
@@ -150,7 +164,7 @@ struct mount *mount_new(const struct options *options, const struct mount_helper
 	}
 	signals_start(mount);
 	mount->known = known_new();
-	mount->notify = notify_new(mount->session);
+	mount->notify = notify_new(mount->session, mount->known);
 	mount->park = park_new(&config);
 	mount->streams = streams_new(listen_ready, mount);
 	return mount;
@@ -244,7 +258,7 @@ bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine,
 		mounter_unmount(mount->session, mount->watchdog);
 		return false;
 	}
-	notify_set_bytes(mount->notify, peek, mount);
+	notify_set_source(mount->notify, peek, hidden_names, mount);
 	notify_start(mount->notify);
 	start_helpers(mount, real, mountinfo);
 	return true;

@@ -123,7 +123,8 @@ static void lookup_reply(struct request *request)
 		lookup_reply_missing(request);
 }
 
-const struct request_kind request_lookup = {"lookup", lookup_work, lookup_reply, .locks = true};
+const struct request_kind request_lookup = {"lookup", lookup_work, lookup_reply, .locks = true,
+					    .adds = true};
 
 /* --- getattr --- */
 

@@ -1,4 +1,5 @@
 #include "fuse/notify.h"
+#include "fuse/known.h"
 #include "fuse/library.h"
 
 #include "base/log.h"
@@ -10,6 +11,9 @@
 #include <string.h>
 
 #define PAGES_QUEUED 1024 /* files */
+#define SWEEPS_MAX 16	  /* beyond it, all that is known is swept */
+#define SWEEP_STEP 256	  /* nodes; between them what else is to be told gets its turn */
+#define HELD_MAX 1024	  /* names, of all directories */
 
 enum notify_state { NOTIFY_IDLE, NOTIFY_RUNNING, NOTIFY_STOPPED };
 
@@ -17,6 +21,16 @@ struct note {
 	uint64_t node;		      /* of a name: its folder */
 	char *name;		      /* NULL: the attributes of `node` */
 	struct fuse_pollhandle *poll; /* not NULL: neither, but who polls */
+	uint64_t of;		      /* what the name stands for; 0: not known */
+};
+
+enum sweep_depth { SWEEP_ATTRS = 1, SWEEP_NAMES };
+
+/* The one under way. The thread's own. */
+struct sweep {
+	enum sweep_depth depth;
+	GArray *nodes; /* NULL: there is none */
+	guint next;
 };
 
 /* A file for the kernel's cache. */
@@ -29,20 +43,27 @@ struct pages {
 struct held {
 	unsigned count;
 	GQueue names; /* of struct note */
+	bool sweep;   /* there were too many: */
+	uint64_t of;  /* what is to be swept instead */
 };
 
 struct notify {
 	struct fuse_session *session;
+	struct known *known;
 	pthread_mutex_t mutex;
 	pthread_cond_t wake;
 	enum notify_state state;
 	GQueue queue;	   /* of struct note */
 	GHashTable *attrs; /* &note->node of the queued ones without a name */
 	GHashTable *held;  /* node -> struct held */
+	unsigned held_names;
+	GHashTable *sweeps; /* a node of those that are to be swept -> enum sweep_depth; 0: all */
+	struct sweep sweep;
 	GArray *pages;	   /* of struct pages */
 	guint first_pages; /* those before it are done */
 	notify_bytes_fn bytes;
-	void *bytes_data;
+	notify_names_fn names;
+	void *source_data;
 	void *buffer; /* the thread's own */
 	pthread_t thread;
 };
@@ -65,6 +86,26 @@ static void held_free(void *data)
 	g_free(held);
 }
 
+static uint64_t siblings_key(uint64_t node)
+{
+	return node ? node >> 32 << 32 | 1 : 0;
+}
+
+static void hold_locked(struct notify *notify, struct held *held, struct note *note)
+{
+	if (!held->sweep && notify->held_names < HELD_MAX) {
+		g_queue_push_tail(&held->names, note);
+		notify->held_names++;
+		return;
+	}
+	if (!held->sweep)
+		held->of = note->of;
+	else if (siblings_key(held->of) != siblings_key(note->of))
+		held->of = 0;
+	held->sweep = true;
+	note_free(note);
+}
+
 /* The next that can be told; NULL: there is none. */
 static struct note *pop_locked(struct notify *notify)
 {
@@ -76,7 +117,7 @@ static struct note *pop_locked(struct notify *notify)
 
 		if (!held)
 			break;
-		g_queue_push_tail(&held->names, note);
+		hold_locked(notify, held, note);
 	}
 	if (note && !note->name && !note->poll)
 		g_hash_table_remove(notify->attrs, &note->node);
@@ -95,21 +136,90 @@ static bool pop_pages_locked(struct notify *notify, struct pages *ret)
 	return true;
 }
 
-/* False at the end. `*ret_note` NULL: it is `*ret_pages`. */
-static bool take(struct notify *notify, struct note **ret_note, struct pages *ret_pages)
+enum work { WORK_NONE, WORK_END, WORK_NOTE, WORK_SWEEP, WORK_PAGES };
+
+static enum work find_work_locked(struct notify *notify, struct note **ret_note,
+				  struct pages *ret_pages)
 {
-	struct note *note = NULL;
-	bool running;
+	if (notify->state != NOTIFY_RUNNING)
+		return WORK_END;
+	if ((*ret_note = pop_locked(notify)))
+		return WORK_NOTE;
+	if (notify->sweep.nodes || g_hash_table_size(notify->sweeps) > 0)
+		return WORK_SWEEP;
+	return pop_pages_locked(notify, ret_pages) ? WORK_PAGES : WORK_NONE;
+}
+
+static enum work take(struct notify *notify, struct note **ret_note, struct pages *ret_pages)
+{
+	enum work work;
 
 	pthread_mutex_lock(&notify->mutex);
-	while (notify->state == NOTIFY_RUNNING && !(note = pop_locked(notify)) &&
-	       !pop_pages_locked(notify, ret_pages))
+	while ((work = find_work_locked(notify, ret_note, ret_pages)) == WORK_NONE)
 		pthread_cond_wait(&notify->wake, &notify->mutex);
-	running = notify->state == NOTIFY_RUNNING;
 	pthread_mutex_unlock(&notify->mutex);
-	*ret_note = note;
-	return running || note;
+	return work;
 }
+
+/* --- sweeps --- */
+
+static void sweep_begin(struct notify *notify)
+{
+	GHashTableIter iter;
+	gpointer node, depth;
+
+	pthread_mutex_lock(&notify->mutex);
+	g_hash_table_iter_init(&iter, notify->sweeps);
+	g_hash_table_iter_next(&iter, &node, &depth);
+	notify->sweep = (struct sweep){.depth = GPOINTER_TO_UINT(depth)};
+	g_hash_table_iter_steal(&iter);
+	pthread_mutex_unlock(&notify->mutex);
+	/* Known by now: what is to be told of was so before, and is not listed any more. */
+	notify->sweep.nodes = known_siblings(notify->known, *(uint64_t *)node);
+	g_free(node);
+}
+
+static void sweep_on(struct notify *notify)
+{
+	struct sweep *sweep = &notify->sweep;
+	const uint64_t *nodes;
+	guint count;
+
+	if (!sweep->nodes)
+		sweep_begin(notify);
+	nodes = (const uint64_t *)(void *)sweep->nodes->data + sweep->next;
+	count = MIN(sweep->nodes->len - sweep->next, SWEEP_STEP);
+	if (count > 0 && sweep->depth == SWEEP_NAMES && notify->names)
+		notify->names(notify->source_data, nodes, count);
+	for (guint i = 0; i < count; i++)
+		notify_attr(notify, nodes[i]);
+	sweep->next += count;
+	if (sweep->next == sweep->nodes->len)
+		g_clear_pointer(&sweep->nodes, g_array_unref);
+}
+
+static void sweep_locked(struct notify *notify, uint64_t node, enum sweep_depth depth)
+{
+	const uint64_t all = 0;
+	uint64_t key = siblings_key(node);
+	unsigned before;
+
+	if (g_hash_table_size(notify->sweeps) >= SWEEPS_MAX &&
+	    !g_hash_table_contains(notify->sweeps, &key))
+		key = all;
+	if (g_hash_table_contains(notify->sweeps, &all))
+		key = all;
+	if (key == all) {
+		g_hash_table_remove_all(notify->sweeps);
+		depth = SWEEP_NAMES;
+	}
+	before = GPOINTER_TO_UINT(g_hash_table_lookup(notify->sweeps, &key));
+	g_hash_table_replace(notify->sweeps, g_memdup2(&key, sizeof(key)),
+			     GUINT_TO_POINTER(MAX(before, (unsigned)depth)));
+	pthread_cond_signal(&notify->wake);
+}
+
+/* --- the thread --- */
 
 /* This waits for readers of the same pages, who wait for nobody: what is here is read at once. */
 static void send_pages(struct notify *notify, const struct pages *pages)
@@ -117,7 +227,7 @@ static void send_pages(struct notify *notify, const struct pages *pages)
 	struct fuse_bufvec vector = FUSE_BUFVEC_INIT(pages->size);
 	int result;
 
-	if (!notify->bytes(notify->bytes_data, pages->node, pages->size, notify->buffer))
+	if (!notify->bytes(notify->source_data, pages->node, pages->size, notify->buffer))
 		return;
 	vector.buf[0].mem = notify->buffer;
 	result = fuse_lowlevel_notify_store(notify->session, pages->node, 0, &vector, 0);
@@ -149,36 +259,47 @@ static void *notify_main(void *data)
 	struct pages pages;
 	struct note *note;
 
-	while (take(notify, &note, &pages)) {
-		if (note) {
+	for (;;) {
+		switch (take(notify, &note, &pages)) {
+		case WORK_NOTE:
 			send_note(notify, note);
 			note_free(note);
-		} else {
+			break;
+		case WORK_SWEEP:
+			sweep_on(notify);
+			break;
+		case WORK_PAGES:
 			send_pages(notify, &pages);
+			break;
+		default:
+			return NULL;
 		}
 	}
-	return NULL;
 }
 
-struct notify *notify_new(struct fuse_session *session)
+struct notify *notify_new(struct fuse_session *session, struct known *known)
 {
 	struct notify *notify = g_new0(struct notify, 1);
 
 	notify->session = session;
+	notify->known = known;
 	pthread_mutex_init(&notify->mutex, NULL);
 	pthread_cond_init(&notify->wake, NULL);
 	g_queue_init(&notify->queue);
 	notify->attrs = g_hash_table_new(g_int64_hash, g_int64_equal);
+	notify->sweeps = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	notify->pages = g_array_new(FALSE, FALSE, sizeof(struct pages));
 	notify->buffer = g_malloc(NOTIFY_PAGES_SIZE);
 	notify->held = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, held_free);
 	return notify;
 }
 
-void notify_set_bytes(struct notify *notify, notify_bytes_fn bytes, void *data)
+void notify_set_source(struct notify *notify, notify_bytes_fn bytes, notify_names_fn names,
+		       void *data)
 {
 	notify->bytes = bytes;
-	notify->bytes_data = data;
+	notify->names = names;
+	notify->source_data = data;
 }
 
 void notify_start(struct notify *notify)
@@ -212,6 +333,9 @@ void notify_free(struct notify **notify)
 	notify_stop(*notify);
 	g_hash_table_unref((*notify)->attrs);
 	g_hash_table_unref((*notify)->held);
+	g_hash_table_unref((*notify)->sweeps);
+	if ((*notify)->sweep.nodes)
+		g_array_unref((*notify)->sweep.nodes);
 	g_queue_clear_full(&(*notify)->queue, note_free);
 	g_array_unref((*notify)->pages);
 	g_free((*notify)->buffer);
@@ -243,43 +367,64 @@ void notify_release(struct notify *notify, uint64_t directory)
 	pthread_mutex_lock(&notify->mutex);
 	held = g_hash_table_lookup(notify->held, &directory);
 	if (held && --held->count == 0) {
+		notify->held_names -= held->names.length;
 		while ((note = g_queue_pop_head(&held->names)))
 			g_queue_push_tail(&notify->queue, note);
+		if (held->sweep)
+			sweep_locked(notify, held->of, SWEEP_NAMES);
 		g_hash_table_remove(notify->held, &directory);
 		pthread_cond_signal(&notify->wake);
 	}
 	pthread_mutex_unlock(&notify->mutex);
 }
 
-static void push_locked(struct notify *notify, const struct note *note)
+/* False: there is no room. For the root, which no sweep finds, and those who poll there always is:
+ * they are few. */
+static bool push_locked(struct notify *notify, const struct note *note)
 {
-	struct note *copy = g_memdup2(note, sizeof(*note));
+	struct note *copy;
 
+	if (notify->queue.length >= NOTIFY_MAX && !note->poll &&
+	    (note->name || note->node != FUSE_ROOT_ID))
+		return false;
+	copy = g_memdup2(note, sizeof(*note));
 	if (!copy->name && !copy->poll)
 		g_hash_table_add(notify->attrs, &copy->node);
 	g_queue_push_tail(&notify->queue, copy);
 	pthread_cond_signal(&notify->wake);
+	return true;
 }
 
 void notify_attr(struct notify *notify, uint64_t node)
 {
 	pthread_mutex_lock(&notify->mutex);
-	if (notify->state == NOTIFY_RUNNING && !g_hash_table_contains(notify->attrs, &node))
-		push_locked(notify, &(struct note){.node = node});
+	if (notify->state == NOTIFY_RUNNING && !g_hash_table_contains(notify->attrs, &node) &&
+	    !push_locked(notify, &(struct note){.node = node}))
+		sweep_locked(notify, node, SWEEP_ATTRS);
 	pthread_mutex_unlock(&notify->mutex);
 }
 
-void notify_name(struct notify *notify, uint64_t parent, char *name)
+void notify_name(struct notify *notify, uint64_t parent, char *name, uint64_t node)
 {
-	bool running;
+	bool running, pushed;
 
 	pthread_mutex_lock(&notify->mutex);
 	running = notify->state == NOTIFY_RUNNING;
-	if (running)
-		push_locked(notify, &(struct note){.node = parent, .name = name});
+	pushed = running &&
+		 push_locked(notify, &(struct note){.node = parent, .name = name, .of = node});
+	if (running && !pushed)
+		sweep_locked(notify, node, SWEEP_NAMES);
 	pthread_mutex_unlock(&notify->mutex);
-	if (!running)
+	if (!pushed)
 		g_free(name);
+}
+
+void notify_siblings(struct notify *notify, uint64_t node)
+{
+	pthread_mutex_lock(&notify->mutex);
+	if (notify->state == NOTIFY_RUNNING)
+		sweep_locked(notify, node, SWEEP_ATTRS);
+	pthread_mutex_unlock(&notify->mutex);
 }
 
 void notify_pages(struct notify *notify, uint64_t node, uint64_t size)

@@ -17,9 +17,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* So many in so much time; the same number may wait. */
-#define RATE 100
-#define RATE_MS 1000
+#define ACTS_MAX 100 /* that wait */
+/* Who unmounts while the process is at work hears EBUSY: it rests this long at least between two
+ * acts, and so many times as long as one took. */
+#define REST_MS 10
+#define REST_TIMES 9
+#define REST_MAX_MS 1000
 #define FOLDERS_MAX 1000 /* that wait to be told themselves */
 
 enum replay_state {
@@ -46,8 +49,7 @@ struct replay {
 	char proof[REPLAY_PROOF_SIZE];
 
 	/* the thread's */
-	int64_t window_ms; /* since when acts are counted */
-	unsigned in_window;
+	int64_t next_ms; /* when the next act may begin */
 
 	pthread_mutex_t mutex; /* over the rest */
 	pthread_cond_t wake;
@@ -209,31 +211,38 @@ static void drop(struct replay *replay)
 	act_free(act);
 }
 
+int64_t replay_rest_ms(int64_t took_ms)
+{
+	return CLAMP(REST_TIMES * MIN(took_ms, REST_MAX_MS), REST_MS, REST_MAX_MS);
+}
+
 /* False: the end came. */
-static bool keep_rate(struct replay *replay)
+static bool rest(const struct replay *replay)
 {
 	struct pollfd stop = {.fd = replay->stop_fd, .events = POLLIN};
-	int64_t now_ms = clock_mono_ms();
-	int64_t left_ms = replay->window_ms + RATE_MS - now_ms;
+	int64_t left_ms;
 
-	if (left_ms > 0 && replay->in_window++ < RATE)
-		return true;
-	if (left_ms > 0 && poll(&stop, 1, (int)left_ms) > 0)
-		return false;
-	replay->window_ms = clock_mono_ms();
-	replay->in_window = 1;
+	while ((left_ms = replay->next_ms - clock_mono_ms()) > 0)
+		if (poll(&stop, 1, (int)left_ms) > 0)
+			return false;
 	return true;
 }
 
 static bool carry_out(struct replay *replay, const struct act *act)
 {
+	int64_t began_ms;
+	bool done;
 	int result;
 
-	if (!keep_rate(replay) ||
-	    !command(replay, verb_of(act->kind), act->dir, act->name, &result))
+	if (!rest(replay))
 		return false;
-	log_debug("inotify %d %s/%s: %s", act->kind, act->dir, act->name, g_strerror(result));
-	return true;
+	began_ms = clock_mono_ms();
+	done = command(replay, verb_of(act->kind), act->dir, act->name, &result);
+	replay->next_ms = clock_mono_ms() + replay_rest_ms(clock_mono_ms() - began_ms);
+	if (done)
+		log_debug("inotify %d %s/%s: %s", act->kind, act->dir, act->name,
+			  g_strerror(result));
+	return done;
 }
 
 static void serve(struct replay *replay)
@@ -355,7 +364,7 @@ static void push_locked(struct replay *replay, enum replay_kind kind, uint64_t p
 {
 	struct act *act;
 
-	if (replay->acts.length >= RATE) {
+	if (replay->acts.length >= ACTS_MAX) {
 		push_folder_locked(replay, dir);
 		return;
 	}

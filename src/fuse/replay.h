@@ -14,7 +14,12 @@
  * The kernel asks anew before it makes something (LOOKUP_EXCL). So what is announced may have been
  * seen by others before: the process alone is told that it is not there, until it has made it.
  *
- * One thread feeds the process and alone waits for it. */
+ * The mount is busy while the process is at work in it, and cannot be unmounted (EBUSY): so it
+ * works a tenth of the time at most, in pieces as short as one act, and who tries again succeeds.
+ *
+ * One thread feeds the process and alone waits for it. If somebody kills the process, that is
+ * logged once, and all but the events for watchers goes on: another one, forked now, would have the
+ * daemon's memory, with its secrets. */
 #pragma once
 
 #include <glib.h>
@@ -49,6 +54,8 @@ void replay_free(struct replay **replay);
  * fast is dropped, and the folder itself is told to have changed when that is over. */
 void replay_push(struct replay *replay, enum replay_kind kind, uint64_t parent, const char *dir,
 		 const char *name);
+/* How long to rest behind an act that took so long. */
+int64_t replay_rest_ms(int64_t took_ms);
 /* The folder itself. */
 void replay_push_folder(struct replay *replay, const char *dir);
 /* Something can be told. */

@@ -65,21 +65,38 @@ static void request_answer_parked(struct request *request, int error)
 	g_free(request);
 }
 
+/* NULL: it makes nothing known. */
+static struct known *request_enter(const struct request *request)
+{
+	if (!request->kind->adds)
+		return NULL;
+	known_enter(request->mount->known);
+	return request->mount->known;
+}
+
+static void request_leave(struct known *known)
+{
+	if (known)
+		known_leave(known);
+}
+
 static bool request_run_parked(struct parked *parked, int give_up, struct need *ret_need,
 			       bool *ret_soft)
 {
 	struct request *request = (struct request *)parked;
 	struct tree_call call = {.give_up = give_up, .ticket = request->ticket};
+	struct known *known = request_enter(request);
 	int result = request->kind->work(request, &call);
 
 	request->ticket = call.ticket;
 	if (result == TREE_AGAIN) {
 		*ret_need = call.need;
 		*ret_soft = call.need_soft;
-		return false;
+	} else {
+		request_answer_parked(request, result);
 	}
-	request_answer_parked(request, result);
-	return true;
+	request_leave(known);
+	return result != TREE_AGAIN;
 }
 
 static void request_abort_parked(struct parked *parked, int error)
@@ -116,10 +133,12 @@ void request_reply_done(struct request *request)
 void request_start(struct request *request, fuse_req_t req)
 {
 	struct tree_call call = {0};
+	struct known *known;
 	int result;
 
 	request->req = req;
 	request->mount = fuse_req_userdata(req);
+	known = request_enter(request);
 	if (replay_is_helper(request->mount->replay, req))
 		call.give_up = ETIMEDOUT;
 	result = request->kind->work(request, &call);
@@ -127,4 +146,5 @@ void request_start(struct request *request, fuse_req_t req)
 		request_park(request, &call);
 	else
 		request_answer(request, result);
+	request_leave(known);
 }

@@ -14,6 +14,7 @@ struct request_kind {
 	void (*reply)(struct request *request);
 	bool ends;  /* at the end of the mount it is answered with what there is */
 	bool locks; /* the kernel keeps the directory (`node`) locked until it is answered */
+	bool adds;  /* the answer tells the kernel of nodes */
 };
 
 struct request {

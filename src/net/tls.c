@@ -17,6 +17,7 @@
 enum {
 	NAME_MAX_BYTES = 100, /* of a name in a certificate, in an error message */
 	NAMES_SHOWN = 3,
+	READ_AHEAD_BYTES = 64 * 1024, /* some servers send records of 4 KiB */
 };
 
 struct tls {
@@ -34,6 +35,8 @@ struct tls {
 	GError *verify_error; /* why it has not */
 	bool established;
 	bool failed;
+	bool drained; /* the last read found no whole record */
+	GError *late; /* that read's error, as it gave bytes too */
 	bool eof;     /* of the socket */
 	int io_errno; /* of the socket, if it broke */
 	short read_events;
@@ -286,6 +289,8 @@ static bool make_context(struct tls *tls, const struct tls_config *config, GErro
 		return false;
 	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_read_ahead(context, 1);
+	SSL_CTX_set_default_read_buffer_len(context, READ_AHEAD_BYTES);
 	SSL_CTX_set_mode(context,
 			 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
@@ -373,6 +378,7 @@ void tls_free(struct tls **tls)
 	BIO_meth_free(old->method);
 	ERR_clear_error();
 	g_clear_error(&old->verify_error);
+	g_clear_error(&old->late);
 	g_free(old->host);
 	g_free(old->peer);
 	g_free(old->fingerprint);
@@ -457,15 +463,23 @@ int tls_handshake(struct tls *tls, GError **error)
 
 ssize_t tls_read(struct tls *tls, void *bytes, size_t max, GError **error)
 {
-	size_t n = 0;
+	size_t len = 0, n = 0;
 	int result;
 
-	ERR_clear_error();
-	result = SSL_read_ex(tls->ssl, bytes, max, &n);
+	if (tls->late) {
+		g_propagate_error(error, g_steal_pointer(&tls->late));
+		return -1;
+	}
+	do {
+		ERR_clear_error();
+		result = SSL_read_ex(tls->ssl, (char *)bytes + len, max - len, &n);
+		len += result == 1 ? n : 0;
+	} while (result == 1 && len < max);
 	tls->read_events = POLLIN;
-	if (result != 1)
-		return must_wait(tls, result, &tls->read_events, error) ? 0 : -1;
-	return (ssize_t)n;
+	tls->drained = result != 1;
+	if (result == 1 || must_wait(tls, result, &tls->read_events, len > 0 ? &tls->late : error))
+		return (ssize_t)len;
+	return len > 0 ? (ssize_t)len : -1;
 }
 
 ssize_t tls_write(struct tls *tls, const void *bytes, size_t len, GError **error)
@@ -486,11 +500,10 @@ short tls_events(const struct tls *tls, bool want_write)
 	return (short)(tls->read_events | (want_write ? tls->write_events : 0));
 }
 
-/* Not SSL_has_pending(): it is true for half a record too, and the owner would spin. Without
- * read-ahead no whole record can be waiting unopened. */
+/* Not SSL_has_pending(): it is true for half a record too, and the owner would spin. */
 bool tls_pending(const struct tls *tls)
 {
-	return SSL_pending(tls->ssl) > 0;
+	return !tls->drained || tls->late;
 }
 
 char *tls_describe(const struct tls *tls)

@@ -43,7 +43,7 @@ ssize_t tls_write(struct tls *tls, const void *bytes, size_t len, GError **error
 /* What to poll for before the next handshake or read, and write if that is wanted too. TLS may have
  * to write in order to read and the reverse. */
 short tls_events(const struct tls *tls, bool want_write);
-/* tls_read() would give bytes at once. */
+/* tls_read() may give bytes, or an error, that poll() does not announce. */
 bool tls_pending(const struct tls *tls);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384"; free with g_free(). */
 char *tls_describe(const struct tls *tls);

@@ -510,11 +510,12 @@ bool imap_fetch_parse(struct imap_cursor *cursor, struct imap_fetch *fetch)
 	return cursor->at == cursor->end;
 }
 
-uint32_t imap_response_peek_uid(const char *text, size_t len)
+uint32_t imap_response_peek_body(const char *text, size_t len, uint64_t *ret_origin)
 {
 	struct imap_fetch fetch = {0};
 	struct imap_cursor cursor;
 
+	*ret_origin = 0;
 	if (!imap_literal_in_fetch(text, len))
 		return 0;
 	imap_cursor_init(&cursor, text, len);
@@ -524,5 +525,6 @@ uint32_t imap_response_peek_uid(const char *text, size_t len)
 	/* it breaks off at the body; what was understood before counts */
 	imap_fetch_parse(&cursor, &fetch);
 	imap_fetch_clear(&fetch);
+	*ret_origin = fetch.body_origin;
 	return fetch.uid;
 }

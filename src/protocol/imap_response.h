@@ -177,8 +177,9 @@ bool imap_response_parse(const char *text, size_t len, uint64_t body_size,
 			 struct imap_response *ret, GError **error);
 void imap_response_clear(struct imap_response *response);
 
-/* For IMAP_FRAME_BODY: the UID if the text so far holds one, else 0. */
-uint32_t imap_response_peek_uid(const char *text, size_t len);
+/* For IMAP_FRAME_BODY: the UID if the text so far holds one, else 0; and the first byte's place in
+ * the message, 0 if it is not told. */
+uint32_t imap_response_peek_body(const char *text, size_t len, uint64_t *ret_origin);
 
 /* The error for a tagged NO or BAD, by its code (protocol table "response codes to errno"); `what`
  * names the operation: "cannot list INBOX". */

@@ -195,13 +195,14 @@ static void frame_response(struct imap_session *session)
 static void frame_body(struct imap_session *session)
 {
 	const struct buf *text = &session->frame.text;
+	uint64_t origin;
 	uint32_t uid;
 
 	session->body_size = session->frame.body_size;
 	if (!is_busy(session) || !session->events.body_begin)
 		return;
-	uid = imap_response_peek_uid((const char *)buf_data(text), buf_len(text));
-	session->events.body_begin(session->data, uid, session->body_size);
+	uid = imap_response_peek_body((const char *)buf_data(text), buf_len(text), &origin);
+	session->events.body_begin(session->data, uid, origin, session->body_size);
 }
 
 static void frame_data(struct imap_session *session)

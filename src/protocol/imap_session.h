@@ -76,8 +76,9 @@ struct imap_session_events {
 	 */
 	void (*untagged)(void *data, const struct imap_response *response);
 	/* The body literal of a FETCH that will be reported by `untagged` when it is complete.
-	 * `uid` is 0 if it was not sent before the literal. */
-	void (*body_begin)(void *data, uint32_t uid, uint64_t size);
+	 * `uid` is 0 if it was not sent before the literal; `origin` is where in the message it
+	 * begins. */
+	void (*body_begin)(void *data, uint32_t uid, uint64_t origin, uint64_t size);
 	void (*body_data)(void *data, const uint8_t *bytes, size_t len);
 };
 

@@ -78,14 +78,14 @@ bool imap_literal_find(const char *line, const char *end, const char **ret_at, u
 	return true;
 }
 
-/* "<123>" before `end`: where it starts, or `end`. */
+/* "<123>" before `end`, or "<123.456>": where it starts, or `end`. */
 static const char *origin_before(const char *line, const char *end)
 {
 	const char *p = end;
 
 	if (p == line || p[-1] != '>')
 		return end;
-	for (p--; p > line && g_ascii_isdigit(p[-1]); p--)
+	for (p--; p > line && (g_ascii_isdigit(p[-1]) || p[-1] == '.'); p--)
 		;
 	return p > line && p[-1] == '<' && p < end - 1 ? p - 1 : end;
 }

@@ -163,9 +163,11 @@ struct store_job {
 	/* BODY of one message */
 	uint32_t uid;
 	uint64_t origin; /* first byte wanted */
-	/* Bytes wanted; 0: the whole message, with origin 0. To a STORE_BRIEF one: it comes whole,
-	 * and body_end() tells after about so many bytes each how far it came. */
+	/* Bytes wanted; 0: the whole message, with origin 0. Up to `more` behind them may come at
+	 * once, if the line is so fast that nobody would wait for them. To a STORE_BRIEF one: it
+	 * comes whole, and body_end() tells after about so many bytes each how far it came. */
 	uint64_t window;
+	uint64_t more;
 	uint64_t size_hint; /* RFC822.SIZE: a body of another length is looked at twice */
 	/* BODY of many small ones, as far as the server plays along: those that do not come as
 	 * announced are left out. Of struct store_item, by ascending UID; NULL: one message. */
@@ -252,6 +254,9 @@ struct store_sink {
 	bool (*body_begin)(void *data, const struct store_job *job, uint32_t uid);
 	bool (*body_data)(void *data, const struct store_job *job, uint32_t uid, uint64_t offset,
 			  const void *bytes, size_t len);
+	/* Of a window: [origin, origin + len) is the message's, as far as can be told before the
+	 * server said that all is well, and may be read. The job may still fail. */
+	void (*body_came)(void *data, const struct store_job *job, uint32_t uid, uint64_t len);
 	/* [origin, origin + len) is verified; `complete`: the message ends there. Not called for a
 	 * message that failed. */
 	bool (*body_end)(void *data, const struct store_job *job, uint32_t uid, uint64_t len,

@@ -1,6 +1,7 @@
 #include "tree/file_private.h"
 
 #include "base/log.h"
+#include "cache/held.h"
 #include "state/changes.h"
 #include "tree/attr.h"
 #include "tree/node.h"
@@ -30,6 +31,7 @@ static void file_free(struct tree_file **file)
 {
 	if ((*file)->fd >= 0)
 		close((*file)->fd);
+	held_release(&(*file)->held);
 	g_free((*file)->text);
 	if ((*file)->written != NULL)
 		g_string_free((*file)->written, TRUE);
@@ -220,18 +222,20 @@ static uint64_t wanted_at_open(const struct visit *visit, const struct message_f
 {
 	enum sizes_trust trust = engine_trusts_sizes(visit->tree->config.engine);
 
-	if (trust != SIZES_LIE)
+	if (trust == SIZES_TRUE || (trust == SIZES_UNPROVEN && facts->exact))
 		return 0;
 	return facts->size <= TREE_WHOLE_MAX ? UINT64_MAX : 1;
 }
 
-/* Whether the announced size can be told is found out once in the life of an account. */
+/* Whether the announced size can be told is found out once in the life of an account; not by a
+ * large message, as it takes a server long to count its bytes, and for its size nobody waits. */
 static int wait_for_trust(const struct visit *visit, const struct tree_file *file,
 			  const struct message_facts *facts)
 {
 	struct need need = {.kind = NEED_SIZE, .id = epoch_of(file), .uid = node_low(file->node)};
 
-	if (facts->exact || engine_trusts_sizes(visit->tree->config.engine) != SIZES_UNPROVEN)
+	if (facts->exact || facts->size > TREE_WHOLE_MAX ||
+	    engine_trusts_sizes(visit->tree->config.engine) != SIZES_UNPROVEN)
 		return 0;
 	return visit_need_hard(visit, &need);
 }
@@ -255,17 +259,23 @@ static struct tree_file *reopen(const struct tree *tree, uint64_t node)
 {
 	struct tree_file *file;
 	struct tree_entry entry;
+	struct held_body *held;
 	uint64_t size;
-	int fd;
+	int fd = -1;
 
 	if (!lately_find(tree->lately, node, &entry))
 		return NULL;
-	fd = bodies_get(tree->config.bodies, tree_node_epoch(node), node_low(node),
-			(uint64_t)entry.attr.st_size, &size);
-	if (fd < 0)
+	size = (uint64_t)entry.attr.st_size;
+	held = held_take(bodies_held(tree->config.bodies), tree_node_epoch(node), node_low(node),
+			 size);
+	if (!held)
+		fd = bodies_get(tree->config.bodies, tree_node_epoch(node), node_low(node), size,
+				&size);
+	if (!held && fd < 0)
 		return NULL;
 	engine_opened(tree->config.engine, tree_node_epoch(node), node_low(node));
 	file = file_new(node, fd);
+	file->held = held;
 	file->entry = entry;
 	file->size = size;
 	file->exact = file->complete = file->was_here = true;
@@ -354,7 +364,8 @@ static uint64_t ahead_of(uint64_t received)
 	return CLAMP(received / 2, TREE_AHEAD_BYTES, TREE_AHEAD_MAX);
 }
 
-/* True, once for each length, if the reader comes near the end of what is there. */
+/* True, once for each length, if the reader comes near the end of what is there, and nothing more
+ * is on its way. */
 static bool wants_more_locked(struct tree_file *file, struct bodies *bodies,
 			      const struct file_range *range)
 {
@@ -365,7 +376,8 @@ static bool wants_more_locked(struct tree_file *file, struct bodies *bodies,
 		return false;
 	received =
 		MAX(bodies_received(bodies, epoch_of(file), node_low(file->node)), file->received);
-	if (end + ahead_of(received) < received || file->asked >= received)
+	if (end + ahead_of(received) < received || file->asked >= received ||
+	    bodies_is_coming(bodies, epoch_of(file), node_low(file->node)))
 		return false;
 	file->asked = received;
 	return true;
@@ -419,6 +431,15 @@ static int find_more(const struct visit *visit, struct tree_file *file,
 	return covered ? 0 : need_body(visit, file, touches ? UINT64_MAX : end);
 }
 
+/* Who removed the file by hand gets it fetched again. */
+static void open_held_locked(struct tree_file *file)
+{
+	if (!file->held)
+		return;
+	file->fd = held_open(&file->held);
+	file->complete = file->was_here = file->fd >= 0;
+}
+
 static int read_message(struct tree *tree, struct tree_call *call, struct tree_file *file,
 			const struct file_range *range)
 {
@@ -427,6 +448,7 @@ static int read_message(struct tree *tree, struct tree_call *call, struct tree_f
 	int fd, result;
 
 	pthread_mutex_lock(&file->lock);
+	open_held_locked(file);
 	covered = file->complete || is_covered_locked(file, range);
 	pthread_mutex_unlock(&file->lock);
 	if (!covered) {

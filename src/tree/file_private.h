@@ -21,7 +21,8 @@ struct tree_file {
 	int write_error; /* of a draft: errno of a write that failed; 0: none */
 
 	/* of a message */
-	bool complete;		 /* `fd` holds all of it, for good; else only the start */
+	bool complete;		 /* `fd` or `held` holds all of it, for good; else only the start */
+	struct held_body *held;	 /* instead of `fd`, until it is read */
 	bool was_here;		 /* complete when it was opened */
 	struct tree_entry entry; /* when it was last seen */
 	uint64_t size;		 /* complete: of the file; else what the index says */

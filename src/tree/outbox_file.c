@@ -185,7 +185,7 @@ static void close_id(struct tree *tree, uint32_t id, bool writer)
 
 int outbox_file_open_new(const struct visit *visit, uint32_t id, struct tree_file **ret)
 {
-	int fd, result = open_fd(visit, id, true, &fd);
+	int fd = -1, result = open_fd(visit, id, true, &fd);
 
 	if (result == 0)
 		*ret = file_new_draft(visit->tree, node_outbox(NODE_OUTBOX_MESSAGE, id), fd, true);
@@ -295,7 +295,7 @@ void outbox_file_abandon(struct tree *tree, struct tree_file *file)
 
 static int truncate_by_id(const struct visit *visit, uint32_t id, uint64_t size)
 {
-	int fd, result = open_fd(visit, id, true, &fd);
+	int fd = -1, result = open_fd(visit, id, true, &fd);
 
 	if (result != 0)
 		return result;

@@ -206,3 +206,61 @@ void shown_count(const struct visit *visit, const struct shown *shown,
 	*ret_listed = (uint32_t)CLAMP(count.listed, 0, (int64_t)UINT32_MAX);
 	*ret_deleted = (uint32_t)CLAMP(count.deleted, 0, (int64_t)UINT32_MAX);
 }
+
+/* --- what is not listed --- */
+
+struct hidden {
+	struct visit visit;
+	struct folder_row folder; /* of `shown`, if that has an epoch */
+	struct shown shown;
+	tree_hidden_fn each;
+	void *data;
+};
+
+static bool hidden_names(void *data, const struct message_row *row)
+{
+	const struct hidden *hidden = data;
+	const struct shown *shown = &hidden->shown;
+	g_autofree char *name = NULL;
+	g_autofree char *chosen = NULL;
+
+	if (shown_place(shown, row) == SHOWN_LISTED)
+		return false;
+	name = tree_message_name(shown->tree, row->uid, row->label, shown->token);
+	hidden->each(hidden->data, shown->folder, name);
+	chosen = names_get(shown->tree->config.state, shown->epoch, row->uid);
+	if (chosen != NULL)
+		hidden->each(hidden->data, shown->folder, chosen);
+	return false;
+}
+
+/* Most follow others of their folder. */
+static bool hidden_enter(struct hidden *hidden, uint32_t epoch)
+{
+	if (epoch == hidden->shown.epoch)
+		return true;
+	if (hidden->shown.epoch != 0)
+		folder_row_clear(&hidden->folder);
+	hidden->shown.epoch = 0;
+	if (!index_folder_by_epoch(hidden->visit.view, epoch, &hidden->folder))
+		return false;
+	shown_init(&hidden->shown, &hidden->visit, &hidden->folder);
+	return true;
+}
+
+void tree_hidden_names(struct tree *tree, const uint64_t *nodes, size_t count, tree_hidden_fn each,
+		       void *data)
+{
+	struct hidden hidden = {.each = each, .data = data};
+
+	if (visit_begin(&hidden.visit, tree, NULL) != 0)
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (tree_node_kind(nodes[i]) == NODE_MESSAGE &&
+		    hidden_enter(&hidden, tree_node_epoch(nodes[i])))
+			index_message_get(hidden.visit.view, hidden.shown.epoch, (uint32_t)nodes[i],
+					  hidden_names, &hidden);
+	if (hidden.shown.epoch != 0)
+		folder_row_clear(&hidden.folder);
+	visit_end(&hidden.visit);
+}

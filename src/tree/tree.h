@@ -173,6 +173,11 @@ char *tree_message_alias(uint32_t uid);
 /* The names under which a message may be listed in its folder, for the same purpose: its own, and
  * the one that a client chose. Free with g_ptr_array_unref(); of char *. NULL: it is not there. */
 GPtrArray *tree_message_names(struct tree *tree, uint64_t node, uint32_t *ret_folder);
+/* Of these nodes, those that are messages which their folder has but does not list: the names under
+ * which it may have listed them. What is gone altogether has none that is known. */
+typedef void (*tree_hidden_fn)(void *data, uint32_t folder, const char *name);
+void tree_hidden_names(struct tree *tree, const uint64_t *nodes, size_t count, tree_hidden_fn each,
+		       void *data);
 /* The name of a folder in its parent. g_free(). */
 char *tree_folder_name(uint32_t parent, const char *leaf);
 /* Where a directory of mail (the root, a folder, a view, the outbox) stands, from the root: "" for

@@ -1,7 +1,6 @@
 """What mailfs is measured against, and the ways to start either."""
 
 import pathlib
-import shutil
 import socket
 import ssl
 import statistics
@@ -11,22 +10,22 @@ import tempfile
 import time
 
 import corpus
-from harness import PASSWORD, Home, Mount
+import dovecot
+from harness import PASSWORD, Home, Mount, die_with_parent
 
-# What the runs made, removed at the end: ext4 is slow in making files for some seconds after many
-# were removed, and that would be measured instead.
-leavings = []
+TIMEOUT = 900  # seconds, after which something hangs
 
 
-def remove_leavings():
-    for directory in leavings:
-        shutil.rmtree(directory)
+class Dovecot(dovecot.Dovecot):
+    """Its mail stays until all is removed: ext4 is slow in making files for some seconds after many
+    were removed, and that would be measured instead."""
+
+    def __exit__(self, *_):
+        self.stop()
 
 
 def new_directory():
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="mailfs-bench-"))
-    leavings.append(directory)
-    return directory
+    return pathlib.Path(tempfile.mkdtemp(prefix="mailfs-bench-"))
 
 
 def timed(function, *args):
@@ -44,9 +43,12 @@ def pairs(count, ours, theirs):
     return [statistics.median(r) for r in results]
 
 
+def tool(*command, **options):
+    subprocess.run(command, check=True, timeout=TIMEOUT, stdout=subprocess.DEVNULL, **options)
+
+
 def shell(command, directory):
-    subprocess.run(["sh", "-c", command], cwd=directory, check=True, stdout=subprocess.DEVNULL,
-                   env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"})
+    tool("sh", "-ec", command, cwd=directory, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"})
 
 
 class Link:
@@ -64,7 +66,8 @@ class Link:
             relay = pathlib.Path(__file__).with_name("relay.py")
             self.process = subprocess.Popen(
                 [sys.executable, relay, str(self.server.port), str(self.delay)],
-                stdout=subprocess.PIPE, text=True)
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                start_new_session=True, preexec_fn=die_with_parent)
             self.port = int(self.process.stdout.readline())
         return self
 
@@ -75,7 +78,7 @@ class Link:
             self.process.stdout.close()
 
     def socket(self):
-        plain = socket.create_connection(("localhost", self.port))
+        plain = socket.create_connection(("localhost", self.port), TIMEOUT)
         if self.delay:
             return plain
         context = ssl.create_default_context(cafile=str(self.server.ca))
@@ -101,6 +104,7 @@ class Link:
                 end, last = f"\r\n{tag} OK".encode(), b"\r\n"
                 while end not in last:
                     data = s.recv(1 << 20)
+                    assert data, "the server went away"
                     last = last[-64:] + data
         return time.perf_counter() - started
 
@@ -153,7 +157,7 @@ SyncState *
 def run_mbsync(directory):
     """Seconds."""
     command = ["mbsync", "-q", "-c", directory / "config", "bench"]
-    return timed(lambda: subprocess.run(command, check=True))
+    return timed(tool, *command)
 
 
 # --- the fetcher of maildrops ---
@@ -186,7 +190,7 @@ def mpop(server):
     config.write_text(MPOP.format(port=server.pop3s_port, password=PASSWORD, ca=server.ca,
                                   directory=directory))
     command = ["mpop", "--quiet", f"--file={config}", "bench"]
-    seconds = timed(lambda: subprocess.run(command, check=True))
+    seconds = timed(tool, *command)
     assert len(list((directory / "Maildir").glob("*/*"))) == len(corpus.files())
     return seconds
 
@@ -194,10 +198,17 @@ def mpop(server):
 # --- mailfs ---
 
 
-def empty_home():
-    home = Home()
-    leavings.append(home.dir)
-    return home
+def cpu_ticks(mount):
+    """What the daemon has used of processors."""
+    stat = pathlib.Path(f"/proc/{mount.process.pid}/stat").read_text()
+    return sum(int(n) for n in stat.rpartition(")")[2].split()[11:13])
+
+
+def wait_for_rest(mount):
+    """Until the daemon has nothing to do: none of what was before is measured."""
+    ticks = None
+    while ticks != (ticks := cpu_ticks(mount)):
+        time.sleep(0.1)
 
 
 def mounted(mount, command, folder="INBOX"):

@@ -18,6 +18,7 @@ from harness import (Dovecot, Home, Mount, SKIP, case, equal, free_ports, mail, 
 
 KILLS = 5
 WORKERS = 4
+HELPERS = ["mailfs-inotify", "mailfs-watchdog"]
 CONTROL = "/sys/fs/fuse/connections"
 CLONE_NEWNS = 0x20000
 MS_REC_PRIVATE = 0x4000 | 0x40000
@@ -76,11 +77,15 @@ def processes(parent=None):
     return found
 
 
-def watchdog_of(mount):
-    """Its pid; it is the daemon's only child."""
+def helpers_of(mount):
+    """The pids of the daemon's children, by their names; it has no other."""
     children = processes(mount.process.pid)
-    equal([name for _, name in children.values()], ["mailfs-watchdog"], "children of the daemon")
-    return next(iter(children))
+    equal(sorted(name for _, name in children.values()), HELPERS, "children of the daemon")
+    return {name: pid for pid, (_, name) in children.items()}
+
+
+def watchdog_of(mount):
+    return helpers_of(mount)["mailfs-watchdog"]
 
 
 def gone(pid):
@@ -104,7 +109,7 @@ def disturb(client, seconds):
 
 def kill_under_load(mount, client, seconds):
     """How long the last worker took to end."""
-    watchdog = watchdog_of(mount)
+    helpers = helpers_of(mount)
     running = workers(mount, WORKERS)
     disturb(client, seconds)
     equal([p.poll() for p in running], [None] * WORKERS, "workers before the kill")
@@ -115,7 +120,7 @@ def kill_under_load(mount, client, seconds):
             equal(process.wait(max(0.1, started + 10 - time.monotonic())), 0, "a worker's end")
         mount.process.wait(10)
         took = time.monotonic() - started
-        wait_until(lambda: gone(watchdog), 10, "the watchdog's end")
+        wait_until(lambda: all(map(gone, helpers.values())), 10, "the end of the helpers")
     except Exception:
         # Nobody else can end them now.
         run("umount", "-f", mount.path, check=False)
@@ -152,13 +157,14 @@ def killed_under_load_it_leaves_nobody_hanging():
 
 
 @case
-def an_orderly_end_takes_the_watchdog_with_it():
+def an_orderly_end_takes_the_helpers_with_it():
     with Dovecot() as server:
         for end in (Mount.stop, Mount.unmount):
             with Mount(server) as mount:
-                watchdog = watchdog_of(mount)
+                helpers = helpers_of(mount)
                 end(mount)
-                equal(gone(watchdog), True, f"no watchdog after {end.__name__}")
+                equal([name for name in helpers if not gone(helpers[name])], [],
+                      f"helpers after {end.__name__}")
 
 
 @case
@@ -186,9 +192,9 @@ def a_start_on_a_mount_that_does_not_answer_names_the_remedy():
 
 
 @case
-def a_failed_start_leaves_no_watchdog():
-    def watchdogs():
-        return {pid for pid, (_, name) in processes().items() if name == "mailfs-watchdog"}
+def a_failed_start_leaves_no_helper():
+    def helpers():
+        return {pid for pid, (_, name) in processes().items() if name in HELPERS}
 
     # Other tests may run beside us.
     def is_of(pid, home):
@@ -210,7 +216,7 @@ def a_failed_start_leaves_no_watchdog():
             raise AssertionError("it started")
         finally:
             mount.abandon()
-        equal([pid for pid in watchdogs() if is_of(pid, home)], [], "watchdogs")
+        equal([pid for pid in helpers() if is_of(pid, home)], [], "helpers")
         home.check_reports()
         home.remove()
 

@@ -82,9 +82,12 @@ def killed_between_two_deles():
         drop.rm(*REMOVED)
         syncing = start_sync(drop)
         held.wait()
-        killed(drop, pop, held)
-        syncing.wait(20)
+        drop.mount.kill()
+        held.go.set()
+        wait_until(lambda: not pop.open_sessions(), 20, "the end of the session")
         equal(pop.deleted, [])
+        killed(drop, pop)
+        syncing.wait(20)
         comes_to(drop, pop, LEFT)
 
 

@@ -40,11 +40,13 @@ static void log_body(struct run *run)
 {
 	const char *text = (const char *)buf_data(&run->frame.text);
 	size_t len = buf_len(&run->frame.text);
+	uint64_t origin;
+	uint32_t uid = imap_response_peek_body(text, len, &origin);
 
 	FUZZ_CHECK(run->body_left == 0);
 	run->body_left = run->frame.body_size;
-	g_string_append_printf(run->log, "B%" G_GUINT64_FORMAT " %u\n", run->frame.body_size,
-			       imap_response_peek_uid(text, len));
+	g_string_append_printf(run->log, "B%" G_GUINT64_FORMAT " %u %" G_GUINT64_FORMAT "\n",
+			       run->frame.body_size, uid, origin);
 }
 
 static bool log_event(struct run *run, enum imap_frame_event event)

@@ -86,11 +86,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	struct imap_response response;
 	g_autoptr(GError) error = NULL;
 	g_autofree char *text = NULL;
+	uint64_t origin;
 
 	if (len == 0)
 		return 0;
 	text = fuzz_copy(bytes + 1, len - 1);
-	imap_response_peek_uid(text, len - 1);
+	imap_response_peek_body(text, len - 1, &origin);
 	if (imap_response_parse(text, len - 1, bytes[0], &response, &error)) {
 		check_response(&response);
 		imap_response_clear(&response);

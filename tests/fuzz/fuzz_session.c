@@ -144,7 +144,7 @@ static void on_untagged(void *data, const struct imap_response *response)
 	g_assert_cmpint(response->kind, ==, IMAP_UNTAGGED);
 }
 
-static void on_body_begin(void *data, uint32_t uid, uint64_t size)
+static void on_body_begin(void *data, uint32_t uid, uint64_t origin, uint64_t size)
 {
 	((struct run *)data)->body_left = size;
 }

@@ -27,7 +27,7 @@ _users = itertools.count(1)
 
 def mails(count, folder="mail"):
     """Small ones, told apart by everything."""
-    return [(mail(f"{folder} {n}", f"This is {folder} {n}.\r\n" * n,
+    return [(mail(f"{folder} {n}", f"This is {folder} {n}.\r\n" * min(n, 100),
                   extra=f"Message-ID: <{folder}-{n}@example.org>\r\n"), 1600000000 + 1000 * n)
             for n in range(1, count + 1)]
 
@@ -199,6 +199,18 @@ def _message(answer):
     date = imaplib.Internaldate2tuple(b'INTERNALDATE "%s"' % when)
     return int(re.search(rb"UID (\d+)", head)[1]), Seen(
         frozenset(f for f in flags if f != "\\Recent"), int(time.mktime(date)), data)
+
+
+@contextlib.contextmanager
+def few_commands(site, most):
+    """No more are sent meanwhile; but changes that come slowly go in smaller groups, a second apart
+    or less, so that a busy machine takes some more."""
+    began, start = time.monotonic(), site.wire.count()
+    yield
+    sent = site.wire.commands[start:]
+    print(f"# {len(sent)} commands")
+    most += int(10 * (time.monotonic() - began))
+    equal(len(sent) <= most, True, f"{len(sent)} commands, {most} at most: {sent[:50]}")
 
 
 def uid_at(path):

@@ -6,7 +6,7 @@ import re
 import socketserver
 import threading
 
-CAPABILITY = "IMAP4rev1 LITERAL+ SASL-IR ENABLE CONDSTORE UIDPLUS ESEARCH LIST-STATUS"
+CAPABILITY = "IMAP4rev1 LITERAL+ SASL-IR ENABLE CONDSTORE UIDPLUS ESEARCH LIST-EXTENDED LIST-STATUS"
 PIECE = 2000  # messages that are put together at a time
 
 
@@ -20,7 +20,7 @@ def body(uid):
 
 
 class Box:
-    """Messages 1 to `count`; add() and drop() change that."""
+    """Messages 1 to `count`; add(), drop() and delete() change that."""
 
     def __init__(self, count, uidvalidity=1000):
         self.uids = list(range(1, count + 1))
@@ -28,6 +28,7 @@ class Box:
         self.uidvalidity = uidvalidity
         self.modseq = 1
         self.changed = {}  # uid -> modseq
+        self.deleted = range(0)  # those that are \\Deleted
 
     def add(self, count=1):
         self.modseq += 1
@@ -42,17 +43,28 @@ class Box:
         a, b = bisect.bisect_left(self.uids, first), bisect.bisect_right(self.uids, last)
         del self.uids[a:b]
 
+    def delete(self, first, last):
+        self.modseq += 1
+        self.deleted = range(first, last + 1)
+        self.changed.update(dict.fromkeys(self.deleted, self.modseq))
+
+    def flags(self, uid):
+        return "\\Seen \\Deleted" if uid in self.deleted else "\\Seen"
+
 
 class Crowd:
     """`with Crowd({"INBOX": Box(1000000)}) as server: Mount(server.url(), ["tls=off"])`.
 
     commands  what clients sent, in order
+    creating  while cleared, nobody is answered who makes a mailbox
     """
 
     def __init__(self, boxes, capability=CAPABILITY):
         self.boxes = boxes
         self.capability = capability
         self.commands = []
+        self.creating = threading.Event()
+        self.creating.set()
         crowd = self
 
         class Handler(socketserver.StreamRequestHandler):
@@ -79,6 +91,7 @@ class Crowd:
         return self
 
     def __exit__(self, *_):
+        self.creating.set()
         self.server.shutdown()
         self.server.server_close()
 
@@ -119,6 +132,10 @@ class _Session:
         pass
 
     do_login = do_authenticate = do_enable = do_unselect = do_close = do_logout = do_noop
+
+    def do_create(self, _):
+        self.crowd.creating.wait()
+        return "NO [NOPERM] no"
 
     def do_list(self, argument):
         lines = [f'* LIST (\\Subscribed) "/" "{name}"' for name in self.crowd.boxes]
@@ -191,16 +208,14 @@ class _Session:
                 part = wanted[start:start + PIECE]
                 self.writer.write("".join([make(p + 1, self.box.uids[p]) for p in part]).encode())
 
-    @staticmethod
-    def listed(number, uid):
+    def listed(self, number, uid):
         header = f"Subject: {subject(uid)}\r\n\r\n"
-        return (f"* {number} FETCH (UID {uid} FLAGS (\\Seen) RFC822.SIZE {len(body(uid))} "
+        return (f"* {number} FETCH (UID {uid} FLAGS ({self.box.flags(uid)}) RFC822.SIZE {len(body(uid))} "
                 f'INTERNALDATE "02-Mar-2020 10:00:00 +0000" '
                 f"BODY[HEADER.FIELDS (SUBJECT)] {{{len(header)}}}\r\n{header})\r\n")
 
-    @staticmethod
-    def flags(number, uid):
-        return f"* {number} FETCH (UID {uid} FLAGS (\\Seen))\r\n"
+    def flags(self, number, uid):
+        return f"* {number} FETCH (UID {uid} FLAGS ({self.box.flags(uid)}))\r\n"
 
     @staticmethod
     def whole(number, uid):

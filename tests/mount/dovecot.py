@@ -308,6 +308,7 @@ class Dovecot:
         (self.port, self.tls_port, self.pop3_port, self.pop3s_port, self.submission_port,
          self.submissions_port) = free_ports(6)
         self.process = None
+        self._opened = set()
         root = os.geteuid() == 0
         me = pwd.getpwuid(os.geteuid()).pw_name
         group = grp.getgrgid(os.getegid()).gr_name
@@ -426,7 +427,16 @@ class Dovecot:
             text += path.read_text(errors="replace") if path.exists() else ""
         return text[-4000:]
 
+    def _open_inbox(self, user):
+        """Dovecot makes it at its first opening, and refuses whoever opens it meanwhile."""
+        if user not in self._opened:
+            self._opened.add(user)
+            client = self.imap(user)
+            ok(client.select(readonly=True))
+            client.logout()
+
     def url(self, user="alice", host="localhost", tls=True):
+        self._open_inbox(user)
         if ":" in host:
             host = f"[{host}]"
         return f"imaps://{user}@{host}:{self.tls_port}" if tls \

@@ -5,7 +5,7 @@ import ctypes
 import errno
 import os
 
-from changing import MAILS, both, both_servers, fails, mails, uid_at
+from changing import MAILS, both, both_servers, fails, few_commands, mails, uid_at
 from harness import Mount, equal, mail, main, ok, out, run, wait_until
 
 DELETED = "\\Deleted"
@@ -286,6 +286,8 @@ def a_rename_within_a_folder_is_local(site):
 def cp_inside_moves_no_byte(site):
     site.flag(5, "+", "\\Flagged")
     wanted = site.view()[5]
+    run("cat", site.find(6))  # the account's first, which tells whether its sizes are true
+    start = site.wire.count()
     run("cp", site.find(5), site / "Archive/copy.eml")
     equal(site.listed("Archive"), ["copy.eml"])
     site.sync("Archive")
@@ -293,7 +295,7 @@ def cp_inside_moves_no_byte(site):
     equal(site.view()[5], wanted)
     equal(len(site.wire.seen("^UID COPY 5 ")), 1)
     equal(site.wire.seen("APPEND"), [])
-    equal(body_fetches(site), [])
+    equal(body_fetches(site, start), [])
     equal(run("cat", site / "Archive/copy.eml").stdout, MAILS[4][0])
     site.remount()
     equal(site.listed("Archive"), ["copy.eml"])
@@ -310,7 +312,7 @@ def many_copies_at_once(site):
     equal([m.data for m in site.live("Archive").values()], [MAILS[n][0] for n in (0, 2, 4)])
     equal(site.live()[7].data, MAILS[0][0])
     equal(site.wire.seen("APPEND"), [])
-    equal(len(site.wire.seen("^UID COPY ")) <= 3, True, "few commands")
+    equal(len(site.wire.seen("^UID COPY ")) <= 4, True, "few commands")
 
 
 # --- many, and others ---
@@ -318,16 +320,15 @@ def many_copies_at_once(site):
 @both(messages=mails(1000))
 def a_thousand_go_in_few_commands(site):
     listed = site.listed()
-    start = site.wire.count()
-    for name in listed[:400]:
-        os.unlink(site / "INBOX" / name)
-    for name in listed[400:800]:
-        os.rename(site / "INBOX" / name, site / "Archive" / name)
-    equal(len(site.listed()), 200)
-    equal(len(site.listed("Archive")), 400)
-    site.sync()
-    sent = site.wire.commands[start:]
-    equal(len(sent) < 40, True, f"{len(sent)} commands: {sent[:50]}")
+    with few_commands(site, 40):
+        for name in listed[:400]:
+            os.unlink(site / "INBOX" / name)
+        for name in listed[400:800]:
+            os.rename(site / "INBOX" / name, site / "Archive" / name)
+        equal(len(site.listed()), 200)
+        # Who reads a directory while names in it change hands may miss one.
+        wait_until(lambda: len(site.listed("Archive")) == 400, 20, "all of them")
+        site.sync()
     equal(len(site.live()), 200)
     equal({m.data for m in site.live("Archive").values()}, {m[0] for m in mails(1000)[400:800]})
     for name in listed[400:800:57]:

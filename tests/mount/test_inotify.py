@@ -6,60 +6,15 @@ import errno
 import os
 import pathlib
 import signal
-import struct
 import subprocess
 
 from changing import Site, fails, mails
-from harness import (SANITIZED, Dovecot, Skip, case, equal, mail, main, ok, quote, run, wait_until)
+from harness import (SANITIZED, Dovecot, Skip, case, equal, mail, main, ok, quote, run, unmount,
+                     wait_until)
+from inotify import Watch
 
 CHANGING = r"^(UID )?(STORE|COPY|MOVE|EXPUNGE)|^(CREATE|DELETE|RENAME|APPEND|CLOSE|EXPUNGE)"
 MANY = 1500 if SANITIZED else 5000
-IN = {"ATTRIB": 0x4, "MOVED_FROM": 0x40, "MOVED_TO": 0x80, "CREATE": 0x100, "DELETE": 0x200}
-ISDIR = 0x40000000
-
-
-class Watch:
-    """The events of some directories, by inotify(7) itself: [("CREATE", "INBOX", "name")]."""
-
-    def __init__(self, site, *folders):
-        libc = ctypes.CDLL(None, use_errno=True)
-        self.fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.folders = {}
-        for folder in folders:
-            number = libc.inotify_add_watch(self.fd, os.fsencode(site / folder), sum(IN.values()))
-            assert number > 0, os.strerror(ctypes.get_errno())
-            self.folders[number] = folder
-        self.seen = []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        os.close(self.fd)
-
-    def events(self):
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(self.fd, 65536):
-                self._parse(data)
-        return self.seen
-
-    def _parse(self, data):
-        while data:
-            number, mask, _, length = struct.unpack_from("iIII", data)
-            name = os.fsdecode(data[16:16 + length].rstrip(b"\0"))
-            data = data[16 + length:]
-            for word, bit in IN.items():
-                if mask & bit:
-                    word += "/DIR" if mask & ISDIR else ""
-                    self.seen.append((word, self.folders[number], name))
-
-    def wait(self, *wanted, timeout=20):
-        """Until all of these came, in whatever order."""
-        wait_until(lambda: all(w in self.events() for w in wanted), timeout,
-                   f"{wanted} among {self.seen}")
-
-    def of(self, word, folder="INBOX"):
-        return [name for kind, where, name in self.events() if (kind, where) == (word, folder)]
 
 
 def helper_of(site):
@@ -292,10 +247,31 @@ def a_killed_helper_does_no_harm(server):
         site.flag(1, "+", "\\Deleted")
         wait_until(lambda: site.uids() == list(range(2, 10)), 20, "fresh")
         wait_until(lambda: "no more events for watchers" in site.mount.errors(), 5, "the log")
+        # Said once, and there is no other: but who reads .mailfs/events hears on.
+        with open(site / ".mailfs/events", encoding="utf-8") as events:
+            site.append(mail("fresh 10"))
+            equal(events.readline().split("\t")[1:], ["new", "INBOX/10.fresh-10.eml\n"])
+        equal(site.mount.errors().count("no more events for watchers"), 1)
         os.unlink(site.find(9))
         site.sync()
         equal(watch.of("DELETE"), ["9.fresh-9.eml"])
+        equal(watch.of("CREATE"), [])
         site.changes = 1
+
+
+@case
+def it_can_be_unmounted_while_much_happens(server):
+    """The helper is in the way for moments only."""
+    with site_of(server) as site:
+        with Watch(site, "INBOX") as watch, site.client("INBOX") as client:
+            for count in (6, 12, 24, 48):
+                ok(client.uid("COPY", f"1:{count}", "INBOX"))
+            wait_until(lambda: len(watch.of("CREATE")) >= 5, 20, "the first")
+        # Some of it is still to be told, and all of it could be.
+        wait_until(lambda: subprocess.run(["fusermount3", "-u", site.mount.path], check=False,
+                                          stderr=subprocess.DEVNULL).returncode == 0, 20, "the end")
+        site.mount.ended()
+        site.mount.start()
 
 
 @case
@@ -391,7 +367,7 @@ def another_namespace_of_processes_is_fine(server):
             site.append(mail("fresh"))
             watch.wait(("CREATE", "INBOX", "7.fresh.eml"))
         site.mount.command = command
-        run("fusermount3", "-u", site.mount.path)
+        unmount(site.mount.path)
         site.mount.process.wait(20)
 
 

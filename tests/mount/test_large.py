@@ -64,6 +64,46 @@ def many_readers_of_one_large_message_cost_one_transfer():
             assert relay.passed - before < 15 * MIB, relay.passed - before
 
 
+@case
+def a_large_message_is_asked_for_once_where_that_costs_nothing():
+    data = big_mail(20 * MIB)
+    with ScriptedServer({b"INBOX": Folder({1: Message(data)})}) as script, \
+            Mount(script.url(), ["tls=off"]) as mount:
+        assert run("cat", mount.find(1)).stdout == data
+        equal(script.seen(r"BODY\.PEEK\[\]"), ["UID FETCH 1 (UID BODY.PEEK[])"])
+
+
+@case
+def what_came_before_a_connection_was_lost_is_not_asked_for_again():
+    data = big_mail(6 * MIB)
+    cuts = iter([4 * MIB])
+
+    def hook(command, uid):
+        cut = next(cuts, None) if "BODY.PEEK[]" in command else None
+        if cut is not None:
+            raise Cut(b"* 1 FETCH (UID 1 BODY[] {%d}\r\n" % len(data) + data[:cut])
+    with ScriptedServer({b"INBOX": Folder({1: Message(data)})}, hook=hook) as script, \
+            Mount(script.url(), ["tls=off"]) as mount:
+        assert run("cat", mount.find(1)).stdout == data
+        first, second = script.seen(r"BODY\.PEEK\[\]")
+        equal(first, "UID FETCH 1 (UID BODY.PEEK[])")
+        assert int(re.search(r"<(\d+)\.", second)[1]) > 0, second
+
+
+@case
+def a_large_message_is_read_as_it_comes():
+    """Though its connection says nothing more."""
+    data = big_mail(20 * MIB)
+    with Dovecot() as server, Relay(server.tls_port) as relay:
+        server.deliver([(data, 1600000000)])
+        with Mount(f"imaps://alice@localhost:{relay.port}", [f"tls_ca={server.ca}"]) as mount:
+            path = mount.find(1)
+            relay.set_gate(relay.passed + 4 * MIB)
+            equal(run("head", "-c", str(2 * MIB), path, timeout=20).stdout, data[:2 * MIB])
+            relay.set_gate(None)
+            assert run("cat", path).stdout == data
+
+
 # How each tool reads a file for the first time; all must give its bytes.
 TOOLS = {
     "cat": lambda path, to: run("cat", path).stdout,

@@ -11,8 +11,8 @@ import subprocess
 
 import harness
 from harness import (MAILFS, PASSWORD, Dovecot, Home, Mount, case, equal, fingerprint,
-                     free_ports, has_ipv6, is_mounted, mail, main, out, run, scratch, wait_until,
-                     within)
+                     free_ports, has_ipv6, is_mounted, mail, main, out, run, scratch, unmount,
+                     wait_until, within)
 from scripted import Folder, ScriptedServer
 
 BODY = mail("hello")
@@ -422,7 +422,7 @@ def the_parent_exits_when_ls_works(server):
     assert os.getsid(pid) != os.getsid(0)
     if os.geteuid() == 0:  # the daemon lets nobody else look
         equal(os.readlink(f"/proc/{pid}/cwd"), "/")
-    run("fusermount3", "-u", mount.path)
+    unmount(mount.path)
     wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 30, "the daemon's end")
     home.check_reports()
     home.remove()

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import pathlib
 import re
 import shutil
 
@@ -97,6 +98,46 @@ def mail_expunged_while_open_keeps_its_bytes(server, home):
             expunge(client, COUNT)
             wait_until(lambda: COUNT not in uids_of(mount.messages()), 20, "expunge")
             equal(file.read(), MAILS[-1][0][10:])
+
+
+def descriptors(mount):
+    """How many files of the cache the daemon has open."""
+    found = 0
+    for link in pathlib.Path(f"/proc/{mount.process.pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found += "/bodies/" in os.readlink(link)
+    return found
+
+
+def forget_pages(fd):
+    """What is read next comes from the daemon."""
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+@both
+def an_open_file_that_nobody_reads_is_no_descriptor_of_the_daemon(server, home):
+    with Mount(server, home=home) as mount, contextlib.ExitStack() as stack:
+        names = mount.messages()
+        for _ in range(2):
+            run("cat", *(mount / "INBOX" / name for name in names))
+        files = [stack.enter_context(open(mount / "INBOX" / name, "rb")) for name in names]
+        wait_until(lambda: descriptors(mount) == 0, 20, "none of the daemon")
+        forget_pages(files[0].fileno())
+        equal(files[0].read(), MAILS[0][0])
+
+
+@both
+def mail_expunged_while_open_and_never_read_keeps_its_bytes(server, home):
+    with Mount(server, ["poll=1"], home=home) as mount, client_of(server) as client:
+        path = mount.find(6)
+        run("cat", path, path)
+        with open(path, "rb") as file:
+            wait_until(lambda: descriptors(mount) == 0, 20, "none of the daemon")
+            expunge(client, 6)
+            wait_until(lambda: 6 not in uids_of(mount.messages()), 20, "the expunge")
+            wait_until(lambda: not list(home.cache.rglob("bodies/*/6")), 20, "its file is removed")
+            forget_pages(file.fileno())
+            equal(file.read(), MAILS[5][0])
 
 
 @both
@@ -269,6 +310,18 @@ def message_files_deleted_while_mounted_are_fetched_again(server, home):
         equal(run("cat", path).stdout, MAILS[8][0])
         shutil.rmtree(account_dir(home) / "bodies")
         equal(read_all(mount), {n: MAILS[int(n.split(".")[0]) - 1][0] for n in mount.messages()})
+
+
+@both
+def a_message_file_deleted_while_open_is_fetched_again(server, home):
+    with Mount(server, home=home) as mount:
+        path = mount.find(3)
+        run("cat", path, path)
+        with open(path, "rb") as file:
+            for body in home.cache.rglob("bodies/*/3"):
+                body.unlink()
+            forget_pages(file.fileno())
+            equal(file.read(), MAILS[2][0])
 
 
 @both

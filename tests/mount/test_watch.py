@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import re
+import threading
 
 from dovecot import utf7
 from harness import Dovecot, Home, Mount, case, equal, mail, main, ok, run, uids_of, wait_until
@@ -193,6 +194,80 @@ def a_watch_that_is_cut_costs_nothing_else():
             before = len(server.seen("EXAMINE"))
             wait_until(lambda: mount.messages() and len(server.seen("EXAMINE")) > before, 20,
                        "polling")
+
+
+class Deaf:
+    """A server that never says "+" to IDLE, nor anything else on that connection."""
+
+    def __init__(self):
+        self.left = threading.Event()
+
+    def __call__(self, connection, verb, argument, tag):
+        if verb != b"IDLE":
+            return None
+        connection.reader.read()
+        self.left.set()
+        return ""
+
+
+@case
+def who_does_not_begin_to_wait_is_not_taken_for_watching():
+    messages = {n: Message(data) for n, (data, _) in enumerate(MAILS, 1)}
+    evil = Deaf()
+    with ScriptedServer({b"INBOX": Folder(messages)}, "IMAP4rev1 IDLE", evil=evil) as server:
+        with Mount(server.url(), ["tls=off", "poll=1", "timeout=2"]) as mount:
+            mount.messages()
+            wait_until(lambda: server.seen("IDLE"), 20, "IDLE")
+            equal(watched(mount), ["none"])
+            messages[COUNT + 1] = Message(mail("fresh"))
+            wait_until(lambda: len(mount.messages()) == COUNT + 1, 20, "new mail")
+            equal(watched(mount), ["none"])
+            # It is not asked again and again.
+            wait_until(evil.left.is_set, 20, "the end of the connection")
+            for _ in range(4):
+                before = len(server.seen("EXAMINE"))
+                wait_until(lambda: mount.messages() and len(server.seen("EXAMINE")) > before, 20,
+                           "polling")
+            equal(len(server.seen("IDLE")), 1)
+            equal(status(mount)["last-error"], "none")
+
+
+class Disordered:
+    """Takes the first NOTIFY, and refuses the second before it answers what was asked before."""
+
+    def __init__(self):
+        self.first = None
+        self.sets = 0
+        self.waiting = None
+
+    def __call__(self, connection, verb, argument, tag):
+        if verb == b"IDLE":
+            connection.say("+ idling\r\n")
+            connection.reader.readline()
+            return "OK done"
+        if verb != b"NOTIFY":
+            return None
+        if argument == b"NONE":
+            self.waiting = tag
+            return ""
+        self.sets += 1
+        if self.sets == 1:
+            return "OK done"
+        connection.say(tag + b" NO I do not like it\r\n" + self.waiting + b" OK done\r\n")
+        return ""
+
+
+@case
+def refused_out_of_order_is_refused():
+    folders = {name: Folder({n: Message(data) for n, (data, _) in enumerate(MAILS, 1)})
+               for name in (b"INBOX", b"Other")}
+    with ScriptedServer(folders, "IMAP4rev1 IDLE NOTIFY", evil=Disordered()) as server:
+        with Mount(server.url(), ["tls=off", NO_POLL]) as mount:
+            mount.messages()
+            await_watch(mount, "INBOX")
+            mount.messages("Other")
+            await_watch(mount, "INBOX", "Other")
+            assert server.seen("IDLE")
 
 
 main()

@@ -59,6 +59,44 @@ static inline void world_close(struct world *world)
 	fixture_close(&world->fix);
 }
 
+/* --- watching --- */
+
+/* Prepared; nothing is found out by polling. */
+static inline void watch_world_open(struct world *world, unsigned abilities, unsigned count)
+{
+	world_prepare(world, count);
+	memory.abilities |= abilities;
+	world->fix.account.poll_s = 3600;
+}
+
+static inline char *status_line(struct fixture *fix, const char *key)
+{
+	g_autofree char *status = engine_status(fix->engine);
+	g_auto(GStrv) lines = g_strsplit(status, "\n", -1);
+	char *value = NULL;
+
+	for (unsigned i = 0; lines[i] && !value; i++) {
+		if (g_str_has_prefix(lines[i], key))
+			value = g_strdup(lines[i] + strlen(key));
+	}
+	return value;
+}
+
+static inline void await_watched(struct fixture *fix, const char *expected)
+{
+	gint64 end_us = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+
+	while (true) {
+		g_autofree char *watched = status_line(fix, "watching: ");
+
+		if (g_strcmp0(watched, expected) == 0)
+			return;
+		if (g_get_monotonic_time() > end_us)
+			g_error("watched: %s instead of %s", watched, expected);
+		g_usleep(1000);
+	}
+}
+
 /* --- promising --- */
 
 static inline struct state_box box_of(const struct folder_row *row)

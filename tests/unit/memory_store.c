@@ -186,7 +186,8 @@ static void send_body(struct store *store, const struct store_job *job,
 {
 	size_t len = strlen(message->body);
 	size_t start = MIN(job->origin, len);
-	size_t count = job->window ? MIN(job->window, len - start) : len;
+	size_t most = job->window + (memory.slow ? 0 : job->more);
+	size_t count = job->window ? MIN(most, len - start) : len;
 
 	if (store->brief) {
 		send_whole(store, job, message);
@@ -196,7 +197,7 @@ static void send_body(struct store *store, const struct store_job *job,
 	store->sink->body_data(store->data, job, message->uid, job->origin, message->body + start,
 			       count);
 	store->sink->body_end(store->data, job, message->uid, count,
-			      job->window == 0 || count < job->window);
+			      job->window == 0 || count < most);
 }
 
 static void run_batch(struct store *store, const struct store_job *job,

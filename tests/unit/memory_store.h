@@ -59,6 +59,7 @@ struct memory_account {
 	/* faults */
 	int refuse;	  /* connections refused from now on, with this error code; 0: none */
 	unsigned login_ms; /* how long it takes, answering all the time */
+	bool slow;	  /* no more of a message than its window comes at once */
 	bool hang;	  /* jobs are taken and never answered */
 	unsigned drip_ms; /* a first listing takes so long from message to message */
 	uint32_t poison;  /* who asks for this message beside others loses the connection */

@@ -106,6 +106,9 @@ static void test_part(struct fixture *f, const void *data)
 	begin(f, 7);
 	write_part(f, 7, 0, "Hello, ");
 	g_assert_cmpuint(bodies_received(f->bodies, EPOCH, 7), ==, 0);
+	g_assert_true(bodies_is_coming(f->bodies, EPOCH, 7));
+	bodies_part_rest(f->bodies, EPOCH, 7);
+	g_assert_false(bodies_is_coming(f->bodies, EPOCH, 7));
 	bodies_part_publish(f->bodies, EPOCH, 7, 5);
 	g_assert_cmpuint(bodies_received(f->bodies, EPOCH, 7), ==, 5);
 	bodies_part_publish(f->bodies, EPOCH, 7, 3); /* never less */

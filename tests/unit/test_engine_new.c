@@ -244,6 +244,51 @@ static void test_append_while_renamed(void)
 	world_close(&world);
 }
 
+static void memory_call(const char *from, const char *to)
+{
+	struct memory_folder *folder = memory_folder_find(from);
+
+	pthread_mutex_lock(&memory.lock);
+	folder->name = to;
+	pthread_mutex_unlock(&memory.lock);
+}
+
+/* The server has done it when it lists, and says so only later. */
+static void test_list_while_renamed(void)
+{
+	struct folder_op rename = {FOLDER_RENAME, 0, NULL, "Old", '/'};
+	struct need folders = {.kind = NEED_FOLDERS};
+	struct folder_row old;
+	struct world world;
+	unsigned lists;
+	uint32_t ticket;
+
+	world_prepare(&world, 1);
+	world.fix.account.poll_s = 1;
+	world_start(&world);
+	set_flags(&world, 1, STORE_FLAG_SEEN, 0);
+	g_assert_cmpint(sync_folder(&world, world.inbox.id), ==, 0);
+	memory_set(&memory.hold[STORE_RENAME], true);
+	rename.folder = world.archive.id;
+	ticket = engine_folder_op(world.fix.engine, &rename);
+	while (jobs(STORE_LEAVE) < 3)
+		g_usleep(1000);
+	memory_call("Archive", "Old");
+	lists = jobs(STORE_LIST);
+	while (jobs(STORE_LIST) == lists) {
+		engine_need(world.fix.engine, &folders);
+		g_usleep(1000);
+	}
+	memory_call("Old", "Archive");
+	memory_set(&memory.hold[STORE_RENAME], false);
+	g_assert_cmpint(verdict(&world, ticket), ==, 0);
+	old = folder(&world.fix, "Old");
+	g_assert_cmpuint(old.id, ==, world.archive.id);
+	g_assert_cmpuint(old.epoch, ==, world.archive.epoch);
+	folder_row_clear(&old);
+	world_close(&world);
+}
+
 /* --- what has to be known --- */
 
 static void test_rights(void)
@@ -287,11 +332,11 @@ static void test_sizes(void)
 		struct world world;
 
 		world_prepare(&world, 3);
-		memory.folders[0].messages[0].size_told += lie;
+		memory.folders[0].messages[1].size_told += lie;
 		world_start(&world);
 		g_assert_cmpint(engine_trusts_sizes(world.fix.engine), ==, SIZES_UNPROVEN);
-		g_assert_cmpint(ask(&world.fix, NEED_SIZE, world.inbox.epoch, 1, 0), ==, 0);
 		g_assert_cmpint(ask(&world.fix, NEED_SIZE, world.inbox.epoch, 2, 0), ==, 0);
+		g_assert_cmpint(ask(&world.fix, NEED_SIZE, world.inbox.epoch, 3, 0), ==, 0);
 		g_assert_cmpint(engine_trusts_sizes(world.fix.engine), ==,
 				lie ? SIZES_LIE : SIZES_TRUE);
 		/* Small ones tell it by themselves. */
@@ -350,6 +395,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine-new/rename-with-changes", test_rename_with_changes);
 	g_test_add_func("/engine-new/append-lost-after-rename", test_append_lost_after_rename);
 	g_test_add_func("/engine-new/append-while-renamed", test_append_while_renamed);
+	g_test_add_func("/engine-new/list-while-renamed", test_list_while_renamed);
 	g_test_add_func("/engine-new/rights", test_rights);
 	g_test_add_func("/engine-new/sizes", test_sizes);
 	g_test_add_func("/engine-new/sizes-of-large", test_sizes_of_large);

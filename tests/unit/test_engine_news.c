@@ -11,6 +11,13 @@ static unsigned news(struct world *world, enum engine_news_kind kind)
 	return value;
 }
 
+static void news_world_open(struct world *world, unsigned count)
+{
+	watch_world_open(world, STORE_CAN_WATCH, count);
+	world_start(world);
+	await_watched(&world->fix, "INBOX, Archive");
+}
+
 /* A refresh that began after what was done. */
 static void refresh(struct world *world)
 {
@@ -59,7 +66,7 @@ static void test_others(void)
 {
 	struct world world;
 
-	world_open(&world, 9);
+	news_world_open(&world, 9);
 	g_assert_cmpuint(news(&world, NEWS_NEW), ==, 0); /* they were there */
 	arrive(10, 11);
 	await(&world, NEWS_NEW, 2);
@@ -84,7 +91,7 @@ static void test_ours(void)
 {
 	struct world world;
 
-	world_open(&world, 9);
+	news_world_open(&world, 9);
 	set_flags(&world, 1, STORE_FLAG_DELETED, 0);
 	promise(&world, &(struct change_request){.kind = CHANGE_EXPUNGE}, 2);
 	put_elsewhere(&world, CHANGE_MOVE, 3);
@@ -105,7 +112,7 @@ static void test_many(void)
 {
 	struct world world;
 
-	world_open(&world, 1);
+	news_world_open(&world, 1);
 	arrive(2, 1002);
 	await(&world, NEWS_MANY, 1);
 	g_assert_cmpuint(news(&world, NEWS_NEW), <=, 1000);
@@ -117,7 +124,7 @@ static void test_refused(void)
 {
 	struct world world;
 
-	world_open(&world, 2);
+	news_world_open(&world, 2);
 	memory_fault_set(STORE_FLAGS, ERROR_DENIED, MEMORY_KEPT);
 	set_flags(&world, 1, STORE_FLAG_DELETED, 0);
 	settle(&world);

@@ -1,41 +1,6 @@
 /* Which folders are watched, and what comes of it. */
 #include "engine_world.h"
 
-static void watch_world_open(struct world *world, unsigned abilities)
-{
-	world_prepare(world, 3);
-	memory.abilities |= abilities;
-	world->fix.account.poll_s = 3600;
-}
-
-static char *status_line(struct fixture *fix, const char *key)
-{
-	g_autofree char *status = engine_status(fix->engine);
-	g_auto(GStrv) lines = g_strsplit(status, "\n", -1);
-	char *value = NULL;
-
-	for (unsigned i = 0; lines[i] && !value; i++) {
-		if (g_str_has_prefix(lines[i], key))
-			value = g_strdup(lines[i] + strlen(key));
-	}
-	return value;
-}
-
-static void await_watched(struct fixture *fix, const char *expected)
-{
-	gint64 end_us = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
-
-	while (true) {
-		g_autofree char *watched = status_line(fix, "watching: ");
-
-		if (g_strcmp0(watched, expected) == 0)
-			return;
-		if (g_get_monotonic_time() > end_us)
-			g_error("watched: %s instead of %s", watched, expected);
-		g_usleep(1000);
-	}
-}
-
 static void arrive(const char *name, uint32_t uid)
 {
 	memory_message_add(memory_folder_find(name), uid, "new", texts[uid]);
@@ -67,7 +32,7 @@ static void check_told(unsigned abilities)
 {
 	struct world world;
 
-	watch_world_open(&world, abilities);
+	watch_world_open(&world, abilities, 3);
 	world_start(&world);
 	await_watched(&world.fix, "INBOX, Archive");
 	await_fresh(&world, &world.inbox);
@@ -103,7 +68,7 @@ static void test_many_refused(void)
 {
 	struct world world;
 
-	watch_world_open(&world, STORE_CAN_WATCH | STORE_CAN_WATCH_MANY);
+	watch_world_open(&world, STORE_CAN_WATCH | STORE_CAN_WATCH_MANY, 3);
 	memory_fault_set(STORE_WATCH, ERROR_SERVER, MEMORY_KEPT);
 	world_start(&world);
 	await_watched(&world.fix, "INBOX, Archive");
@@ -117,7 +82,7 @@ static void test_stays_fresh(void)
 	struct world world;
 	unsigned refreshes;
 
-	watch_world_open(&world, STORE_CAN_WATCH);
+	watch_world_open(&world, STORE_CAN_WATCH, 3);
 	world.fix.account.poll_s = 1;
 	world_start(&world);
 	await_watched(&world.fix, "INBOX, Archive");
@@ -138,7 +103,7 @@ static void test_off(void)
 {
 	struct world world;
 
-	watch_world_open(&world, STORE_CAN_WATCH | STORE_CAN_WATCH_MANY);
+	watch_world_open(&world, STORE_CAN_WATCH | STORE_CAN_WATCH_MANY, 3);
 	world.fix.account.idle = (char *)"";
 	world_start(&world);
 	g_assert_cmpint(sync_folder(&world, world.inbox.id), ==, 0);
@@ -151,7 +116,7 @@ static void test_cannot(void)
 {
 	struct world world;
 
-	watch_world_open(&world, 0);
+	watch_world_open(&world, 0, 3);
 	world_start(&world);
 	await_watched(&world.fix, "none");
 	g_assert_cmpuint(jobs(STORE_WATCH), ==, 0);
@@ -164,7 +129,7 @@ static void test_named(void)
 {
 	struct world world;
 
-	watch_world_open(&world, STORE_CAN_WATCH);
+	watch_world_open(&world, STORE_CAN_WATCH, 3);
 	memory_folder_add("Lists", 20);
 	memory_folder_add("Lists/one", 21);
 	memory_folder_add("Un:us,ed", 22);
@@ -184,7 +149,7 @@ static void test_cut(void)
 	struct world world;
 	g_autofree char *error = NULL;
 
-	watch_world_open(&world, STORE_CAN_WATCH);
+	watch_world_open(&world, STORE_CAN_WATCH, 3);
 	world_start(&world);
 	await_watched(&world.fix, "INBOX, Archive");
 	memory_cut_watches(true);
@@ -203,7 +168,7 @@ static void test_cut_and_back(void)
 {
 	struct world world;
 
-	watch_world_open(&world, STORE_CAN_WATCH);
+	watch_world_open(&world, STORE_CAN_WATCH, 3);
 	world_start(&world);
 	await_watched(&world.fix, "INBOX, Archive");
 	memory_cut_watches(true);
@@ -250,7 +215,7 @@ static void check_renamed(unsigned abilities)
 	struct folder_op delete = {FOLDER_DELETE, 0, NULL, NULL, '/'};
 	struct world world;
 
-	watch_world_open(&world, abilities);
+	watch_world_open(&world, abilities, 3);
 	world_start(&world);
 	await_watched(&world.fix, "INBOX, Archive");
 	rename.folder = delete.folder = world.archive.id;
@@ -279,7 +244,7 @@ static void test_gone(void)
 {
 	struct world world;
 
-	watch_world_open(&world, STORE_CAN_WATCH);
+	watch_world_open(&world, STORE_CAN_WATCH, 3);
 	world_start(&world);
 	await_watched(&world.fix, "INBOX, Archive");
 	memory_set(&memory_folder_find("Archive")->gone, true);
@@ -293,7 +258,7 @@ static void test_refused(void)
 {
 	struct world world;
 
-	watch_world_open(&world, STORE_CAN_WATCH);
+	watch_world_open(&world, STORE_CAN_WATCH, 3);
 	memory_fault_set(STORE_WATCH, ERROR_DENIED, MEMORY_KEPT);
 	world_start(&world);
 	await_watched(&world.fix, "Archive");

@@ -260,13 +260,18 @@ static void test_fetch_streamed_body(void)
 	}
 }
 
-static void test_peek_uid(void)
+static void test_peek_body(void)
 {
 	static const struct {
 		const char *text;
 		uint32_t uid;
+		uint64_t origin;
 	} rows[] = {
 		{"* 1 FETCH (UID 5 BODY[] {100}\r\n", 5},
+		{"* 1 FETCH (UID 5 BODY[]<70> {100}\r\n", 5, 70},
+		{"* 1 FETCH (UID 5 BODY[]<70.100> {100}\r\n", 5, 70},
+		{"* 1 FETCH (BODY[]<70> {100}\r\n", 0, 70},
+		{"* 1 FETCH (UID 5 BODY[HEADER]<70> {3}\r\nabc BODY[] {100}\r\n", 5},
 		{"* 1 fetch (FLAGS (a) uid 5 X {3}\r\nUID BODY[] {0}\r\n", 5},
 		{"* 1 FETCH (BODY[] {100}\r\n", 0},
 		{"* 1 FETCH (X (UID 5 BODY[] {100}\r\n", 0},
@@ -280,7 +285,11 @@ static void test_peek_uid(void)
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
 		size_t len = strlen(rows[i].text);
 		g_autofree char *copy = g_memdup2(rows[i].text, len);
-		g_assert_cmpuint(imap_response_peek_uid(copy, len), ==, rows[i].uid);
+		uint64_t origin = UINT64_MAX;
+		uint32_t uid = imap_response_peek_body(copy, len, &origin);
+
+		g_assert_cmpuint(uid, ==, rows[i].uid);
+		g_assert_cmpuint(origin, ==, rows[i].origin);
 	}
 }
 
@@ -351,7 +360,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/imap-fetch/header", test_fetch_header);
 	g_test_add_func("/imap-fetch/inline-body", test_fetch_inline_body);
 	g_test_add_func("/imap-fetch/streamed-body", test_fetch_streamed_body);
-	g_test_add_func("/imap-fetch/peek-uid", test_peek_uid);
+	g_test_add_func("/imap-fetch/peek-body", test_peek_body);
 	g_test_add_func("/imap-fetch/keywords-limit", test_keywords_limit);
 	g_test_add_func("/imap-fetch/keyword-limit", test_keyword_limit);
 	g_test_add_func("/imap-fetch/keyword-odd", test_keyword_odd);

@@ -31,6 +31,48 @@ static void test_counts(void)
 	g_assert_null(known);
 }
 
+/* Who looks something up may be about to make it known. */
+static void test_about_to_be_known(void)
+{
+	struct known *known = known_new();
+
+	known_add(known, ROOT, FOLDER);
+	g_assert_true(known_may_have(known, FOLDER));
+	g_assert_false(known_may_have(known, OTHER));
+	known_enter(known);
+	known_enter(known);
+	g_assert_true(known_may_have(known, OTHER));
+	g_assert_false(known_has(known, OTHER));
+	known_leave(known);
+	g_assert_true(known_may_have(known, OTHER));
+	known_leave(known);
+	g_assert_false(known_may_have(known, OTHER));
+	g_assert_true(known_may_have(known, FOLDER));
+	known_free(&known);
+}
+
+static void test_siblings_rise(void)
+{
+	struct known *known = known_new();
+	g_autoptr(GArray) some = NULL;
+	g_autoptr(GArray) all = NULL;
+	g_autoptr(GArray) none = NULL;
+
+	for (uint32_t uid = 1000; uid > 0; uid--)
+		known_add(known, FOLDER, message(16, uid));
+	known_add(known, ROOT, FOLDER);
+	some = known_siblings(known, message(16, 5));
+	g_assert_cmpuint(some->len, ==, 1000);
+	for (uint32_t i = 0; i < 1000; i++)
+		g_assert_cmpuint(g_array_index(some, uint64_t, i), ==, message(16, i + 1));
+	all = known_siblings(known, 0);
+	g_assert_cmpuint(all->len, ==, 1001);
+	g_assert_cmpuint(g_array_index(all, uint64_t, 0), ==, FOLDER);
+	none = known_siblings(known, message(17, 5));
+	g_assert_cmpuint(none->len, ==, 0);
+	known_free(&known);
+}
+
 static void test_forget_too_much(void)
 {
 	struct known *known = known_new();
@@ -180,6 +222,8 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/known/counts", test_counts);
+	g_test_add_func("/known/about-to-be-known", test_about_to_be_known);
+	g_test_add_func("/known/siblings-rise", test_siblings_rise);
 	g_test_add_func("/known/forget-too-much", test_forget_too_much);
 	g_test_add_func("/known/moved", test_moved);
 	g_test_add_func("/known/elsewhere", test_elsewhere);

@@ -352,16 +352,42 @@ static void test_pending(const void *data)
 	const struct pki *pki = data;
 	struct server server = tls_server(pki, SCRIPT_ECHO);
 	struct link *link;
+	char bytes[4];
 
 	server_start(&server);
 	link = new_link("127.0.0.1", server.port, pki->ca_file);
 	drive_open(link);
+	g_assert_cmpint(link_read(link, bytes, sizeof(bytes), NULL), ==, 0);
 	g_assert_false(link_pending(link));
 	g_assert_cmpint(link_write(link, "0123456789", 10, NULL), ==, 10);
 	assert_reads(link, "0123");
 	g_assert_true(link_pending(link));
 	assert_reads(link, "456789");
+	g_assert_cmpint(link_read(link, bytes, sizeof(bytes), NULL), ==, 0);
 	g_assert_false(link_pending(link));
+	stop(link, &server);
+}
+
+/* Many records are given by one read, and bytes before the end that came with them. */
+static void test_joined(const void *data)
+{
+	const struct pki *pki = data;
+	struct server server = tls_server(pki, SCRIPT_HELLO_CLOSE);
+	struct pollfd closed = {.events = POLLRDHUP};
+	GError *error = NULL;
+	struct link *link;
+	char bytes[64];
+
+	server_start(&server);
+	link = new_link("127.0.0.1", server.port, pki->ca_file);
+	drive_open(link);
+	closed.fd = link_fd(link);
+	g_assert_cmpint(poll(&closed, 1, PATIENCE_MS), ==, 1);
+	g_assert_cmpint(link_read(link, bytes, sizeof(bytes), &error), ==, 5);
+	g_assert_no_error(error);
+	g_assert_true(link_pending(link));
+	g_assert_cmpint(link_read(link, bytes, sizeof(bytes), &error), ==, -1);
+	assert_failure(error, ERROR_UNREACHABLE, "127.0.0.1:* closed the connection");
 	stop(link, &server);
 }
 
@@ -796,6 +822,7 @@ int main(int argc, char **argv)
 	g_test_add_data_func("/link/starttls", &pki, test_starttls);
 	g_test_add_data_func("/link/big", &pki, test_big);
 	g_test_add_data_func("/link/pending", &pki, test_pending);
+	g_test_add_data_func("/link/joined", &pki, test_joined);
 	g_test_add_data_func("/link/certificate/names", &pki, test_names);
 	g_test_add_data_func("/link/certificate/trust", &pki, test_trust);
 	g_test_add_data_func("/link/certificate/fingerprint", &pki, test_fingerprint);

@@ -57,7 +57,7 @@ static void test_lines(void)
 	g_assert_cmpuint(stream_number(second), !=, stream_number(first));
 	g_assert_cmpuint(stream_read(streams, first, &byte, 1), ==, 1);
 	g_assert_cmpint(byte, ==, '2');
-	assert_read(streams, first, TIME "moved\ta\\011b\\012\\134\\177\t\xc3\xa9 \n" + 1);
+	assert_read(streams, first, &(TIME "moved\ta\\011b\\012\\134\\177\t\xc3\xa9 \n")[1]);
 	assert_read(streams, second, "");
 	streams_tell(streams, NOW_NS, "gone", "x", NULL);
 	assert_read(streams, first, TIME "gone\tx\n");

@@ -156,6 +156,19 @@ static void test_trust_unproven(struct fixture *f, gconstpointer data)
 	tree_close(f->tree, &file);
 }
 
+/* Not of a large one, which is open when it has begun. */
+static void test_trust_large(struct fixture *f, gconstpointer data)
+{
+	uint32_t epoch = one_message(f, BIG);
+	struct tree_file *file = NULL;
+
+	f->engine.trust = SIZES_UNPROVEN;
+	assert_need(f, try_open(f, epoch, &file), epoch, 1);
+	receive(f, epoch, 1, 1);
+	file = must_open(f, epoch);
+	tree_close(f->tree, &file);
+}
+
 static void test_trust_true(struct fixture *f, gconstpointer data)
 {
 	static const uint64_t sizes[] = {0, 10, TREE_WHOLE_MAX, TREE_WHOLE_MAX + 1, BIG};
@@ -393,16 +406,21 @@ static void test_part_anew(struct fixture *f, gconstpointer data)
 	tree_close(f->tree, &file);
 }
 
-/* The rest is asked for before the reader gets there, once for each length. */
+/* The rest is asked for before the reader gets there, once for each length, unless it is coming. */
 static void test_ahead(struct fixture *f, gconstpointer data)
 {
 	uint32_t epoch = one_message(f, BIG);
 	struct tree_file *file;
+	uint64_t received;
 
 	receive(f, epoch, 1, 2 * MIB);
 	file = must_open(f, epoch);
 	must_read(f, file, 0, 4096, 4096);
 	g_assert_cmpuint(f->engine.needs, ==, 0);
+	g_assert_true(bodies_part_begin(f->bodies, epoch, 1, &received, NULL));
+	must_read(f, file, MIB, 4096, 4096);
+	g_assert_cmpuint(f->engine.needs, ==, 0);
+	bodies_part_rest(f->bodies, epoch, 1);
 	must_read(f, file, MIB, 4096, 4096);
 	must_read(f, file, MIB + 4096, 4096, 4096);
 	g_assert_cmpuint(f->engine.needs, ==, 1);
@@ -595,6 +613,7 @@ int main(int argc, char **argv)
 	ADD("/tree-file/open-small", test_open_small);
 	ADD("/tree-file/open-border", test_open_border);
 	ADD("/tree-file/trust-unproven", test_trust_unproven);
+	ADD("/tree-file/trust-large", test_trust_large);
 	ADD("/tree-file/trust-true", test_trust_true);
 	ADD("/tree-file/trust-betrayed", test_trust_betrayed);
 	ADD("/tree-file/open-gone", test_open_gone);

@@ -323,6 +323,7 @@ static inline void receive(struct fixture *f, uint32_t epoch, uint32_t uid, uint
 	g_assert_true(
 		bodies_part_write(f->bodies, epoch, uid, from, bytes, received - from, &error));
 	bodies_part_publish(f->bodies, epoch, uid, received);
+	bodies_part_rest(f->bodies, epoch, uid);
 }
 
 static inline void complete(struct fixture *f, uint32_t epoch, uint32_t uid, uint64_t size)

@@ -300,6 +300,7 @@ static bool on_body_begin(void *data, const struct store_job *job, uint32_t uid)
 {
 	bool refused = is_refused(data, WIRE_REFUSE_BEGIN);
 
+	((struct wire_facts *)data)->came = 0;
 	wire_facts_add(data, "begin %u uid=%u%s", job->epoch, uid, refused ? " refused" : "");
 	return !refused;
 }
@@ -329,6 +330,15 @@ static bool on_body_data(void *data, const struct store_job *job, uint32_t uid, 
 	}
 	g_string_append_len(facts->data, bytes, (gssize)len);
 	return true;
+}
+
+static void on_body_came(void *data, const struct store_job *job, uint32_t uid, uint64_t len)
+{
+	struct wire_facts *facts = data;
+
+	g_assert_cmpuint(len, >, facts->came);
+	g_assert_cmpuint(job->uid, ==, uid);
+	facts->came = len;
 }
 
 static bool on_body_end(void *data, const struct store_job *job, uint32_t uid, uint64_t len,
@@ -433,6 +443,7 @@ const struct store_sink wire_facts_sink = {
 	.rights = on_rights,
 	.body_begin = on_body_begin,
 	.body_data = on_body_data,
+	.body_came = on_body_came,
 	.body_end = on_body_end,
 	.done = on_done,
 };

@@ -30,6 +30,7 @@ struct wire_facts {
 	uint64_t validity;  /* a UIDVALIDITY that is told as 1; 0: none */
 
 	enum wire_refusal refuse; /* the next of its kind */
+	uint64_t came;		  /* of the body that came last */
 	GString *data;		  /* no line yet: more may follow; NULL: none */
 	unsigned data_job;
 	uint32_t data_uid;

@@ -95,7 +95,7 @@ static void on_untagged(void *data, const struct imap_response *response)
 	g_queue_push_tail(&subject->events, g_strdup_printf("untagged %s", text));
 }
 
-static void on_body_begin(void *data, uint32_t uid, uint64_t size)
+static void on_body_begin(void *data, uint32_t uid, uint64_t origin, uint64_t size)
 {
 	struct subject *subject = data;
 

@@ -338,6 +338,8 @@ static bool job_number(struct store_job *job, const char *name, uint64_t value, 
 		job->origin = value;
 	else if (g_str_equal(name, "window"))
 		job->window = value;
+	else if (g_str_equal(name, "more"))
+		job->more = value;
 	else if (g_str_equal(name, "date"))
 		job->date_s = (int64_t)value;
 	else if (g_str_equal(name, "len"))
@@ -550,6 +552,15 @@ static void expect_abilities(struct subject *subject, const char *expected)
 		wire_fail(subject->play, "expected: %s\ngot:      %s", expected, got);
 }
 
+/* "came 5": so much of the body that came last may be read. */
+static void expect_came(struct subject *subject, const char *expected)
+{
+	g_autofree char *got = g_strdup_printf("came %" G_GUINT64_FORMAT, subject->facts.came);
+
+	if (!g_str_equal(got, expected))
+		wire_fail(subject->play, "expected: %s\ngot:      %s", expected, got);
+}
+
 static void expect(struct subject *subject, const char *expected)
 {
 	bool ready = subject->store && subject->ops->ready(subject->store);
@@ -561,6 +572,10 @@ static void expect(struct subject *subject, const char *expected)
 	}
 	if (g_str_has_prefix(expected, "abilities ")) {
 		expect_abilities(subject, expected);
+		return;
+	}
+	if (g_str_has_prefix(expected, "came ")) {
+		expect_came(subject, expected);
 		return;
 	}
 	wire_facts_flush(&subject->facts);

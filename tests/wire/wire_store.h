@@ -3,7 +3,7 @@
  *
  *   ! list   ! quota   ! probe   ! status A "B c"      jobs, numbered from 1; strings are quoted
  *   ! refresh A uidvalidity=7 uidnext=10 modseq=5 messages=9 verify     what is not known: left out
- *   ! body A uidvalidity=7 uid=5 hint=20 origin=0 window=9
+ *   ! body A uidvalidity=7 uid=5 hint=20 origin=0 window=9 more=12
  *   ! body A uidvalidity=7 5=20 6=30    a batch
  *   ! watch A   ! watch ( A "B c"       one; several
  *   ! rights A uidvalidity=7   ! measure A uidvalidity=7 uid=5 hint=90   changes: with a folder
@@ -19,6 +19,7 @@
  *   ! expect FACT         as in wire_facts.h, in the order of arrival; all must be expected
  *   ! expect dead TIMEOUT no answer ...        the connection ended; its jobs are done next
  *   ! expect ready   ! expect not ready
+ *   ! expect came 5       so much of the body that came last may be read, before it is told complete
  *   ! expect abilities change,move,expunge append=90
  *
  * Of a maildrop, where 1 is the UIDVALIDITY:

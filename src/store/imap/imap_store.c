@@ -105,6 +105,8 @@ static void imap_job_free(struct imap_job *job)
 		store->body = NULL;
 	g_queue_remove(&store->jobs, job);
 	seqset_clear(&job->seen);
+	if (job->odd)
+		g_array_unref(job->odd);
 	g_free(job->leaving);
 	g_clear_error(&job->error);
 	g_free(job);
@@ -180,9 +182,9 @@ static void on_untagged(void *data, const struct imap_response *response)
 	}
 }
 
-static void on_body_begin(void *data, uint32_t uid, uint64_t size)
+static void on_body_begin(void *data, uint32_t uid, uint64_t origin, uint64_t size)
 {
-	imap_body_begin(data, uid, size);
+	imap_body_begin(data, uid, origin, size);
 }
 
 static void on_body_data(void *data, const uint8_t *bytes, size_t len)
@@ -474,6 +476,7 @@ static bool step(struct store *store, GError **error)
 	imap_watch_step(store);
 	if (!converse(store, error) || !is_on_time(store, error))
 		return false;
+	imap_body_tell(store);
 	imap_watch_tell(store);
 	return true;
 }
@@ -502,10 +505,13 @@ static bool imap_accepts(const struct store *store, const struct store_job *job)
 		return true;
 	if (imap_watch_accepts(store, job))
 		return true;
-	return job->kind == STORE_BODY && first->asked && !store->uid_late &&
-	       store->selected == job->folder && first->job->folder == job->folder &&
-	       store->box.uidvalidity == job->known.uidvalidity &&
-	       g_queue_get_length((GQueue *)&store->jobs) < IMAP_BODY_DEPTH;
+	if (job->kind != STORE_BODY || store->uid_late ||
+	    g_queue_get_length((GQueue *)&store->jobs) >= IMAP_BODY_DEPTH)
+		return false;
+	return imap_body_is_opening(store, job) ||
+	       (first->asked && store->selected == job->folder &&
+		first->job->folder == job->folder &&
+		store->box.uidvalidity == job->known.uidvalidity);
 }
 
 static void imap_probe_done(void *data, const struct imap_response *tagged)

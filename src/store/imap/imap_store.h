@@ -29,21 +29,29 @@ struct imap_job {
 	bool unselectable; /* LIST says so */
 	/* refresh */
 	uint32_t highest; /* UID seen */
-	/* UIDs of this pass, when they are counted; told by COPYUID; which of the mailboxes that
-	 * are watched were told of */
+	/* UIDs of this pass, when they are counted; told by COPYUID; of `odd`, those that are still
+	 * there; which of the mailboxes that are watched were told of */
 	struct seqset seen;
 	bool ahead;	   /* the fetch went out behind the opening, and was not refused */
 	unsigned searches; /* of verify(), not answered yet */
 	bool search_failed;
 	bool counting;
 	/* body */
+	bool opening;	  /* and the fetch was sent behind that */
 	bool asked;	  /* its mailbox is open, the fetch was sent */
 	bool got;	  /* the answer with our UID came whole */
 	bool again;	  /* news were asked for */
 	bool fresh;	  /* its mailbox was opened for it */
 	bool still_there; /* the second look found the UID */
+	uint64_t span;	  /* bytes asked for; 0: all */
 	uint64_t len;
+	uint64_t came;	   /* of it, told */
 	unsigned expunges; /* store->expunges when it was sent */
+	/* Of a batch, those that came otherwise than announced, or behind an EXPUNGE: of struct
+	 * store_item, or NULL. */
+	GArray *odd;
+	/* watch */
+	bool told; /* the server waits with us, and that was told */
 };
 
 struct store {
@@ -88,7 +96,10 @@ struct store {
 	struct imap_job *body; /* whose it is; NULL: nobody's */
 	uint32_t body_uid;
 	uint64_t body_len; /* so far */
+	bool body_certain; /* it is what was asked for */
 	bool body_failed;  /* the sink could not take it */
+	int64_t body_ms;   /* when it began */
+	uint64_t bytes_s;  /* how fast bodies come; 0: not known */
 	bool uid_late;	   /* the server sends UID behind the body: one at a time */
 };
 
@@ -123,7 +134,8 @@ char *imap_store_flag_list(unsigned flags, const char *words);
 
 /* EXAMINE; then `next`. `parameters` such as " (CONDSTORE)" or "". */
 void imap_select(struct imap_job *job, const char *parameters, void (*next)(struct imap_job *));
-/* The same, but what is sent next need not wait for it: only if no mailbox is open. */
+/* The same, but what is sent next need not wait for it. That may be answered out of a mailbox that
+ * was open before: what comes counts only behind `next`. */
 void imap_select_ahead(struct imap_job *job, const char *parameters,
 		       void (*next)(struct imap_job *));
 /* The same unless it is open already, in whichever way; the job ends if it was replaced. */
@@ -149,8 +161,12 @@ void imap_refresh_start(struct imap_job *job);
 void imap_refresh_fetch(struct imap_job *job, const struct imap_fetch *fetch);
 void imap_refresh_search(struct imap_job *job, const struct imap_response *response);
 void imap_body_start(struct imap_job *job);
-void imap_body_begin(struct store *store, uint32_t uid, uint64_t size);
+/* The mailbox of this job is being opened for others: its fetch may follow theirs. */
+bool imap_body_is_opening(const struct store *store, const struct store_job *job);
+void imap_body_begin(struct store *store, uint32_t uid, uint64_t origin, uint64_t size);
 void imap_body_data(struct store *store, const uint8_t *bytes, size_t len);
+/* At the end of a step: how far the literal came. */
+void imap_body_tell(struct store *store);
 void imap_body_fetch(struct store *store, const struct imap_fetch *fetch);
 /* A FETCH without a body: the answer to a second look. */
 void imap_body_seen(struct store *store, uint32_t uid);

@@ -54,11 +54,22 @@ static void idle(struct imap_job *job)
 		return;
 	}
 	store->watching = true;
-	store->sink->status(store->data, job->job->folder, &store->box);
-	store->sink->watched(store->data, job->job->folder);
+	job->told = false;
 	job->commands++;
 	store->progress_ms = store->now_ms;
 	imap_session_idle(store->session, idle_ended, job);
+}
+
+/* Who never says "+" tells nothing. */
+static void tell_begun(struct store *store)
+{
+	struct imap_job *job = watcher(store);
+
+	if (!job || job->told || !store->watching || !imap_session_is_idle(store->session))
+		return;
+	job->told = true;
+	store->sink->status(store->data, job->job->folder, &store->box);
+	store->sink->watched(store->data, job->job->folder);
 }
 
 /* --- NOTIFY --- */
@@ -93,6 +104,9 @@ static void silenced(void *data, const struct imap_response *tagged)
 	struct imap_job *job = data;
 
 	job->commands--;
+	/* The other answer may have come first. */
+	if (tagged && job->error)
+		imap_store_finish(job);
 }
 
 /* Dovecot 2.3 forgets some of what is asked for over what was asked for before. */
@@ -195,6 +209,7 @@ static void news(struct store *store, bool flags)
 
 void imap_watch_tell(struct store *store)
 {
+	tell_begun(store);
 	if (store->news && store->watching)
 		store->sink->changed(store->data, store->selected, store->news_flags);
 	store->news = store->news_flags = false;
