@@ -28,6 +28,7 @@ char *options_help(void)
 		"\n"
 		"Mounts the folders of a mail account as directories and its "
 		"messages as files.\n"
+		"ACCOUNT is one of the configuration file, see mailfs.conf(5).\n"
 		"SOURCE is imaps://USER@HOST[:PORT] (TLS), "
 		"imap://USER@HOST[:PORT] (STARTTLS),\n"
 		"pop3s://USER@HOST[:PORT] (TLS) or "
@@ -53,6 +54,7 @@ char *options_help(void)
 	}
 	g_string_append(out, "\nLong options with '--' can be given to -o too, as can options of "
 			     "mount(8).\n"
+			     "Those of a mount are keys of the configuration file.\n"
 			     "Unmount with: fusermount3 -u MOUNTPOINT\n");
 	return g_string_free(out, FALSE);
 }
