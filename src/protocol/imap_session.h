@@ -100,9 +100,10 @@ const char *imap_session_way_in(const struct imap_session *session);
 const char *imap_session_cap_text(const struct imap_session *session);
 
 /* False on a fatal error: ERROR_PROTOCOL, ERROR_LIMIT, ERROR_TLS (no STARTTLS), ERROR_AUTH (login
- * refused), ERROR_TEMPORARY (UNAVAILABLE, BYE). The state is then IMAP_SESSION_CLOSED, and every
- * later call gives the same error. Bytes fed in IMAP_SESSION_WANT_TLS are fatal: they are cleartext
- * behind STARTTLS. In IMAP_SESSION_CLOSED after a logout they are ignored. */
+ * refused), ERROR_NO_LOGIN (none that may be used), ERROR_TEMPORARY (UNAVAILABLE, BYE). The state
+ * is then IMAP_SESSION_CLOSED, and every later call gives the same error. Bytes fed in
+ * IMAP_SESSION_WANT_TLS are fatal: they are cleartext behind STARTTLS. In IMAP_SESSION_CLOSED after
+ * a logout they are ignored. */
 bool imap_session_feed(struct imap_session *session, const uint8_t *bytes, size_t len,
 		       GError **error);
 /* How many of the bytes fed last it did not take: in IMAP_SESSION_WANT_DEFLATE they are compressed.

@@ -286,7 +286,7 @@ static void apop_begin(struct pop3_session *session)
 	g_autofree char *digest = NULL;
 
 	if (!session->timestamp) {
-		pop3_session_fail(session, ERROR_AUTH,
+		pop3_session_fail(session, ERROR_NO_LOGIN,
 				  "the server's greeting has no timestamp that APOP may use");
 		return;
 	}

@@ -83,10 +83,10 @@ enum pop3_code pop3_session_code(const struct pop3_session *session);
 int64_t pop3_session_patience_ms(const struct pop3_session *session);
 
 /* False on a fatal error: ERROR_PROTOCOL, ERROR_LIMIT, ERROR_TLS (no STLS), ERROR_AUTH (login
- * refused, or none that may be used), ERROR_BUSY (IN-USE, or words that mean it), ERROR_TEMPORARY
- * (LOGIN-DELAY, SYS/TEMP, a greeting that is -ERR, a connection that the server ends), ERROR_SERVER
- * (SYS/PERM). The state is then POP3_SESSION_CLOSED, and every later call gives the same error.
- * Bytes behind the reply to QUIT are ignored. */
+ * refused), ERROR_NO_LOGIN (none that may be used), ERROR_BUSY (IN-USE, or words that mean it),
+ * ERROR_TEMPORARY (LOGIN-DELAY, SYS/TEMP, a greeting that is -ERR, a connection that the server
+ * ends), ERROR_SERVER (SYS/PERM). The state is then POP3_SESSION_CLOSED, and every later call gives
+ * the same error. Bytes behind the reply to QUIT are ignored. */
 bool pop3_session_feed(struct pop3_session *session, const uint8_t *bytes, size_t len,
 		       GError **error);
 /* The handshake is done; `binding` may be NULL. */

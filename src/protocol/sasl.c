@@ -119,7 +119,7 @@ static void set_none(const struct sasl_login *login, const struct sasl_server *s
 	g_autofree char *offered = text_clean(text, -1, OFFERED_SHOWN);
 	g_autofree char *may = auth_text(possible(login, server));
 
-	g_set_error(error, MAILFS_ERROR, ERROR_AUTH,
+	g_set_error(error, MAILFS_ERROR, ERROR_NO_LOGIN,
 		    "the server offers no login that may be used (it offers %s, and these may: %s)",
 		    *offered ? offered : "none", may);
 }

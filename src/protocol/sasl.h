@@ -46,8 +46,8 @@ struct sasl_server {
 
 struct sasl;
 
-/* NULL with ERROR_AUTH: nothing that may be used is offered, or it cannot begin; ERROR_CONFIG: user
- * or token hold what they cannot. `server` is not needed any more behind it. */
+/* NULL with ERROR_NO_LOGIN: nothing that may be used is offered; ERROR_AUTH: it cannot begin;
+ * ERROR_CONFIG: user or token hold what they cannot. `server` is not needed any more behind it. */
 struct sasl *sasl_new(const struct sasl_login *login, const struct sasl_server *server,
 		      GError **error);
 /* Wipes; NULL is fine. */

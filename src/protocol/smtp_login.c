@@ -145,7 +145,7 @@ static void login_begin(struct smtp_session *session)
 		else
 			fail_with(session, error);
 	} else if (session->login_required) {
-		smtp_session_fail(session, ERROR_AUTH, "the server offers no login");
+		smtp_session_fail(session, ERROR_NO_LOGIN, "the server offers no login");
 	} else {
 		ready(session);
 	}
@@ -205,7 +205,7 @@ static void ehlo_refused(struct smtp_session *session, const struct smtp_reply *
 	if (tls_is_missing(session))
 		error = ERROR_TLS;
 	else if (session->login_required)
-		error = ERROR_AUTH;
+		error = ERROR_NO_LOGIN;
 	refused(session, reply, error,
 		session->plain_helo ? "the server refuses HELO" : "the server refuses EHLO");
 }

@@ -118,9 +118,10 @@ uint64_t smtp_session_size_max(const struct smtp_session *session);
 int64_t smtp_session_patience_ms(const struct smtp_session *session);
 
 /* False on a fatal error: ERROR_PROTOCOL, ERROR_LIMIT, ERROR_TLS (no STARTTLS), ERROR_AUTH (login
- * refused for good, or none offered that is required), ERROR_TEMPORARY (4xx to any of these, 421,
- * a greeting that is none), ERROR_REFUSED (5xx to greeting or EHLO and HELO). The state is then
- * SMTP_SESSION_CLOSED, and every later call gives the same error. Bytes behind QUIT are ignored. */
+ * refused for good), ERROR_NO_LOGIN (none offered that is required and may be used),
+ * ERROR_TEMPORARY (4xx to any of these, 421, a greeting that is none), ERROR_REFUSED (5xx to
+ * greeting or EHLO and HELO). The state is then SMTP_SESSION_CLOSED, and every later call gives the
+ * same error. Bytes behind QUIT are ignored. */
 bool smtp_session_feed(struct smtp_session *session, const uint8_t *bytes, size_t len,
 		       GError **error);
 /* The handshake is done; `binding` may be NULL. */

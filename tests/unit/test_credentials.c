@@ -183,6 +183,7 @@ static void test_password(void)
 		g_assert_false(logs_in(&world, CREDENTIALS_MAILBOX, "p1", NULL, -1));
 	g_assert_false(logs_in(&world, CREDENTIALS_MAILBOX, "p1", NULL, ERROR_UNREACHABLE));
 	g_assert_false(logs_in(&world, CREDENTIALS_MAILBOX, "p1", NULL, ERROR_TEMPORARY));
+	g_assert_false(logs_in(&world, CREDENTIALS_MAILBOX, "p1", NULL, ERROR_NO_LOGIN));
 	credentials_renew(world.credentials);
 	logs_in(&world, CREDENTIALS_MAILBOX, "p2", NULL, -1);
 	world_clear(&world);

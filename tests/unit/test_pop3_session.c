@@ -104,13 +104,13 @@ static void test_no_login_known(void)
 
 	run_start(&run, &with_tls);
 	play(&run, "S: +OK\nC: CAPA\n");
-	server_fails(&run, "+OK\r\nSASL CRAM-MD5 \x1b[1m\r\n.\r\n", ERROR_AUTH);
+	server_fails(&run, "+OK\r\nSASL CRAM-MD5 \x1b[1m\r\n.\r\n", ERROR_NO_LOGIN);
 	g_assert_nonnull(
 		strstr(run.error->message, "(it offers CRAM-MD5 \\x1B[1m, and these may: "));
 	run_end(&run);
 	run_start(&run, &with_tls);
 	play(&run, "S: +OK\nC: CAPA\n");
-	server_fails(&run, "+OK\r\nTOP\r\n.\r\n", ERROR_AUTH);
+	server_fails(&run, "+OK\r\nTOP\r\n.\r\n", ERROR_NO_LOGIN);
 	run_end(&run);
 }
 
@@ -278,7 +278,7 @@ static void test_auth_pinned(void)
 								.allowed = AUTH_SCRAM_SHA_256},
 						      .tls_active = true});
 	play(&run, "S: +OK <1@h>\nC: CAPA\n");
-	server_fails(&run, "+OK\r\nUSER\r\nSASL PLAIN LOGIN\r\n.\r\n", ERROR_AUTH);
+	server_fails(&run, "+OK\r\nUSER\r\nSASL PLAIN LOGIN\r\n.\r\n", ERROR_NO_LOGIN);
 	g_assert_cmpstr(run.error->message, ==,
 			"the server offers no login that may be used (it offers PLAIN LOGIN, and "
 			"these may: SCRAM-SHA-256)");
@@ -382,11 +382,11 @@ static void test_apop_alone(void)
 	run_end(&run);
 	run_start(&run, &with_apop);
 	play(&run, "S: +OK ready\nC: CAPA\n");
-	server_fails(&run, "+OK\r\nUSER\r\nSASL PLAIN\r\n.\r\n", ERROR_AUTH);
+	server_fails(&run, "+OK\r\nUSER\r\nSASL PLAIN\r\n.\r\n", ERROR_NO_LOGIN);
 	run_end(&run);
 	run_start(&run, &with_apop);
 	play(&run, "S: +OK <1@h\xff>\nC: CAPA\n");
-	server_fails(&run, "-ERR\r\n", ERROR_AUTH);
+	server_fails(&run, "-ERR\r\n", ERROR_NO_LOGIN);
 	run_end(&run);
 	run_start(&run, &with_apop);
 	play(&run, "S: +OK <1896.697170952@dbc.mtview.ca.us>\nC: CAPA\nS: -ERR\n"

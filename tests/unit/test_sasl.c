@@ -782,11 +782,11 @@ static void test_choice_errors(void)
 	g_autoptr(GError) error = NULL;
 
 	g_assert_null(sasl_new(&pinned, &server, &error));
-	g_assert_error(error, MAILFS_ERROR, ERROR_AUTH);
+	g_assert_error(error, MAILFS_ERROR, ERROR_NO_LOGIN);
 	g_assert_cmpstr(error->message, ==,
 			"the server offers no login that may be used (it offers PLAIN LOGIN "
 			"NTLM\\x1B, and these may: SCRAM-SHA-256 SCRAM-SHA-1)");
-	check_no_login(&(struct sasl_login){.user = "u"}, 0, ERROR_AUTH,
+	check_no_login(&(struct sasl_login){.user = "u"}, 0, ERROR_NO_LOGIN,
 		       "the server offers no login that may be used (it offers none, and these "
 		       "may: none)");
 	g_assert_false(sasl_may_tell_password(&pinned, &server));

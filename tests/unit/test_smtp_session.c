@@ -361,7 +361,7 @@ static void test_helo_not(void)
 	struct run run;
 
 	starttls.login_required = false;
-	check_ehlo_refused(&with_login, "502 what\r\n", ERROR_AUTH);
+	check_ehlo_refused(&with_login, "502 what\r\n", ERROR_NO_LOGIN);
 	check_ehlo_refused(&with_starttls, "502 what\r\n", ERROR_TLS);
 	check_ehlo_refused(&starttls, "502 what\r\n", ERROR_TLS);
 	check_ehlo_refused(&without_login, "450 later\r\n", ERROR_TEMPORARY);
@@ -414,7 +414,7 @@ static void test_no_auth(void)
 	to_auth(&run, "PLAIN");
 	check_sent(&run, AUTH_PLAIN);
 	run_end(&run);
-	check_ehlo_refused(&with_login, "250-mx\r\n250 SIZE\r\n", ERROR_AUTH);
+	check_ehlo_refused(&with_login, "250-mx\r\n250 SIZE\r\n", ERROR_NO_LOGIN);
 }
 
 static void test_auth_unknown(void)
@@ -425,7 +425,7 @@ static void test_auth_unknown(void)
 	server(&run, "220 mx\r\n");
 	check_sent(&run, "EHLO me.example\r\n");
 	server_fails(&run, "250-mx\r\n250-AUTH CRAM-MD5 XOAUTH2\r\n250 AUTH=CRAM-MD5\r\n",
-		     ERROR_AUTH);
+		     ERROR_NO_LOGIN);
 	g_assert_cmpstr(run.error->message, ==,
 			"the server offers no login that may be used (it offers CRAM-MD5 "
 			"XOAUTH2, and these may: SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN)");

@@ -237,8 +237,13 @@ static const struct {
 	enum mailfs_error code;
 	const char *name;
 } error_names[] = {
-	{ERROR_TLS, "TLS"},	      {ERROR_AUTH, "AUTH"},   {ERROR_TEMPORARY, "TEMPORARY"},
-	{ERROR_PROTOCOL, "PROTOCOL"}, {ERROR_LIMIT, "LIMIT"}, {ERROR_IO, "IO"},
+	{ERROR_TLS, "TLS"},
+	{ERROR_AUTH, "AUTH"},
+	{ERROR_NO_LOGIN, "NO_LOGIN"},
+	{ERROR_TEMPORARY, "TEMPORARY"},
+	{ERROR_PROTOCOL, "PROTOCOL"},
+	{ERROR_LIMIT, "LIMIT"},
+	{ERROR_IO, "IO"},
 };
 
 static void expect_text(struct subject *subject, const char *got, const char *expected)
