@@ -3,6 +3,7 @@
 #include "base/child.h"
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,10 @@
 
 #define NAME "mailfs-keeper"
 #define WAIT_STEP_MS 100
+/* What it reads may lie on a file server that is gone, and there are things that cannot be killed:
+ * the daemon does not wait for those. */
+#define END_MS 5000
+#define END_SLACK_MS 1000
 /* Room for what secret_from_line() lets pass, and for messages. */
 #define TEXT_MAX (LIMIT_SECRET + 1)
 
@@ -33,21 +38,38 @@ struct keeper {
 	int fd;
 };
 
+static bool look(const struct secret_search *search, enum keeper_secret which,
+		 struct secret **ret_secret, GError **error)
+{
+	switch (which) {
+	case KEEPER_PASSWORD:
+		return secret_find(search, ret_secret, error);
+	case KEEPER_SMTP_PASSWORD:
+		return secret_find_submission(search, ret_secret, error);
+	case KEEPER_TOKEN:
+		break;
+	}
+	*ret_secret = secret_find_token(search, error);
+	return *ret_secret != NULL;
+}
+
 bool keeper_look(const struct account *account, enum keeper_secret which,
 		 const atomic_bool *cancelled, struct secret **ret_secret, GError **error)
 {
 	const struct secret_search search = {.account = account, .cancelled = cancelled};
+	struct secret *secret = NULL;
 
-	switch (which) {
-	case KEEPER_PASSWORD:
-		return secret_find(&search, ret_secret, error);
-	case KEEPER_SMTP_PASSWORD:
-		return secret_find_submission(&search, ret_secret, error);
-	case KEEPER_TOKEN:
-		break;
+	if (!look(&search, which, &secret, error))
+		return false;
+	/* Half of one would be refused, and nobody would know why. */
+	if (secret && secret_len(secret) > LIMIT_SECRET) {
+		secret_free(&secret);
+		g_set_error(error, MAILFS_ERROR, ERROR_CONFIG,
+			    "the password or token is longer than %d bytes", LIMIT_SECRET);
+		return false;
 	}
-	*ret_secret = secret_find_token(&search, error);
-	return *ret_secret != NULL;
+	*ret_secret = secret;
+	return true;
 }
 
 /* --- the process --- */
@@ -66,7 +88,8 @@ static void *watch_main(void *data)
 	while (poll(&fd, 1, -1) < 0 && errno == EINTR)
 		continue;
 	atomic_store(&watch->cancelled, true);
-	return NULL;
+	poll(NULL, 0, END_MS);
+	_exit(1);
 }
 
 static void answer_set(struct answer *answer, const char *text, size_t len)
@@ -218,14 +241,31 @@ bool keeper_find(struct keeper *keeper, enum keeper_secret which, const atomic_b
 	return ok;
 }
 
+/* Its end of the socket is closed with the last of its threads. */
+static bool has_ended(const struct keeper *keeper)
+{
+	struct pollfd fd = {.fd = keeper->fd};
+	int ready;
+
+	shutdown(keeper->fd, SHUT_WR);
+	do
+		ready = poll(&fd, 1, END_MS + END_SLACK_MS);
+	while (ready < 0 && errno == EINTR);
+	return ready > 0;
+}
+
 void keeper_free(struct keeper **keeper)
 {
 	struct keeper *old = *keeper;
+	bool ended;
 
 	if (!old)
 		return;
-	close(old->fd);
-	while (waitpid(old->pid, NULL, 0) < 0 && errno == EINTR)
+	ended = has_ended(old);
+	if (!ended)
+		log_warning("the process that finds secrets (" NAME ") does not end");
+	while (ended && waitpid(old->pid, NULL, 0) < 0 && errno == EINTR)
 		continue;
+	close(old->fd);
 	g_clear_pointer(keeper, g_free);
 }

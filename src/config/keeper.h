@@ -17,7 +17,7 @@ struct keeper *keeper_new(const struct account *account, bool quiet, GError **er
  * ends it soon, and the process. */
 bool keeper_find(struct keeper *keeper, enum keeper_secret which, const atomic_bool *cancelled,
 		 struct secret **ret_secret, GError **error);
-/* Ends the process, and what it runs. */
+/* Ends the process, and what it runs; or leaves it behind after some seconds, if it cannot end. */
 void keeper_free(struct keeper **keeper);
 
 /* The same, here. */

@@ -1,9 +1,14 @@
 #include "base/error.h"
+#include "base/limits.h"
 #include "config/keeper.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static char *text(const char *value)
 {
@@ -118,6 +123,63 @@ static void can_be_cancelled(void)
 	keeper_free(&keeper);
 }
 
+/* As one that waits for a file server does. */
+static void is_left_behind(void)
+{
+	struct account account = account_new(NULL, NULL, NULL);
+	int fds[2];
+	g_autofree char *command = NULL;
+	char line[32] = "";
+	struct keeper *keeper;
+	atomic_bool cancelled = true;
+	struct secret *secret = NULL;
+	pid_t pid;
+
+	g_assert_cmpint(pipe(fds), ==, 0);
+	command = g_strdup_printf("kill -STOP $PPID; echo $PPID >/proc/%d/fd/%d", getpid(), fds[1]);
+	account.password_command = command;
+	keeper = start(&account);
+	g_assert_false(keeper_find(keeper, KEEPER_PASSWORD, &cancelled, &secret, NULL));
+	g_assert_cmpint(read(fds[0], line, sizeof(line) - 1), >, 0);
+	pid = (pid_t)strtol(line, NULL, 10);
+	keeper_free(&keeper);
+	g_assert_null(keeper);
+	g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
+	g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void gives_no_half(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("keeper-XXXXXX", NULL);
+	g_autofree char *path = g_build_filename(dir, ".netrc", NULL);
+	g_autofree char *fits = g_strnfill(LIMIT_SECRET, 'x');
+	struct account account = account_new(NULL, NULL, NULL);
+	struct keeper *keeper;
+
+	g_setenv("HOME", dir, TRUE);
+	keeper = start(&account);
+	for (int more = 0; more < 2; more++) {
+		g_autofree char *text =
+			g_strdup_printf("default password %s%s\n", fits, more ? "y" : "");
+		g_autoptr(GError) error = NULL;
+		struct secret *secret = NULL;
+
+		g_assert_true(g_file_set_contents_full(path, text, -1, 0, 0600, NULL));
+		g_assert_cmpint(keeper_find(keeper, KEEPER_PASSWORD, NULL, &secret, &error), ==,
+				!more);
+		g_assert_cmpint(secret ? secret_len(secret) : 0, ==, more ? 0 : LIMIT_SECRET);
+		if (more)
+			g_assert_nonnull(strstr(error->message, "longer than"));
+		secret_free(&secret);
+	}
+	keeper_free(&keeper);
+	unlink(path);
+	rmdir(dir);
+	g_setenv("HOME", "/nonexistent", TRUE);
+}
+
 int main(int argc, char **argv)
 {
 	/* Nothing of this machine's services and files. */
@@ -130,5 +192,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/keeper/wrong", says_what_is_wrong);
 	g_test_add_func("/keeper/gone", can_be_gone);
 	g_test_add_func("/keeper/cancelled", can_be_cancelled);
+	g_test_add_func("/keeper/left", is_left_behind);
+	g_test_add_func("/keeper/half", gives_no_half);
 	return g_test_run();
 }
