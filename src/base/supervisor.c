@@ -4,11 +4,14 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#define PATIENCE_MS 5000
 
 struct supervisor {
 	int fd;
@@ -70,9 +73,21 @@ struct supervisor *supervisor_new(void)
 	return supervisor;
 }
 
+/* Who is told of much may have no room for a moment; but one that hangs is not waited for. */
+static void wait_for_room(const struct supervisor *supervisor)
+{
+	struct pollfd fd = {.fd = supervisor->fd, .events = POLLOUT};
+
+	while (poll(&fd, 1, PATIENCE_MS) < 0 && errno == EINTR)
+		continue;
+}
+
 void supervisor_tell(const struct supervisor *supervisor, const char *lines)
 {
-	if (supervisor && send(supervisor->fd, lines, strlen(lines), MSG_NOSIGNAL) < 0)
+	if (!supervisor)
+		return;
+	wait_for_room(supervisor);
+	if (send(supervisor->fd, lines, strlen(lines), MSG_NOSIGNAL) < 0)
 		log_debug("NOTIFY_SOCKET: %s", g_strerror(errno));
 }
 

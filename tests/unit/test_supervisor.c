@@ -3,6 +3,8 @@
 
 #include <glib.h>
 #include <glib/gstdio.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -71,6 +73,63 @@ static void test_abstract(void)
 	tells(name);
 }
 
+static int connected_to(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+	g_assert_cmpint(connect(fd, (const struct sockaddr *)&address, sizeof(address)), ==, 0);
+	return fd;
+}
+
+struct crowd {
+	int manager;
+	sem_t begin;
+};
+
+/* Others first, until our word comes. */
+static void *hear_all(void *data)
+{
+	struct crowd *crowd = data;
+	char got[200] = "";
+
+	sem_wait(&crowd->begin);
+	while (strcmp(got, "READY=1") != 0) {
+		ssize_t len = recv(crowd->manager, got, sizeof(got) - 1, 0);
+
+		g_assert_cmpint(len, >, 0);
+		got[len] = '\0';
+	}
+	return NULL;
+}
+
+static void test_crowd(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("mailfs-test-XXXXXX", NULL);
+	g_autofree char *path = g_build_filename(dir, "notify", NULL);
+	struct crowd crowd = {.manager = manager_new(path)};
+	int other = connected_to(path);
+	struct supervisor *supervisor;
+	pthread_t thread;
+
+	g_setenv("NOTIFY_SOCKET", path, TRUE);
+	supervisor = supervisor_new();
+	while (send(other, "noise", 5, 0) == 5)
+		continue;
+	sem_init(&crowd.begin, 0, 0);
+	g_assert_cmpint(pthread_create(&thread, NULL, hear_all, &crowd), ==, 0);
+	sem_post(&crowd.begin);
+	supervisor_tell(supervisor, "READY=1");
+	pthread_join(thread, NULL);
+	sem_destroy(&crowd.begin);
+	supervisor_free(&supervisor);
+	close(other);
+	close(crowd.manager);
+	g_unlink(path);
+	g_rmdir(dir);
+}
+
 static void test_nobody(void)
 {
 	struct supervisor *supervisor;
@@ -107,6 +166,7 @@ int main(int argc, char **argv)
 	log_open("mailfs-test", LOG_LEVEL_ERROR);
 	g_test_add_func("/supervisor/path", test_path);
 	g_test_add_func("/supervisor/abstract", test_abstract);
+	g_test_add_func("/supervisor/crowd", test_crowd);
 	g_test_add_func("/supervisor/nobody", test_nobody);
 	g_test_add_func("/supervisor/wrong", test_wrong);
 	return g_test_run();
