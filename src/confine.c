@@ -3,6 +3,7 @@
 #include "base/sandbox.h"
 #include "config/auth.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* A name that only multicast DNS knows, whose daemon has a stream socket. */
@@ -35,13 +36,24 @@ static void add_beside(GPtrArray *paths, const char *file)
 		g_ptr_array_add(paths, dir);
 }
 
+/* A link is followed again at each connection, to where the file is replaced. */
+static void add_file(GPtrArray *paths, const char *file)
+{
+	char *real = file ? realpath(file, NULL) : NULL;
+
+	add_beside(paths, file);
+	if (g_strcmp0(real, file) != 0)
+		add_beside(paths, real);
+	free(real);
+}
+
 static GPtrArray *paths_to_read(const struct account *account)
 {
 	GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
 
-	add_beside(paths, account->tls_ca);
-	add_beside(paths, account->tls_cert);
-	add_beside(paths, account->tls_key);
+	add_file(paths, account->tls_ca);
+	add_file(paths, account->tls_cert);
+	add_file(paths, account->tls_key);
 	/* Tickets: those of today are another file tomorrow. */
 	if (uses_kerberos(account)) {
 		g_ptr_array_add(paths, g_strdup(g_get_tmp_dir()));

@@ -67,6 +67,8 @@ static const char *const system_read[] = {
 	"/run/resolvconf",
 	"/run/NetworkManager",
 	"/run/connman",
+	"/run/netconfig",
+	"/mnt/wsl",
 	"/var/lib/ca-certificates",
 	"/var/lib/sss/mc",
 	"/sys/devices/system/cpu",

@@ -78,6 +78,20 @@ def a_new_connection_finds_a_new_ca(server):
 
 
 @case
+def a_ca_may_be_a_link_to_elsewhere(server):
+    with scratch() as directory, scratch() as elsewhere:
+        ca = elsewhere / "ca.pem"
+        shutil.copy(server.ca, ca)
+        (directory / "link.pem").symlink_to(ca)
+        with Mount(server.url(), options=[f"tls_ca={directory}/link.pem"]) as mount:
+            shutil.copy(server.ca, elsewhere / "new.pem")
+            (elsewhere / "new.pem").replace(ca)
+            mount.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: mount.errors().count(": online") == 2, what="reconnecting")
+            assert "Permission denied" not in mount.errors(), mount.errors()
+
+
+@case
 def secrets_are_found_anew_outside_of_it(server):
     """By a process that was made before, and ends with the daemon, as does what it runs."""
     with scratch() as directory:
@@ -109,7 +123,7 @@ def the_kernel_lists_no_mount_when_it_was_ended_while_in_use(server):
         with open(next((mount.path / "INBOX").iterdir()), "rb") as file:
             file.read(1)
             mount.process.terminate()
-            equal(mount.process.wait(30), 0, mount.errors())
+            equal(mount.process.wait(90), 0, mount.errors())
             equal(is_mounted(mount.path), False)
         assert "cannot" not in mount.errors(), mount.errors()
         mount.abandon()
@@ -124,7 +138,7 @@ def without_the_watchdog_it_says_that_it_cannot_unmount(server):
         pid = int(out("pgrep", "-P", str(mount.process.pid), "-f", "^mailfs-watchdog"))
         os.kill(pid, signal.SIGKILL)
         mount.process.terminate()
-        equal(mount.process.wait(30), 0, mount.errors())
+        equal(mount.process.wait(90), 0, mount.errors())
         equal(is_mounted(mount.path), held and option == "auto")
         if is_mounted(mount.path):
             assert re.search("cannot unmount|failed to unmount", mount.errors()), mount.errors()
@@ -161,7 +175,7 @@ def another_user_mounts_and_unmounts_by_fusermount(server):
                 shown = run("cat", mountpoint / "INBOX" / "1.eml", **as_nobody).stdout
                 equal(shown, mail("hello"))
                 process.terminate()
-                equal(process.wait(30), 0)
+                equal(process.wait(90), 0)
                 equal(is_mounted(mountpoint), False)
             finally:
                 process.kill()
