@@ -10,6 +10,7 @@ import tempfile
 from harness import MAILFS, Skip, run
 
 CLONE_NEWNS = 0x20000
+MNT_DETACH = 2
 
 
 def unshare():
@@ -18,7 +19,18 @@ def unshare():
     if os.geteuid() != 0 or libc.unshare(CLONE_NEWNS) != 0:
         raise Skip("no mount namespace without root")
     run("mount", "--make-rprivate", "/")
+    _forget_others(libc)
     _open_fuse()
+
+
+def _forget_others(libc):
+    """The mounts of tests that run beside this one: neither may it take them for its own, nor keep
+    them alive."""
+    with open("/proc/self/mounts") as mounts:
+        lines = [line.split() for line in mounts]
+    for fields in reversed(lines):
+        if fields[2] == "fuse.mailfs":
+            libc.umount2(fields[1].replace("\\040", " ").encode(), MNT_DETACH)
 
 
 def _open_fuse():
