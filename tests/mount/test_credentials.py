@@ -16,7 +16,7 @@ from changing import fails
 from dovecot import PASSWORD
 from harness import Dovecot, Home, Mount, case, equal, is_mounted, mail, main, run, wait_until
 from pop3_script import Pop3Server
-from scripted import Folder, Message, Relay, ScriptedServer
+from scripted import Cut, Folder, Message, Relay, ScriptedServer
 from sending import note
 from smtp_script import Hold, SmtpServer
 
@@ -257,18 +257,26 @@ def the_net_is_away_when_a_token_is_wanted(world):
 
 
 class Guard:
-    """Counts the logins at an IMAP server; `word` is the one that lets in."""
+    """Counts the logins at an IMAP server; `word` is the one that lets in. While it is `away`
+    nobody is greeted."""
 
     def __init__(self):
         self.word = PASSWORD
         self.logins = []
         self.answer = "NO [AUTHENTICATIONFAILED] not this one"
         self.hold = None
+        self.away = False
+        self.script = None
+        self.logins_of = {}  # of a connection: what `logins` was when it was greeted
 
     def __call__(self, connection, verb, argument, tag):
+        if verb == b"":
+            self.logins_of[connection] = self.logins
+            if self.away:
+                raise Cut
         if verb != b"LOGIN":
             return None
-        self.logins.append(argument)
+        self.logins_of[connection].append(argument)
         if self.hold:
             self.hold.reached.set()
             self.hold.go.wait()
@@ -281,6 +289,7 @@ def guarded(**options):
     folders = {b"INBOX": Folder({n: Message(mail(f"m{n}")) for n in range(1, 4)},
                                 permanent="\\Seen \\Deleted \\*")}
     with ScriptedServer(folders, evil=guard, **options) as script, Relay(script.port) as relay:
+        guard.script = script
         yield guard, f"imap://alice@127.0.0.1:{relay.port}", relay
 
 
@@ -293,9 +302,13 @@ def ask_a_lot(mount):
 
 
 def change_password(guard, relay, mount):
-    guard.word = "changed"
-    guard.logins.clear()
+    """And no login of before is counted: some connections may just have been made."""
+    guard.away = True
     relay.cut()
+    becomes(mount, "offline")
+    guard.word = "changed"
+    guard.logins = []
+    guard.away = False
     becomes(mount, "login refused")
 
 
@@ -357,6 +370,20 @@ def not_now_is_no_refusal(_):
             guard.word = PASSWORD
             becomes(mount, "online")
             equal(lines(mount, "to try again"), [])
+
+
+@case
+def a_server_that_offers_no_login_has_refused_nothing(_):
+    """It is asked again by itself; it was shown no password."""
+    with guarded() as (guard, url, relay), Mount(url, ["tls=off", "poll=1"]) as mount:
+        equal(run("cat", mount.find(1)).stdout, mail("m1"))
+        usual = guard.script.greeting
+        guard.script.greeting = b"* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] ready\r\n"
+        relay.cut()
+        wait_until(lambda: lines(mount, "the server offers no login"), what="the reason")
+        guard.script.greeting = usual
+        becomes(mount, "online")
+        equal(lines(mount, "to try again"), [])
 
 
 @case
@@ -472,7 +499,7 @@ def what_was_promised_survives(world):
     with Relay(dovecot.tls_port) as relay, a_home() as home:
         source = Source(home, "password", PASSWORD)
         options = [f"tls_ca={dovecot.ca}", f"password_command={source.command}", "poll=1",
-                   f"smtp={dovecot.smtp_url()}", "send_delay=0", "save_sent=no", "timeout=2"]
+                   f"smtp={dovecot.smtp_url()}", "send_delay=0", "save_sent=no", "timeout=8"]
 
         def mounted():
             return Mount(f"imaps://bob@127.0.0.1:{relay.port}", options, home=home, secret=False)
@@ -544,7 +571,7 @@ def a_command_that_hangs_holds_up_nobody(_):
         source = Source(home, "password", PASSWORD)
         source.command = (f"test -e {pid}.on && echo $$ >{pid} && exec sleep 1000; "
                           f"cat {source.path}")
-        mount = Mount(url, ["tls=off", "poll=1", "timeout=2", f"password_command={source.command}"],
+        mount = Mount(url, ["tls=off", "poll=1", "timeout=5", f"password_command={source.command}"],
                       home=home, secret=False)
         with mount:
             equal(run("cat", mount.find(1)).stdout, mail("m1"))
@@ -576,8 +603,8 @@ def a_command_sees_no_secret(world):
             os.unlink(home.dir / "env")
             # The second time by another process.
             reconnect(mount)
-            wait_until(lambda: (home.dir / "env").exists() and state(mount) == "online",
-                       what="the second time")
+            wait_until(lambda: "MAILFS_HOST" in (home.dir / "env").read_text() and
+                       state(mount) == "online", what="the second time")
             for text in (first, (home.dir / "env").read_text()):
                 names = {line.partition("=")[0] for line in text.splitlines()}
                 equal(names & {"OTHER", "CREDENTIALS_DIRECTORY", "ASAN_OPTIONS"}, set())
