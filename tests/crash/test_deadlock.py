@@ -197,7 +197,7 @@ def a_start_on_a_mount_that_does_not_answer_names_the_remedy():
 @case
 def a_failed_start_leaves_no_helper():
     def helpers():
-        return {pid for pid, (_, name) in processes().items() if name in HELPERS}
+        return {pid for pid, (_, name) in processes().items() if name in HELPERS | SANDBOXED}
 
     # Other tests may run beside us.
     def is_of(pid, home):
