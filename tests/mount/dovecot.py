@@ -427,7 +427,7 @@ class Dovecot:
             text += path.read_text(errors="replace") if path.exists() else ""
         return text[-4000:]
 
-    def _open_inbox(self, user):
+    def open_inbox(self, user):
         """Dovecot makes it at its first opening, and refuses whoever opens it meanwhile."""
         if user not in self._opened:
             self._opened.add(user)
@@ -436,7 +436,7 @@ class Dovecot:
             client.logout()
 
     def url(self, user="alice", host="localhost", tls=True):
-        self._open_inbox(user)
+        self.open_inbox(user)
         if ":" in host:
             host = f"[{host}]"
         return f"imaps://{user}@{host}:{self.tls_port}" if tls \
