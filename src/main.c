@@ -41,7 +41,7 @@ struct app {
 	struct supervisor *supervisor; /* NULL: none */
 	struct watchdog *watchdog;
 	struct replay *replay; /* NULL: watchers are told nothing */
-	struct keeper *keeper; /* NULL: secrets are found here */
+	struct keeper *keeper; /* NULL: nothing is found again */
 	struct mounter *mounter;
 	char *sandbox;			 /* what holds us */
 	struct credentials *credentials; /* NULL: it never connects */
@@ -212,9 +212,9 @@ static bool app_start_helpers(struct app *app, GError **error)
 		if (!app->replay)
 			return false;
 	}
-	if (options->sandbox == SANDBOX_OFF || options->account.offline)
+	if (options->account.offline)
 		return true;
-	app->keeper = keeper_new(&options->account, !options->foreground, error);
+	app->keeper = keeper_new(options, error);
 	return app->keeper != NULL;
 }
 

@@ -62,5 +62,6 @@ bool credentials_end(struct credentials *credentials, enum credentials_side side
  * if it was refused, it may be one connection too many. */
 bool credentials_end_beside(struct credentials *credentials, enum credentials_side side,
 			    const struct credential **credential, const GError *error);
-/* All is found anew, but for what was asked for on the terminal, and may be tried again. */
+/* All is found anew, but for what was asked for on the terminal, and may be tried again. Before,
+ * the keeper reads the configuration file again; what has changed, or is wrong there, is logged. */
 void credentials_renew(struct credentials *credentials);

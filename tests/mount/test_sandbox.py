@@ -100,11 +100,17 @@ def a_ca_may_be_a_link_to_elsewhere(server):
 
 @case
 def secrets_are_found_anew_outside_of_it(server):
-    """By a process that was made before, and ends with the daemon, as does what it runs."""
+    """By a process that was made before, and ends with the daemon, as does what it runs. Also
+    without a sandbox: the daemon's end waits for none of it."""
+    for options in ([], ["sandbox=off"]):
+        finds_secrets_anew(server, options)
+
+
+def finds_secrets_anew(server, options):
     with scratch() as directory:
         ran = directory / "ran"
         command = f"echo x >>{ran}; test -e {directory}/hang && sleep 600; echo {PASSWORD}"
-        mount = Mount(server)
+        mount = Mount(server, options)
         mount.command = [part.replace(f"password_file={mount.home.secret}",
                                       f"password_command={command}") for part in mount.command]
         with mount:
