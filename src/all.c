@@ -111,6 +111,9 @@ static bool child_start(struct all *all, struct child *child)
 		return true;
 	/* Who ends us means all. Those that are in the background have left by then. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	/* In the background it has nothing to reload before its daemon has. */
+	if (all->options->foreground)
+		signal(SIGHUP, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &all->before, NULL);
 	if (getppid() != parent)
 		_exit(EX_SOFTWARE);

@@ -362,6 +362,8 @@ static int run(struct app *app)
 			return EX_OSERR;
 		}
 	}
+	/* There is nothing to reload yet. Who asks on a terminal hears of its end. */
+	signal(SIGHUP, SIG_IGN);
 	if (!app_prepare(app, &error) || !app_serve(app, &error))
 		code = report(error);
 	app_close(app);

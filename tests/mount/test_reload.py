@@ -2,11 +2,20 @@
 read again, wherever it stands and whatever the program may still open by itself."""
 
 import contextlib
+import fcntl
+import os
+import pty
+import select
 import signal
+import subprocess
+import termios
+import threading
 
 from dovecot import PASSWORD
 from guarding import a_home, becomes, change_password, guarded, lines, reconnect, state
-from harness import MAILFS, Mount, case, equal, mail, main, run, wait_until
+from harness import (MAILFS, Mount, case, die_with_parent, equal, is_served, mail, main, run,
+                     wait_until)
+from script import Hold
 
 
 def hang_up(mount):
@@ -125,6 +134,84 @@ def no_server_sees_what_is_meant_for_another():
             connects_anew(work, guard, f"{work.file} was changed; from the next mount on: imap")
             equal(set(passwords(guard)), {PASSWORD})
             equal(state(work.mount), "online")
+
+
+# --- before it is mounted ---
+
+
+@contextlib.contextmanager
+def meanwhile(action):
+    """Done by another thread while this one starts what is mounted in the block."""
+    actor = threading.Thread(target=action)
+    actor.start()
+    try:
+        yield
+    finally:
+        actor.join()
+
+
+@case
+def while_it_logs_in_it_does_nothing():
+    with guarded() as (guard, url, _):
+        guard.hold = Hold()
+        mount = Mount(url, ["tls=off"])
+
+        def in_the_middle():
+            guard.hold.wait(60)
+            hang_up(mount)
+            guard.hold.go.set()
+        with meanwhile(in_the_middle), mount:
+            equal(is_served(mount.path), True)
+
+
+@case
+def while_it_looks_for_a_password_it_does_nothing():
+    with guarded() as (_, url, _), a_home() as home:
+        ran, fifo = home.dir / "ran", home.dir / "fifo"
+        os.mkfifo(fifo)
+        answer = open(fifo, "r+b", buffering=0)
+        mount = Mount(url, ["tls=off", f"password_command=echo >{ran}; head -n 1 {fifo}"],
+                      home=home, secret=False)
+
+        def in_the_middle():
+            wait_until(ran.exists, 60, "the command")
+            hang_up(mount)
+            answer.write(PASSWORD.encode() + b"\n")
+        with answer, meanwhile(in_the_middle), mount:
+            equal(is_served(mount.path), True)
+
+
+def asks_on(terminal, home, *command):
+    """Started there, until it has asked."""
+    master, slave = terminal
+
+    def take_terminal():
+        die_with_parent()
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    process = subprocess.Popen(command, env=home.environment, stdin=slave, stdout=slave,
+                               stderr=slave, preexec_fn=take_terminal)
+    os.close(slave)
+    told = b""
+    while b"Password for " not in told:
+        equal(bool(select.select([master], [], [], 60)[0]), True, told)
+        told += os.read(master, 4096)
+    return process
+
+
+@case
+def a_terminal_that_is_gone_ends_what_asks_on_it():
+    for options in (["-f"], []):
+        with guarded() as (guard, url, _), a_home() as home:
+            (home.dir / "m").mkdir()
+            terminal = pty.openpty()
+            process = asks_on(terminal, home, MAILFS, *options, "-o", "tls=off", url,
+                              str(home.dir / "m"))
+            os.close(terminal[0])
+            equal(process.wait(60) != 0, True)
+            wait_until(lambda: not run("pgrep", "-f", str(home.dir / "m"), check=False).stdout,
+                       what="the end of all of it")
+            equal(guard.logins, [])
 
 
 main()
