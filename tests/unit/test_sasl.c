@@ -401,11 +401,9 @@ static void test_choice_errors(void)
 #endif
 #endif
 
+#ifndef LEAKS_ARE_SEEN
 static void test_gssapi_without_ticket(void)
 {
-#ifdef LEAKS_ARE_SEEN
-	g_test_skip("GNU SASL leaks here");
-#else
 	const struct sasl_login login = {.user = "u", .host = "127.0.0.1", .allowed = AUTH_GSSAPI};
 	const struct sasl_server server = {.service = "imap", .offered = AUTH_GSSAPI, .tls = true};
 	g_autoptr(GError) error = NULL;
@@ -413,8 +411,8 @@ static void test_gssapi_without_ticket(void)
 	g_assert_null(sasl_new(&login, &server, &error));
 	g_assert_error(error, MAILFS_ERROR, ERROR_AUTH);
 	g_assert_nonnull(strstr(error->message, "GSSAPI"));
-#endif
 }
+#endif
 
 /* ---- Echoes ---- */
 
@@ -463,7 +461,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/sasl/length", test_length);
 	g_test_add_func("/sasl/choice", test_choice);
 	g_test_add_func("/sasl/choice-errors", test_choice_errors);
+#ifndef LEAKS_ARE_SEEN
 	g_test_add_func("/sasl/gssapi-without-ticket", test_gssapi_without_ticket);
+#endif
 	g_test_add_func("/sasl/echo", test_echo);
 	return g_test_run();
 }
