@@ -2,9 +2,11 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "config/auth.h"
 #include "config/keeper.h"
 
 #include <pthread.h>
+#include <string.h>
 
 /* A secret, and who has it in hand. */
 struct held {
@@ -39,6 +41,7 @@ struct side {
 	void *data;
 	unsigned untaken;   /* logins under way with what nobody has taken yet */
 	bool token_renewed; /* because this server refused one, and has taken none since */
+	unsigned below;	    /* enum auth_mechanism: it has taken better */
 	GError *stopped;
 };
 
@@ -404,7 +407,8 @@ static enum credentials_answer begin_locked(struct credentials *credentials,
 	attempt->password = held_ref(password);
 	attempt->token = held_ref(token);
 	attempt->credential = (struct credential){.password = password ? password->secret : NULL,
-						  .token = token ? token->secret : NULL};
+						  .token = token ? token->secret : NULL,
+						  .below = side->below};
 	return CREDENTIALS_GO;
 }
 
@@ -521,6 +525,18 @@ bool credentials_end_beside(struct credentials *credentials, enum credentials_si
 			    const struct credential **credential, const GError *error)
 {
 	return end(credentials, side, true, credential, error);
+}
+
+void credentials_taken(struct credentials *credentials, enum credentials_side side,
+		       const struct credential **credential, const char *mechanism)
+{
+	if (credentials && mechanism) {
+		pthread_mutex_lock(&credentials->lock);
+		credentials->sides[side].below |=
+			auth_below(auth_find(mechanism, strlen(mechanism)));
+		pthread_mutex_unlock(&credentials->lock);
+	}
+	credentials_end(credentials, side, credential, NULL);
 }
 
 /* What a person typed cannot be had again without him: it is what there is. */

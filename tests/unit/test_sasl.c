@@ -384,6 +384,12 @@ static void test_choice_errors(void)
 	check_no_login(&(struct sasl_login){.user = "u"}, 0, ERROR_NO_LOGIN,
 		       "the server offers no login that may be used (it offers none, and these "
 		       "may: none)");
+	check_no_login(&(struct sasl_login){.user = "u",
+					    .password = "p",
+					    .below = auth_below(AUTH_SCRAM_SHA_1)},
+		       AUTH_PLAIN | AUTH_LOGIN, ERROR_NO_LOGIN,
+		       "the server offers no login that may be used (it offers none, and these "
+		       "may: SCRAM-SHA-256 SCRAM-SHA-1): it took a better one before");
 	g_assert_false(sasl_may_tell_password(&pinned, &server));
 	g_assert_true(sasl_may_tell_password(&alice, &server));
 	server.tls = false;
