@@ -145,6 +145,8 @@ static bool source_from_file(struct parse *parse, const struct command *command,
 
 static bool source_from_url(struct parse *parse, const char *url, GError **error)
 {
+	if (parse->result == OPTIONS_PRINT_CONFIG)
+		return usage(error, "--print-config takes the name of one account, and no URL");
 	if (parse->options->config)
 		return usage(error, "a configuration file means nothing with a URL, which stands "
 				    "for itself: name one of its accounts");
