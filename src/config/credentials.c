@@ -151,6 +151,10 @@ static void part_settle_locked(struct credentials *credentials, enum part_name n
 	part->told = false;
 	g_clear_error(&part->error);
 	part->state = PART_FOUND;
+	if (part->typed && !secret && !error) {
+		part->held->refused_by = 0;
+		return;
+	}
 	if (error && is_still_good(part->held)) {
 		/* Of a file that cannot be read that was said. */
 		if (g_strcmp0(error->message, credentials->file_error) != 0)
@@ -182,17 +186,19 @@ static void find_one_locked(struct credentials *credentials, enum part_name name
 {
 	struct part *part = &credentials->parts[name];
 	unsigned order = part->order;
+	bool needed = name == PART_PASSWORD && !part->typed;
 	struct secret *secret = NULL;
 	GError *error = NULL;
 
 	pthread_mutex_unlock(&credentials->lock);
 	if (part_look(credentials, name, &credentials->cancelled, &secret, &error) && !secret &&
-	    name == PART_PASSWORD)
+	    needed)
 		set_missing(credentials->account, &error);
 	pthread_mutex_lock(&credentials->lock);
 	/* What ended because it was cancelled is no news. */
 	if (order == part->order && !atomic_load(&credentials->cancelled)) {
 		part_settle_locked(credentials, name, secret, error);
+		part->typed &= !secret;
 		wake_all_locked(credentials);
 		return;
 	}
@@ -539,12 +545,13 @@ void credentials_taken(struct credentials *credentials, enum credentials_side si
 	credentials_end(credentials, side, credential, NULL);
 }
 
-/* What a person typed cannot be had again without him: it is what there is. */
-static void part_renew_locked(struct part *part)
+/* What a person typed cannot be had again without him: it is what there is, unless the file tells
+ * of something else by now. */
+static void part_renew_locked(const struct credentials *credentials, struct part *part)
 {
 	if (part->state == PART_UNNEEDED)
 		return;
-	if (!part->typed)
+	if (!part->typed || credentials->reload)
 		part_want_locked(part);
 	else if (part->held)
 		part->held->refused_by = 0;
@@ -555,13 +562,13 @@ void credentials_renew(struct credentials *credentials)
 	if (!credentials)
 		return;
 	pthread_mutex_lock(&credentials->lock);
+	credentials->reload = credentials->keeper && credentials->account->config;
 	for (int i = 0; i < PARTS; i++)
-		part_renew_locked(&credentials->parts[i]);
+		part_renew_locked(credentials, &credentials->parts[i]);
 	for (size_t i = 0; i < G_N_ELEMENTS(credentials->sides); i++) {
 		credentials->sides[i].token_renewed = false;
 		g_clear_error(&credentials->sides[i].stopped);
 	}
-	credentials->reload = credentials->keeper && credentials->account->config;
 	if (credentials->reload)
 		finder_start_locked(credentials);
 	wake_all_locked(credentials);

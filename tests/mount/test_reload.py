@@ -136,6 +136,47 @@ def no_server_sees_what_is_meant_for_another():
             equal(state(work.mount), "online")
 
 
+def asks_on(terminal, home, *command):
+    """Started there, until it has asked."""
+    master, slave = terminal
+
+    def take_terminal():
+        die_with_parent()
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    process = subprocess.Popen(command, env=home.environment, stdin=slave, stdout=slave,
+                               stderr=slave, preexec_fn=take_terminal)
+    os.close(slave)
+    told = b""
+    while b"Password for " not in told:
+        equal(bool(select.select([master], [], [], 60)[0]), True, told)
+        told += os.read(master, 4096)
+    return process
+
+
+@case
+def what_was_typed_counts_until_the_file_tells_of_something_else():
+    with guarded() as (guard, url, relay), a_home() as home:
+        work = Site(home, url)
+        work.write("poll = 9\n")
+        terminal = pty.openpty()
+        try:
+            work.mount.process = asks_on(terminal, home, *work.mount.command)
+            os.write(terminal[0], f"{PASSWORD}\n".encode())
+            wait_until(lambda: is_served(work.mount.path), 60, "mounting")
+            connects_anew(work, guard)
+            equal(set(passwords(guard)), {PASSWORD})
+            change_password(guard, relay, work.mount)
+            work.write("poll = 9\npassword_command = echo changed\n")
+            hang_up(work.mount)
+            becomes(work.mount, "online")
+            equal(passwords(guard)[-1], "changed")
+            work.mount.stop()
+        finally:
+            work.mount.abandon()
+            os.close(terminal[0])
+
+
 # --- before it is mounted ---
 
 
@@ -179,24 +220,6 @@ def while_it_looks_for_a_password_it_does_nothing():
             answer.write(PASSWORD.encode() + b"\n")
         with answer, meanwhile(in_the_middle), mount:
             equal(is_served(mount.path), True)
-
-
-def asks_on(terminal, home, *command):
-    """Started there, until it has asked."""
-    master, slave = terminal
-
-    def take_terminal():
-        die_with_parent()
-        os.setsid()
-        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-    process = subprocess.Popen(command, env=home.environment, stdin=slave, stdout=slave,
-                               stderr=slave, preexec_fn=take_terminal)
-    os.close(slave)
-    told = b""
-    while b"Password for " not in told:
-        equal(bool(select.select([master], [], [], 60)[0]), True, told)
-        told += os.read(master, 4096)
-    return process
 
 
 @case
