@@ -41,7 +41,8 @@ bool secret_find(const struct secret_search *search, struct secret **ret_secret,
  * account's). NULL: it is the account's. */
 bool secret_find_submission(const struct secret_search *search, struct secret **ret_secret,
 			    GError **error);
-/* What oauth2_token_command prints; NULL with an error as above. */
+/* What oauth2_token_command prints; NULL with an error as above, or ERROR_TEMPORARY: it had none.
+ */
 struct secret *secret_find_token(const struct secret_search *search, GError **error);
 /* From the terminal; ERROR_CONFIG, also if there is none. */
 struct secret *secret_ask(const struct account *account, GError **error);

@@ -262,9 +262,15 @@ static bool is_token(const char *text)
 struct secret *secret_find_token(const struct secret_search *search, GError **error)
 {
 	static const char what[] = "oauth2_token_command";
+	GError *why = NULL;
 	struct secret *token = secret_from_shell(search, search->account->token_command, what,
-						 "token", false, error);
+						 "token", false, &why);
 
+	/* It asks the net, which may not be there yet, as when a user logs in. */
+	if (why && why->code == ERROR_CONFIG)
+		why->code = ERROR_TEMPORARY;
+	if (why)
+		g_propagate_error(error, why);
 	if (token && !is_token(secret_text(token))) {
 		secret_free(&token);
 		g_set_error(error, MAILFS_ERROR, ERROR_CONFIG,

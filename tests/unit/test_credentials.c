@@ -471,7 +471,7 @@ static void test_start_fails(void)
 	world_open(&world);
 	g_assert_true(credentials_find(world.credentials, false, false, NULL));
 	g_assert_false(credentials_find(world.credentials, false, true, &error));
-	g_assert_error(error, MAILFS_ERROR, ERROR_CONFIG);
+	g_assert_error(error, MAILFS_ERROR, ERROR_TEMPORARY);
 	world_clear(&world);
 }
 

@@ -428,12 +428,12 @@ static struct secret *token_of(const char *command, GError **error)
 	return secret_find_token(&(struct secret_search){.account = &account}, error);
 }
 
-static void assert_no_token(const char *command, const char *message)
+static void assert_no_token(const char *command, enum mailfs_error code, const char *message)
 {
 	g_autoptr(GError) error = NULL;
 
 	g_assert_null(token_of(command, &error));
-	g_assert_error(error, MAILFS_ERROR, ERROR_CONFIG);
+	g_assert_error(error, MAILFS_ERROR, (int)code);
 	g_assert_cmpstr(error->message, ==, message);
 }
 
@@ -443,11 +443,12 @@ static void test_find_token(void)
 		"the first line that oauth2_token_command prints is no token";
 
 	assert_secret(token_of("echo ya29.A0-_~+/==; echo expires: 3600", NULL), "ya29.A0-_~+/==");
-	assert_no_token("echo '{\"error\": \"x\"}'", no_token);
-	assert_no_token("printf 'a\\tb\\n'", no_token);
-	assert_no_token("printf 't\\303\\266ken\\n'", no_token);
-	assert_no_token("true", "oauth2_token_command printed no token");
-	assert_no_token("exit 4", "oauth2_token_command failed with exit status 4");
+	assert_no_token("echo '{\"error\": \"x\"}'", ERROR_CONFIG, no_token);
+	assert_no_token("printf 'a\\tb\\n'", ERROR_CONFIG, no_token);
+	assert_no_token("printf 't\\303\\266ken\\n'", ERROR_CONFIG, no_token);
+	assert_no_token("true", ERROR_TEMPORARY, "oauth2_token_command printed no token");
+	assert_no_token("exit 4", ERROR_TEMPORARY,
+			"oauth2_token_command failed with exit status 4");
 }
 
 /* Nothing but what password managers need; and who is meant. */
