@@ -225,8 +225,8 @@ static void test_below(void)
 
 	world_init(&world);
 	world.account.password_command = counting(&world, "p");
-	world.account.smtp.host = g_strdup("smtp.example.org");
-	world.account.smtp.user = g_strdup("alice");
+	world.account.smtp.host = (char *)"smtp.example.org";
+	world.account.smtp.user = (char *)"alice";
 	world_open(&world);
 	find(&world);
 	check_below(&world, CREDENTIALS_MAILBOX, 0, NULL);
