@@ -414,4 +414,31 @@ def brought_down_later(_):
             equal(set(logins), {b"SCRAM-SHA-256"})
 
 
+@case
+def brought_down_later_elsewhere(world):
+    """The same of a maildrop, and of the server that sends."""
+    with Dovecot(mechanisms="scram-sha-256 plain", pop3=True, relay=world.relay.port) as dovecot:
+        options = [f"tls_ca={dovecot.ca}", f"smtp={dovecot.smtp_url()}", "send_delay=0", "poll=1",
+                   "from=alice@example.org"]
+        dovecot.deliver([(mail("hello"), 1700000000)])
+        with Mount(dovecot.pop3_url(), options) as mount:
+            (mount / "outbox/a.eml").write_text("To: bob@example.org\nSubject: a\n\nHello.\n")
+            run("sync", mount / "outbox")
+            for service in ("pop3", "submission"):
+                equal(last_method(dovecot, service), "SCRAM-SHA-256")
+            dovecot.stop()
+            dovecot.config.write_text(dovecot.config.read_text().replace(
+                "auth_mechanisms = scram-sha-256 plain", "auth_mechanisms = plain"))
+            forget(dovecot)
+            dovecot.start()
+            (mount / "outbox/b.eml").write_text("To: bob@example.org\nSubject: b\n\nHello.\n")
+            wait_until(lambda: "a better one before" in mount.text(".mailfs/queue"),
+                       what="the reason of that which sends")
+            wait_until(lambda: (os.listdir(mount / "INBOX"), re.search(
+                r"\d: the server offers no .* a better one before", mount.text(".mailfs/log")))[1],
+                       what="the reason of the maildrop")
+            run("rm", mount / "outbox/b.eml")
+            equal(methods(dovecot, "pop3") + methods(dovecot, "submission"), [])
+
+
 main(fixture)
