@@ -215,6 +215,21 @@ service submission-login {
 """
 
 
+_claims = []  # as long as this program lives
+
+
+def _claim(port):
+    """False: another test has chosen it, and may not listen yet."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0mailfs-tests-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True
+
+
 def free_ports(count):
     """Ports that nobody listens on; not of those that the kernel gives to connections."""
     found = set()
@@ -222,7 +237,8 @@ def free_ports(count):
         port = random.randrange(10000, 32000)
         with contextlib.suppress(OSError), socket.socket() as s:
             s.bind(("127.0.0.1", port))
-            found.add(port)
+            if _claim(port):
+                found.add(port)
     return list(found)
 
 
