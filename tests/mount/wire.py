@@ -66,6 +66,7 @@ class Wire:
         self.turns = []     # of each connection: how often a command had to wait for an answer
         self.blind = []     # commands that expunge what others marked
         self.stopped = threading.Event()
+        self.stop_count = 0  # commands when it was stopped
         self.held = False
         self._stop = None
         self._last = {}
@@ -201,6 +202,7 @@ class Wire:
         stop.left -= 1
         if stop.left == 0:
             stop.tag, stop.pair = tag, pair
+            self.stop_count = len(self.commands)
             if stop.mode == "before" or stop.mode == "half" and not LITERAL.search(line):
                 self.stopped.set()
 
