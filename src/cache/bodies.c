@@ -4,8 +4,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/number.h"
 #include "cache/held.h"
+#include "cache/packs.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,10 +27,14 @@ enum {
 	FREE_PART = 10,	  /* an eviction makes room of a tenth */
 };
 
+/* What nobody may read yet, and is not larger than a pack takes, is gathered in memory. */
 struct part {
 	gint64 key; /* the table's key: epoch and UID */
-	int fd;
-	uint64_t written;  /* the engine thread's own */
+	/* the engine thread's own */
+	int fd;		    /* -1: in memory */
+	GByteArray *bytes;  /* NULL: in the file */
+	uint64_t *gathered; /* by all parts together */
+	uint64_t written;
 	uint64_t received; /* may be read; under the lock */
 	bool coming;	   /* likewise */
 };
@@ -41,13 +47,16 @@ struct bodies {
 	pthread_mutex_t lock;
 	GHashTable *parts;
 	struct held *held;
-	uint64_t total; /* bytes of complete files */
+	struct packs *packs;
+	uint64_t total;	   /* bytes of complete files */
+	uint64_t gathered; /* the engine thread's own */
 };
 
-/* A file met by a scan. */
+/* A file met by a scan, or a pack. */
 struct entry {
 	uint32_t epoch;
 	uint32_t uid;
+	uint32_t pack; /* not 0: a pack, and none of those around this */
 	ino_t inode;
 	uint64_t size;
 	int64_t used_ns;
@@ -61,11 +70,21 @@ static gint64 part_key(uint32_t epoch, uint32_t uid)
 	return (gint64)epoch << 32 | uid;
 }
 
+static void part_forget_bytes(struct part *part)
+{
+	if (!part->bytes)
+		return;
+	*part->gathered -= part->bytes->len;
+	g_byte_array_unref(g_steal_pointer(&part->bytes));
+}
+
 static void part_free(void *data)
 {
 	struct part *part = data;
 
-	close(part->fd);
+	if (part->fd >= 0)
+		close(part->fd);
+	part_forget_bytes(part);
 	g_free(part);
 }
 
@@ -173,17 +192,24 @@ static int file_open(const struct bodies *bodies, uint32_t epoch, uint32_t uid)
 	return open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
-static int file_open_held(void *data, uint32_t epoch, uint32_t uid, uint64_t size)
+static bool file_open_held(void *data, uint32_t epoch, uint32_t uid, uint64_t size,
+			   struct file_span *ret)
 {
-	int fd = file_open(data, epoch, uid);
+	const struct bodies *bodies = data;
 	struct stat stat;
+	int fd;
 
+	if (packs_get(bodies->packs, epoch, uid, size, ret) == PACKS_FOUND)
+		return true;
+	fd = file_open(bodies, epoch, uid);
 	if (fd < 0)
-		return -1;
-	if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) && (uint64_t)stat.st_size == size)
-		return fd;
+		return false;
+	if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) && (uint64_t)stat.st_size == size) {
+		*ret = (struct file_span){.fd = fd, .size = size};
+		return true;
+	}
 	close(fd);
-	return -1;
+	return false;
 }
 
 static void entry_take_in(struct bodies *bodies, const char *path, bool is_part,
@@ -205,7 +231,8 @@ struct bodies *bodies_open(const char *dir, uint64_t max_bytes, GError **error)
 	bodies->parts = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, part_free);
 	bodies->held = held_new(file_open_held, bodies);
 	pthread_mutex_init(&bodies->lock, NULL);
-	if (file_make_private_dir(bodies->dir, error))
+	bodies->packs = packs_open(dir, max_bytes, error);
+	if (bodies->packs && file_make_private_dir(bodies->dir, error))
 		scan(bodies, entry_take_in, NULL);
 	else
 		bodies_close(&bodies);
@@ -220,6 +247,7 @@ void bodies_close(struct bodies **bodies)
 		return;
 	g_hash_table_destroy(old->parts);
 	held_free(&old->held);
+	packs_close(&old->packs);
 	pthread_mutex_destroy(&old->lock);
 	g_free(old->dir);
 	g_free(old);
@@ -231,7 +259,7 @@ uint64_t bodies_total(struct bodies *bodies)
 	uint64_t total = bodies->total;
 
 	pthread_mutex_unlock(&bodies->lock);
-	return total;
+	return total + packs_total(bodies->packs);
 }
 
 /* --- readers --- */
@@ -265,27 +293,48 @@ static bool file_is_whole(const struct bodies *bodies, const struct stat *stat, 
 	return (uint64_t)stat->st_size == expected;
 }
 
-int bodies_get(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t expected,
-	       uint64_t *ret_size)
+static bool file_get(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t expected,
+		     struct file_span *ret)
 {
-	uint64_t removals = held_removals(bodies->held);
 	int fd = file_open(bodies, epoch, uid);
 	struct stat stat;
 
 	if (fd < 0)
-		return -1;
+		return false;
 	if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode)) {
 		if (file_is_whole(bodies, &stat, expected)) {
 			file_note_use(fd, &stat);
-			*ret_size = (uint64_t)stat.st_size;
-			held_note(bodies->held, epoch, uid, *ret_size, removals);
-			return fd;
+			*ret = (struct file_span){.fd = fd, .size = (uint64_t)stat.st_size};
+			return true;
 		}
 		if (expected != UINT64_MAX)
 			file_unlink_if_same(bodies, epoch, uid, &stat);
 	}
 	close(fd);
-	return -1;
+	return false;
+}
+
+/* Unless it is of this size by now. */
+static void packed_drop(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t unless)
+{
+	pthread_mutex_lock(&bodies->lock);
+	held_going(bodies->held, epoch, uid);
+	packs_drop(bodies->packs, epoch, uid, unless);
+	pthread_mutex_unlock(&bodies->lock);
+}
+
+bool bodies_get(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t expected,
+		struct file_span *ret)
+{
+	uint64_t removals = held_removals(bodies->held);
+	enum packs_found packed = packs_get(bodies->packs, epoch, uid, expected, ret);
+
+	if (packed == PACKS_OTHER_SIZE)
+		packed_drop(bodies, epoch, uid, expected);
+	if (packed != PACKS_FOUND && !file_get(bodies, epoch, uid, expected, ret))
+		return false;
+	held_note(bodies->held, epoch, uid, ret->size, removals);
+	return true;
 }
 
 struct held *bodies_held(struct bodies *bodies)
@@ -295,8 +344,11 @@ struct held *bodies_held(struct bodies *bodies)
 
 bool bodies_has(struct bodies *bodies, uint32_t epoch, uint32_t uid)
 {
-	g_autofree char *path = path_of(bodies, epoch, uid, "");
+	g_autofree char *path = NULL;
 
+	if (packs_has(bodies->packs, epoch, uid))
+		return true;
+	path = path_of(bodies, epoch, uid, "");
 	return access(path, F_OK) == 0;
 }
 
@@ -308,7 +360,7 @@ int bodies_get_part(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_
 	pthread_mutex_lock(&bodies->lock);
 	const struct part *part = part_find_locked(bodies, epoch, uid);
 
-	if (part)
+	if (part && part->received > 0)
 		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd >= 0)
 		*ret_received = part->received;
@@ -375,25 +427,44 @@ static bool part_go_on(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint
 	return part != NULL;
 }
 
-bool bodies_part_begin(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t *ret_received,
-		       GError **error)
+void bodies_part_begin(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t *ret_received)
 {
 	if (part_go_on(bodies, epoch, uid, ret_received))
-		return true;
-	g_autofree char *path = path_of(bodies, epoch, uid, PART_SUFFIX);
-	int fd = part_create(bodies, epoch, path, error);
-
-	if (fd < 0)
-		return false;
+		return;
 	struct part *part = g_new0(struct part, 1);
 
 	part->key = part_key(epoch, uid);
-	part->fd = fd;
+	part->fd = -1;
+	part->bytes = g_byte_array_new();
+	part->gathered = &bodies->gathered;
 	part->coming = true;
 	pthread_mutex_lock(&bodies->lock);
 	g_hash_table_insert(bodies->parts, &part->key, part);
 	pthread_mutex_unlock(&bodies->lock);
 	*ret_received = 0;
+}
+
+/* Its bytes go to a file. */
+static bool part_spill(struct bodies *bodies, struct part *part, GError **error)
+{
+	uint32_t epoch = (uint32_t)(part->key >> 32);
+	g_autofree char *path = NULL;
+	int fd;
+
+	if (!part->bytes)
+		return true;
+	path = path_of(bodies, epoch, (uint32_t)part->key, PART_SUFFIX);
+	fd = part_create(bodies, epoch, path, error);
+	if (fd < 0)
+		return false;
+	if (!file_pwrite_all(fd, part->bytes->data, part->bytes->len, 0)) {
+		file_fail("write", path, error);
+		unlink(path);
+		close(fd);
+		return false;
+	}
+	part->fd = fd;
+	part_forget_bytes(part);
 	return true;
 }
 
@@ -405,6 +476,25 @@ static struct part *part_expect(struct bodies *bodies, uint32_t epoch, uint32_t 
 		g_set_error(error, MAILFS_ERROR, ERROR_IO,
 			    "message %" PRIx32 "/%" PRIu32 " is not being fetched", epoch, uid);
 	return part;
+}
+
+static bool part_gathers(const struct bodies *bodies, const struct part *part, uint64_t end)
+{
+	uint64_t more = end - MIN(end, part->written);
+
+	return part->bytes && end <= PACKS_MESSAGE_MAX && bodies->gathered + more <= LIMIT_GATHERED;
+}
+
+static void part_gather(struct part *part, uint64_t offset, const void *bytes, gsize len)
+{
+	guint end = (guint)(offset + len);
+
+	if (end > part->bytes->len) {
+		*part->gathered += end - part->bytes->len;
+		g_byte_array_set_size(part->bytes, end);
+	}
+	if (len > 0)
+		memcpy(part->bytes->data + offset, bytes, len);
 }
 
 bool bodies_part_write(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t offset,
@@ -426,7 +516,11 @@ bool bodies_part_write(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint
 			    LIMIT_MESSAGE_SIZE);
 		return false;
 	}
-	if (!file_pwrite_all(part->fd, bytes, len, (off_t)offset)) {
+	if (part_gathers(bodies, part, offset + len)) {
+		part_gather(part, offset, bytes, len);
+	} else if (!part_spill(bodies, part, error)) {
+		return false;
+	} else if (!file_pwrite_all(part->fd, bytes, len, (off_t)offset)) {
 		g_autofree char *path = path_of(bodies, epoch, uid, PART_SUFFIX);
 
 		return file_fail("write", path, error);
@@ -437,11 +531,17 @@ bool bodies_part_write(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint
 
 void bodies_part_publish(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t received)
 {
-	pthread_mutex_lock(&bodies->lock);
-	struct part *part = part_find_locked(bodies, epoch, uid);
+	struct part *part = part_find(bodies, epoch, uid);
+	g_autoptr(GError) error = NULL;
 
-	if (part)
-		part->received = MAX(part->received, MIN(received, part->written));
+	if (!part || MIN(received, part->written) == 0)
+		return;
+	if (!part_spill(bodies, part, &error)) {
+		log_error("%s", error->message);
+		return;
+	}
+	pthread_mutex_lock(&bodies->lock);
+	part->received = MAX(part->received, MIN(received, part->written));
 	pthread_mutex_unlock(&bodies->lock);
 }
 
@@ -467,22 +567,35 @@ static bool part_rename_locked(struct bodies *bodies, const char *from, const ch
 	return true;
 }
 
-bool bodies_part_commit(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t size,
-			GError **error)
+/* What is there under its name was found wrong. */
+static void file_unlink_old_locked(struct bodies *bodies, uint32_t epoch, uint32_t uid)
+{
+	g_autofree char *path = path_of(bodies, epoch, uid, "");
+	struct stat stat;
+
+	if (lstat(path, &stat) == 0)
+		file_unlink_locked(bodies, epoch, uid, (uint64_t)stat.st_size);
+}
+
+static bool commit_to_pack(struct bodies *bodies, uint32_t epoch, uint32_t uid,
+			   const struct part *part, uint32_t size, GError **error)
+{
+	if (!packs_put(bodies->packs, epoch, uid, part->bytes->data, size, error))
+		return false;
+	pthread_mutex_lock(&bodies->lock);
+	file_unlink_old_locked(bodies, epoch, uid);
+	g_hash_table_remove(bodies->parts, &part->key);
+	pthread_mutex_unlock(&bodies->lock);
+	return true;
+}
+
+static bool commit_to_file(struct bodies *bodies, uint32_t epoch, uint32_t uid,
+			   const struct part *part, uint64_t size, GError **error)
 {
 	const struct timespec times[] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = bodies->opened_s}};
-	struct part *part = part_expect(bodies, epoch, uid, error);
-
-	if (!part)
-		return false;
 	g_autofree char *from = path_of(bodies, epoch, uid, PART_SUFFIX);
 	g_autofree char *to = path_of(bodies, epoch, uid, "");
 
-	if (size > part->written || size < bodies_received(bodies, epoch, uid)) {
-		g_set_error(error, MAILFS_ERROR, ERROR_IO,
-			    "%s cannot be complete with %" PRIu64 " bytes", from, size);
-		return false;
-	}
 	if ((size < part->written && ftruncate(part->fd, (off_t)size) < 0) ||
 	    futimens(part->fd, times) < 0)
 		return file_fail("complete", from, error);
@@ -492,11 +605,30 @@ bool bodies_part_commit(struct bodies *bodies, uint32_t epoch, uint32_t uid, uin
 
 	if (renamed) {
 		bodies->total += size;
+		packs_drop(bodies->packs, epoch, uid, UINT64_MAX);
 		g_hash_table_remove(bodies->parts, &part->key);
 	}
 	pthread_mutex_unlock(&bodies->lock);
 	errno = number;
 	return renamed || file_fail("complete", from, error);
+}
+
+bool bodies_part_commit(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t size,
+			GError **error)
+{
+	const struct part *part = part_expect(bodies, epoch, uid, error);
+
+	if (!part)
+		return false;
+	if (size > part->written || size < bodies_received(bodies, epoch, uid)) {
+		g_set_error(error, MAILFS_ERROR, ERROR_IO,
+			    "message %" PRIx32 "/%" PRIu32 " cannot be complete with %" PRIu64
+			    " bytes",
+			    epoch, uid, size);
+		return false;
+	}
+	return part->bytes ? commit_to_pack(bodies, epoch, uid, part, (uint32_t)size, error)
+			   : commit_to_file(bodies, epoch, uid, part, size, error);
 }
 
 void bodies_part_discard(struct bodies *bodies, uint32_t epoch, uint32_t uid)
@@ -507,10 +639,24 @@ void bodies_part_discard(struct bodies *bodies, uint32_t epoch, uint32_t uid)
 	struct part *part = part_find_locked(bodies, epoch, uid);
 
 	if (part) {
-		unlink(path);
+		if (part->fd >= 0)
+			unlink(path);
 		g_hash_table_remove(bodies->parts, &part->key);
 	}
 	pthread_mutex_unlock(&bodies->lock);
+}
+
+/* False: it is in no pack. */
+static bool packed_copy(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint32_t to_epoch,
+			uint32_t to_uid)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!packs_has(bodies->packs, epoch, uid))
+		return false;
+	if (!packs_copy(bodies->packs, epoch, uid, to_epoch, to_uid, &error))
+		log_debug("a message is not copied: %s", error->message);
+	return true;
 }
 
 void bodies_link(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint32_t to_epoch,
@@ -520,7 +666,9 @@ void bodies_link(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint32_t t
 	g_autofree char *to = path_of(bodies, to_epoch, to_uid, "");
 	struct stat stat;
 
-	if (!bodies_has(bodies, epoch, uid) || !epoch_make_dir(bodies, to_epoch, NULL))
+	if (!bodies_has(bodies, epoch, uid) || bodies_has(bodies, to_epoch, to_uid) ||
+	    packed_copy(bodies, epoch, uid, to_epoch, to_uid) ||
+	    !epoch_make_dir(bodies, to_epoch, NULL))
 		return;
 	pthread_mutex_lock(&bodies->lock);
 	if (lstat(from, &stat) == 0 && S_ISREG(stat.st_mode) && link(from, to) == 0)
@@ -530,22 +678,37 @@ void bodies_link(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint32_t t
 
 /* --- removal --- */
 
+static void body_drop(struct bodies *bodies, uint32_t epoch, uint32_t uid)
+{
+	bodies_part_discard(bodies, epoch, uid);
+	if (packs_has(bodies->packs, epoch, uid))
+		packed_drop(bodies, epoch, uid, UINT64_MAX);
+	pthread_mutex_lock(&bodies->lock);
+	file_unlink_old_locked(bodies, epoch, uid);
+	pthread_mutex_unlock(&bodies->lock);
+}
+
 void bodies_drop(struct bodies *bodies, uint32_t epoch, uint32_t uid)
 {
-	g_autofree char *path = path_of(bodies, epoch, uid, "");
-	struct stat stat;
+	body_drop(bodies, epoch, uid);
+	packs_tidy(bodies->packs);
+}
 
-	bodies_part_discard(bodies, epoch, uid);
-	pthread_mutex_lock(&bodies->lock);
-	if (lstat(path, &stat) == 0)
-		file_unlink_locked(bodies, epoch, uid, (uint64_t)stat.st_size);
-	pthread_mutex_unlock(&bodies->lock);
+static void packed_drop_all(struct bodies *bodies, uint32_t epoch, uint32_t pack)
+{
+	g_autoptr(GArray) names = packs_names(bodies->packs, epoch, pack);
+
+	for (guint i = 0; i < names->len; i++) {
+		const struct packs_name *name = &g_array_index(names, struct packs_name, i);
+
+		packed_drop(bodies, name->epoch, name->uid, UINT64_MAX);
+	}
 }
 
 static void entry_drop(struct bodies *bodies, const char *path, bool is_part,
 		       const struct entry *entry, void *data)
 {
-	bodies_drop(bodies, entry->epoch, entry->uid);
+	body_drop(bodies, entry->epoch, entry->uid);
 }
 
 static gboolean part_is_of_epoch(void *key, void *value, void *data)
@@ -560,6 +723,8 @@ void bodies_drop_epoch(struct bodies *bodies, uint32_t epoch)
 	g_autofree char *path = path_of_epoch(bodies, epoch);
 
 	scan_epoch(bodies, epoch, entry_drop, NULL);
+	packed_drop_all(bodies, epoch, 0);
+	packs_tidy(bodies->packs);
 	/* those whose files somebody else has removed */
 	pthread_mutex_lock(&bodies->lock);
 	g_hash_table_foreach_remove(bodies->parts, part_is_of_epoch, &epoch);
@@ -586,6 +751,30 @@ static int entry_by_use(const void *left, const void *right)
 	return a->uid < b->uid ? -1 : a->uid > b->uid;
 }
 
+static void collect_packs(struct bodies *bodies, GArray *entries)
+{
+	g_autoptr(GArray) uses = packs_uses(bodies->packs);
+
+	for (guint i = 0; i < uses->len; i++) {
+		const struct packs_use *use = &g_array_index(uses, struct packs_use, i);
+		const struct entry entry = {
+			.pack = use->number, .size = use->size, .used_ns = use->used_ns};
+
+		g_array_append_val(entries, entry);
+	}
+}
+
+static void entry_evict(struct bodies *bodies, const struct entry *entry)
+{
+	if (entry->pack) {
+		packed_drop_all(bodies, 0, entry->pack);
+		return;
+	}
+	pthread_mutex_lock(&bodies->lock);
+	file_unlink_locked(bodies, entry->epoch, entry->uid, entry->size);
+	pthread_mutex_unlock(&bodies->lock);
+}
+
 void bodies_evict(struct bodies *bodies)
 {
 	uint64_t goal = bodies->max_bytes - bodies->max_bytes / FREE_PART;
@@ -595,15 +784,15 @@ void bodies_evict(struct bodies *bodies)
 	g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(struct entry));
 
 	scan(bodies, entry_collect, entries);
+	collect_packs(bodies, entries);
 	g_array_sort(entries, entry_by_use);
 	for (guint i = 0; i + 1 < entries->len && bodies_total(bodies) > goal; i++) {
 		const struct entry *entry = &g_array_index(entries, struct entry, i);
 
 		/* the file used last, by its other name */
-		if (entry->inode == g_array_index(entries, struct entry, entries->len - 1).inode)
+		if (!entry->pack &&
+		    entry->inode == g_array_index(entries, struct entry, entries->len - 1).inode)
 			continue;
-		pthread_mutex_lock(&bodies->lock);
-		file_unlink_locked(bodies, entry->epoch, entry->uid, entry->size);
-		pthread_mutex_unlock(&bodies->lock);
+		entry_evict(bodies, entry);
 	}
 }
