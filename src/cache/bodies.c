@@ -6,8 +6,8 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/number.h"
+#include "cache/bodies_private.h"
 #include "cache/held.h"
-#include "cache/packs.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,37 +19,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PART_SUFFIX ".part"
 #define NS_PER_S INT64_C(1000000000)
 
 enum {
 	USE_GRAIN_S = 60, /* younger uses are not told apart: saves a write at each open */
 	FREE_PART = 10,	  /* an eviction makes room of a tenth */
-};
-
-/* What nobody may read yet, and is not larger than a pack takes, is gathered in memory. */
-struct part {
-	gint64 key; /* the table's key: epoch and UID */
-	/* the engine thread's own */
-	int fd;		    /* -1: in memory */
-	GByteArray *bytes;  /* NULL: in the file */
-	uint64_t *gathered; /* by all parts together */
-	uint64_t written;
-	uint64_t received; /* may be read; under the lock */
-	bool coming;	   /* likewise */
-};
-
-struct bodies {
-	char *dir;
-	uint64_t max_bytes;
-	time_t opened_s; /* the mtime of the files that were made since */
-	/* over names as well as the fields: a path is removed or replaced only under it */
-	pthread_mutex_t lock;
-	GHashTable *parts;
-	struct held *held;
-	struct packs *packs;
-	uint64_t total;	   /* bytes of complete files */
-	uint64_t gathered; /* the engine thread's own */
 };
 
 /* A file met by a scan, or a pack. */
@@ -65,67 +39,37 @@ struct entry {
 typedef void (*entry_fn)(struct bodies *bodies, const char *path, bool is_part,
 			 const struct entry *entry, void *data);
 
-static gint64 part_key(uint32_t epoch, uint32_t uid)
-{
-	return (gint64)epoch << 32 | uid;
-}
-
-static void part_forget_bytes(struct part *part)
-{
-	if (!part->bytes)
-		return;
-	*part->gathered -= part->bytes->len;
-	g_byte_array_unref(g_steal_pointer(&part->bytes));
-}
-
-static void part_free(void *data)
-{
-	struct part *part = data;
-
-	if (part->fd >= 0)
-		close(part->fd);
-	part_forget_bytes(part);
-	g_free(part);
-}
-
-static struct part *part_find_locked(struct bodies *bodies, uint32_t epoch, uint32_t uid)
-{
-	gint64 key = part_key(epoch, uid);
-
-	return g_hash_table_lookup(bodies->parts, &key);
-}
-
-static struct part *part_find(struct bodies *bodies, uint32_t epoch, uint32_t uid)
-{
-	pthread_mutex_lock(&bodies->lock);
-	struct part *part = part_find_locked(bodies, epoch, uid);
-
-	pthread_mutex_unlock(&bodies->lock);
-	return part;
-}
-
-static char *path_of_epoch(const struct bodies *bodies, uint32_t epoch)
+char *bodies_epoch_path(const struct bodies *bodies, uint32_t epoch)
 {
 	return g_strdup_printf("%s/%" PRIx32, bodies->dir, epoch);
 }
 
-static char *path_of(const struct bodies *bodies, uint32_t epoch, uint32_t uid, const char *suffix)
+char *bodies_path(const struct bodies *bodies, uint32_t epoch, uint32_t uid, const char *suffix)
 {
 	return g_strdup_printf("%s/%" PRIx32 "/%" PRIu32 "%s", bodies->dir, epoch, uid, suffix);
 }
 
-static void total_take_locked(struct bodies *bodies, uint64_t size)
+void bodies_total_take_locked(struct bodies *bodies, uint64_t size)
 {
 	bodies->total -= MIN(size, bodies->total);
 }
 
 static void file_unlink_locked(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t size)
 {
-	g_autofree char *path = path_of(bodies, epoch, uid, "");
+	g_autofree char *path = bodies_path(bodies, epoch, uid, "");
 
 	held_going(bodies->held, epoch, uid);
 	if (unlink(path) == 0)
-		total_take_locked(bodies, size);
+		bodies_total_take_locked(bodies, size);
+}
+
+void bodies_unlink_file_locked(struct bodies *bodies, uint32_t epoch, uint32_t uid)
+{
+	g_autofree char *path = bodies_path(bodies, epoch, uid, "");
+	struct stat stat;
+
+	if (lstat(path, &stat) == 0)
+		file_unlink_locked(bodies, epoch, uid, (uint64_t)stat.st_size);
 }
 
 /* --- scans --- */
@@ -138,8 +82,8 @@ static int64_t ns_from(const struct timespec *time)
 static void scan_file(struct bodies *bodies, int dir_fd, const char *dir_path, uint32_t epoch,
 		      const char *name, entry_fn each, void *data)
 {
-	bool is_part = g_str_has_suffix(name, PART_SUFFIX);
-	size_t digits = strlen(name) - (is_part ? strlen(PART_SUFFIX) : 0);
+	bool is_part = g_str_has_suffix(name, BODIES_PART);
+	size_t digits = strlen(name) - (is_part ? strlen(BODIES_PART) : 0);
 	struct entry entry = {.epoch = epoch};
 	struct stat stat;
 
@@ -156,7 +100,7 @@ static void scan_file(struct bodies *bodies, int dir_fd, const char *dir_path, u
 
 static void scan_epoch(struct bodies *bodies, uint32_t epoch, entry_fn each, void *data)
 {
-	g_autofree char *path = path_of_epoch(bodies, epoch);
+	g_autofree char *path = bodies_epoch_path(bodies, epoch);
 	DIR *dir = opendir(path);
 	struct dirent *file;
 
@@ -187,7 +131,7 @@ static void scan(struct bodies *bodies, entry_fn each, void *data)
 /* No lock: held_going() is called with ours. */
 static int file_open(const struct bodies *bodies, uint32_t epoch, uint32_t uid)
 {
-	g_autofree char *path = path_of(bodies, epoch, uid, "");
+	g_autofree char *path = bodies_path(bodies, epoch, uid, "");
 
 	return open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
@@ -228,7 +172,7 @@ struct bodies *bodies_open(const char *dir, uint64_t max_bytes, GError **error)
 	bodies->dir = g_build_filename(dir, "bodies", NULL);
 	bodies->max_bytes = max_bytes;
 	bodies->opened_s = (time_t)(clock_wall_ns() / NS_PER_S);
-	bodies->parts = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, part_free);
+	bodies->parts = bodies_parts_new();
 	bodies->held = held_new(file_open_held, bodies);
 	pthread_mutex_init(&bodies->lock, NULL);
 	bodies->packs = packs_open(dir, max_bytes, error);
@@ -268,7 +212,7 @@ uint64_t bodies_total(struct bodies *bodies)
 static void file_unlink_if_same(struct bodies *bodies, uint32_t epoch, uint32_t uid,
 				const struct stat *old)
 {
-	g_autofree char *path = path_of(bodies, epoch, uid, "");
+	g_autofree char *path = bodies_path(bodies, epoch, uid, "");
 	struct stat now;
 
 	pthread_mutex_lock(&bodies->lock);
@@ -277,9 +221,16 @@ static void file_unlink_if_same(struct bodies *bodies, uint32_t epoch, uint32_t 
 	pthread_mutex_unlock(&bodies->lock);
 }
 
+struct timespec bodies_use_now(void)
+{
+	int64_t now_ns = clock_wall_ns();
+
+	return (struct timespec){.tv_sec = now_ns / NS_PER_S, .tv_nsec = now_ns % NS_PER_S};
+}
+
 static void file_note_use(int fd, const struct stat *stat)
 {
-	const struct timespec times[] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
+	const struct timespec times[] = {bodies_use_now(), {.tv_nsec = UTIME_OMIT}};
 
 	if (clock_wall_ns() - ns_from(&stat->st_atim) > USE_GRAIN_S * NS_PER_S)
 		futimens(fd, times);
@@ -348,302 +299,17 @@ bool bodies_has(struct bodies *bodies, uint32_t epoch, uint32_t uid)
 
 	if (packs_has(bodies->packs, epoch, uid))
 		return true;
-	path = path_of(bodies, epoch, uid, "");
+	path = bodies_path(bodies, epoch, uid, "");
 	return access(path, F_OK) == 0;
 }
 
-int bodies_get_part(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t *ret_received)
+/* --- links --- */
+
+bool bodies_make_epoch(struct bodies *bodies, uint32_t epoch, GError **error)
 {
-	g_autofree char *path = path_of(bodies, epoch, uid, PART_SUFFIX);
-	int fd = -1;
-
-	pthread_mutex_lock(&bodies->lock);
-	const struct part *part = part_find_locked(bodies, epoch, uid);
-
-	if (part && part->received > 0)
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd >= 0)
-		*ret_received = part->received;
-	pthread_mutex_unlock(&bodies->lock);
-	return fd;
-}
-
-uint64_t bodies_received(struct bodies *bodies, uint32_t epoch, uint32_t uid)
-{
-	pthread_mutex_lock(&bodies->lock);
-	const struct part *part = part_find_locked(bodies, epoch, uid);
-	uint64_t received = part ? part->received : 0;
-
-	pthread_mutex_unlock(&bodies->lock);
-	return received;
-}
-
-bool bodies_is_coming(struct bodies *bodies, uint32_t epoch, uint32_t uid)
-{
-	pthread_mutex_lock(&bodies->lock);
-	const struct part *part = part_find_locked(bodies, epoch, uid);
-	bool coming = part && part->coming;
-
-	pthread_mutex_unlock(&bodies->lock);
-	return coming;
-}
-
-/* --- parts --- */
-
-static bool epoch_make_dir(struct bodies *bodies, uint32_t epoch, GError **error)
-{
-	g_autofree char *dir = path_of_epoch(bodies, epoch);
+	g_autofree char *dir = bodies_epoch_path(bodies, epoch);
 
 	return file_make_private_dir(dir, error);
-}
-
-/* Makes the directory where it is missing: of a new epoch, or deleted under us. */
-static int part_create(struct bodies *bodies, uint32_t epoch, const char *path, GError **error)
-{
-	const int flags = O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
-	int fd = open(path, flags, 0600);
-
-	if (fd < 0 && errno == ENOENT) {
-		if (!epoch_make_dir(bodies, epoch, error))
-			return -1;
-		fd = open(path, flags, 0600);
-	}
-	if (fd < 0)
-		file_fail("make", path, error);
-	return fd;
-}
-
-/* False if there is none. */
-static bool part_go_on(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t *ret_received)
-{
-	pthread_mutex_lock(&bodies->lock);
-	struct part *part = part_find_locked(bodies, epoch, uid);
-
-	if (part) {
-		part->coming = true;
-		*ret_received = part->received;
-	}
-	pthread_mutex_unlock(&bodies->lock);
-	return part != NULL;
-}
-
-void bodies_part_begin(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t *ret_received)
-{
-	if (part_go_on(bodies, epoch, uid, ret_received))
-		return;
-	struct part *part = g_new0(struct part, 1);
-
-	part->key = part_key(epoch, uid);
-	part->fd = -1;
-	part->bytes = g_byte_array_new();
-	part->gathered = &bodies->gathered;
-	part->coming = true;
-	pthread_mutex_lock(&bodies->lock);
-	g_hash_table_insert(bodies->parts, &part->key, part);
-	pthread_mutex_unlock(&bodies->lock);
-	*ret_received = 0;
-}
-
-/* Its bytes go to a file. */
-static bool part_spill(struct bodies *bodies, struct part *part, GError **error)
-{
-	uint32_t epoch = (uint32_t)(part->key >> 32);
-	g_autofree char *path = NULL;
-	int fd;
-
-	if (!part->bytes)
-		return true;
-	path = path_of(bodies, epoch, (uint32_t)part->key, PART_SUFFIX);
-	fd = part_create(bodies, epoch, path, error);
-	if (fd < 0)
-		return false;
-	if (!file_pwrite_all(fd, part->bytes->data, part->bytes->len, 0)) {
-		file_fail("write", path, error);
-		unlink(path);
-		close(fd);
-		return false;
-	}
-	part->fd = fd;
-	part_forget_bytes(part);
-	return true;
-}
-
-static struct part *part_expect(struct bodies *bodies, uint32_t epoch, uint32_t uid, GError **error)
-{
-	struct part *part = part_find(bodies, epoch, uid);
-
-	if (!part)
-		g_set_error(error, MAILFS_ERROR, ERROR_IO,
-			    "message %" PRIx32 "/%" PRIu32 " is not being fetched", epoch, uid);
-	return part;
-}
-
-static bool part_gathers(const struct bodies *bodies, const struct part *part, uint64_t end)
-{
-	uint64_t more = end - MIN(end, part->written);
-
-	return part->bytes && end <= PACKS_MESSAGE_MAX && bodies->gathered + more <= LIMIT_GATHERED;
-}
-
-static void part_gather(struct part *part, uint64_t offset, const void *bytes, gsize len)
-{
-	guint end = (guint)(offset + len);
-
-	if (end > part->bytes->len) {
-		*part->gathered += end - part->bytes->len;
-		g_byte_array_set_size(part->bytes, end);
-	}
-	if (len > 0)
-		memcpy(part->bytes->data + offset, bytes, len);
-}
-
-bool bodies_part_write(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t offset,
-		       const void *bytes, gsize len, GError **error)
-{
-	struct part *part = part_expect(bodies, epoch, uid, error);
-
-	if (!part)
-		return false;
-	/* what readers may have seen must not change; a hole would be read as zeros */
-	if (offset < bodies_received(bodies, epoch, uid) || offset > part->written) {
-		g_set_error(error, MAILFS_ERROR, ERROR_IO,
-			    "bytes at %" PRIu64 " of a message do not follow what is there",
-			    offset);
-		return false;
-	}
-	if (len > LIMIT_MESSAGE_SIZE || offset > LIMIT_MESSAGE_SIZE - len) {
-		g_set_error(error, MAILFS_ERROR, ERROR_LIMIT, "a message is larger than %llu bytes",
-			    LIMIT_MESSAGE_SIZE);
-		return false;
-	}
-	if (part_gathers(bodies, part, offset + len)) {
-		part_gather(part, offset, bytes, len);
-	} else if (!part_spill(bodies, part, error)) {
-		return false;
-	} else if (!file_pwrite_all(part->fd, bytes, len, (off_t)offset)) {
-		g_autofree char *path = path_of(bodies, epoch, uid, PART_SUFFIX);
-
-		return file_fail("write", path, error);
-	}
-	part->written = MAX(part->written, offset + len);
-	return true;
-}
-
-void bodies_part_publish(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t received)
-{
-	struct part *part = part_find(bodies, epoch, uid);
-	g_autoptr(GError) error = NULL;
-
-	if (!part || MIN(received, part->written) == 0)
-		return;
-	if (!part_spill(bodies, part, &error)) {
-		log_error("%s", error->message);
-		return;
-	}
-	pthread_mutex_lock(&bodies->lock);
-	part->received = MAX(part->received, MIN(received, part->written));
-	pthread_mutex_unlock(&bodies->lock);
-}
-
-void bodies_part_rest(struct bodies *bodies, uint32_t epoch, uint32_t uid)
-{
-	pthread_mutex_lock(&bodies->lock);
-	struct part *part = part_find_locked(bodies, epoch, uid);
-
-	if (part)
-		part->coming = false;
-	pthread_mutex_unlock(&bodies->lock);
-}
-
-static bool part_rename_locked(struct bodies *bodies, const char *from, const char *to)
-{
-	struct stat old;
-	bool replaces = lstat(to, &old) == 0;
-
-	if (rename(from, to) < 0)
-		return false;
-	if (replaces)
-		total_take_locked(bodies, (uint64_t)old.st_size);
-	return true;
-}
-
-/* What is there under its name was found wrong. */
-static void file_unlink_old_locked(struct bodies *bodies, uint32_t epoch, uint32_t uid)
-{
-	g_autofree char *path = path_of(bodies, epoch, uid, "");
-	struct stat stat;
-
-	if (lstat(path, &stat) == 0)
-		file_unlink_locked(bodies, epoch, uid, (uint64_t)stat.st_size);
-}
-
-static bool commit_to_pack(struct bodies *bodies, uint32_t epoch, uint32_t uid,
-			   const struct part *part, uint32_t size, GError **error)
-{
-	if (!packs_put(bodies->packs, epoch, uid, part->bytes->data, size, error))
-		return false;
-	pthread_mutex_lock(&bodies->lock);
-	file_unlink_old_locked(bodies, epoch, uid);
-	g_hash_table_remove(bodies->parts, &part->key);
-	pthread_mutex_unlock(&bodies->lock);
-	return true;
-}
-
-static bool commit_to_file(struct bodies *bodies, uint32_t epoch, uint32_t uid,
-			   const struct part *part, uint64_t size, GError **error)
-{
-	const struct timespec times[] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = bodies->opened_s}};
-	g_autofree char *from = path_of(bodies, epoch, uid, PART_SUFFIX);
-	g_autofree char *to = path_of(bodies, epoch, uid, "");
-
-	if ((size < part->written && ftruncate(part->fd, (off_t)size) < 0) ||
-	    futimens(part->fd, times) < 0)
-		return file_fail("complete", from, error);
-	pthread_mutex_lock(&bodies->lock);
-	bool renamed = part_rename_locked(bodies, from, to);
-	int number = errno;
-
-	if (renamed) {
-		bodies->total += size;
-		packs_drop(bodies->packs, epoch, uid, UINT64_MAX);
-		g_hash_table_remove(bodies->parts, &part->key);
-	}
-	pthread_mutex_unlock(&bodies->lock);
-	errno = number;
-	return renamed || file_fail("complete", from, error);
-}
-
-bool bodies_part_commit(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t size,
-			GError **error)
-{
-	const struct part *part = part_expect(bodies, epoch, uid, error);
-
-	if (!part)
-		return false;
-	if (size > part->written || size < bodies_received(bodies, epoch, uid)) {
-		g_set_error(error, MAILFS_ERROR, ERROR_IO,
-			    "message %" PRIx32 "/%" PRIu32 " cannot be complete with %" PRIu64
-			    " bytes",
-			    epoch, uid, size);
-		return false;
-	}
-	return part->bytes ? commit_to_pack(bodies, epoch, uid, part, (uint32_t)size, error)
-			   : commit_to_file(bodies, epoch, uid, part, size, error);
-}
-
-void bodies_part_discard(struct bodies *bodies, uint32_t epoch, uint32_t uid)
-{
-	g_autofree char *path = path_of(bodies, epoch, uid, PART_SUFFIX);
-
-	pthread_mutex_lock(&bodies->lock);
-	struct part *part = part_find_locked(bodies, epoch, uid);
-
-	if (part) {
-		if (part->fd >= 0)
-			unlink(path);
-		g_hash_table_remove(bodies->parts, &part->key);
-	}
-	pthread_mutex_unlock(&bodies->lock);
 }
 
 /* False: it is in no pack. */
@@ -662,13 +328,13 @@ static bool packed_copy(struct bodies *bodies, uint32_t epoch, uint32_t uid, uin
 void bodies_link(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint32_t to_epoch,
 		 uint32_t to_uid)
 {
-	g_autofree char *from = path_of(bodies, epoch, uid, "");
-	g_autofree char *to = path_of(bodies, to_epoch, to_uid, "");
+	g_autofree char *from = bodies_path(bodies, epoch, uid, "");
+	g_autofree char *to = bodies_path(bodies, to_epoch, to_uid, "");
 	struct stat stat;
 
 	if (!bodies_has(bodies, epoch, uid) || bodies_has(bodies, to_epoch, to_uid) ||
 	    packed_copy(bodies, epoch, uid, to_epoch, to_uid) ||
-	    !epoch_make_dir(bodies, to_epoch, NULL))
+	    !bodies_make_epoch(bodies, to_epoch, NULL))
 		return;
 	pthread_mutex_lock(&bodies->lock);
 	if (lstat(from, &stat) == 0 && S_ISREG(stat.st_mode) && link(from, to) == 0)
@@ -684,7 +350,7 @@ static void body_drop(struct bodies *bodies, uint32_t epoch, uint32_t uid)
 	if (packs_has(bodies->packs, epoch, uid))
 		packed_drop(bodies, epoch, uid, UINT64_MAX);
 	pthread_mutex_lock(&bodies->lock);
-	file_unlink_old_locked(bodies, epoch, uid);
+	bodies_unlink_file_locked(bodies, epoch, uid);
 	pthread_mutex_unlock(&bodies->lock);
 }
 
@@ -711,24 +377,15 @@ static void entry_drop(struct bodies *bodies, const char *path, bool is_part,
 	body_drop(bodies, entry->epoch, entry->uid);
 }
 
-static gboolean part_is_of_epoch(void *key, void *value, void *data)
-{
-	const uint32_t *epoch = data;
-
-	return *(const gint64 *)key >> 32 == *epoch;
-}
-
 void bodies_drop_epoch(struct bodies *bodies, uint32_t epoch)
 {
-	g_autofree char *path = path_of_epoch(bodies, epoch);
+	g_autofree char *path = bodies_epoch_path(bodies, epoch);
 
 	scan_epoch(bodies, epoch, entry_drop, NULL);
 	packed_drop_all(bodies, epoch, 0);
 	packs_tidy(bodies->packs);
 	/* those whose files somebody else has removed */
-	pthread_mutex_lock(&bodies->lock);
-	g_hash_table_foreach_remove(bodies->parts, part_is_of_epoch, &epoch);
-	pthread_mutex_unlock(&bodies->lock);
+	bodies_parts_drop(bodies, epoch);
 	rmdir(path);
 }
 

@@ -4,8 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/number.h"
-#include "cache/pack_record.h"
-#include "cache/pack_table.h"
+#include "cache/packs_private.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,62 +24,28 @@ enum {
 	PACK_PART = 16,		/* and no more than that part of the cache */
 	PACK_THIN = 4,		/* what is left of a thin one is less than that part of it */
 	PACK_NUMBERS = 1 << 30, /* larger ones are not ours */
-	MAKE_TRIES = 16,
 };
 
-struct pack {
-	uint32_t number;
-	unsigned entries;
-	uint64_t end;
-	uint64_t live; /* bytes of records with an entry */
-	int64_t used_ns;
-	int64_t noted_ns; /* what the disk says */
-	bool thin;	  /* it waits for packs_tidy() */
-};
-
-struct packs {
-	char *dir;
-	uint64_t pack_max;
-	pthread_mutex_t lock;
-	struct pack_table *table;
-	GHashTable *packs; /* number -> struct pack */
-	GArray *thin;	   /* numbers */
-	uint64_t total;
-
-	/* the engine thread's own */
-	uint32_t next;
-	uint32_t current; /* written to, if it is still there; 0: none */
-	int current_fd;	  /* -1: not open */
-};
-
-/* An entry that went. */
-struct loss {
-	uint32_t pack;
-	uint32_t start;
-	bool empty; /* nor is the pack there any more */
-};
-
-static char *path_of(const struct packs *packs, uint32_t number)
+char *pack_path(const struct packs *packs, uint32_t number)
 {
 	return g_strdup_printf("%s/%" PRIu32 SUFFIX, packs->dir, number);
 }
 
-/* Its atime is ours to set. */
-static int pack_open(const struct packs *packs, uint32_t number, int flags)
+int pack_open(const struct packs *packs, uint32_t number, int flags)
 {
-	g_autofree char *path = path_of(packs, number);
+	g_autofree char *path = pack_path(packs, number);
 
 	return open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOATIME, 0600);
 }
 
 /* --- entries --- */
 
-static bool is_same(const struct pack_entry *a, const struct pack_entry *b)
+bool pack_is_same(const struct pack_entry *a, const struct pack_entry *b)
 {
 	return a && a->pack == b->pack && a->start == b->start;
 }
 
-static struct pack *pack_find(const struct packs *packs, uint32_t number)
+struct pack *pack_find(const struct packs *packs, uint32_t number)
 {
 	return g_hash_table_lookup(packs->packs, GUINT_TO_POINTER(number));
 }
@@ -91,8 +56,7 @@ static void pack_forget_locked(struct packs *packs, const struct pack *pack)
 	g_hash_table_remove(packs->packs, GUINT_TO_POINTER(pack->number));
 }
 
-/* Of the one that is written to it may be the beginning. */
-static void note_thin_locked(struct packs *packs, struct pack *pack)
+void pack_note_thin_locked(struct packs *packs, struct pack *pack)
 {
 	if (pack->thin || pack->live >= pack->end / PACK_THIN)
 		return;
@@ -110,12 +74,11 @@ static void lose_locked(struct packs *packs, const struct pack_entry *entry, str
 	if (ret->empty)
 		pack_forget_locked(packs, pack);
 	else
-		note_thin_locked(packs, pack);
+		pack_note_thin_locked(packs, pack);
 }
 
-/* True if another one went for it. */
-static bool entry_set_locked(struct packs *packs, struct pack *pack, uint32_t epoch,
-			     const struct pack_entry *entry, struct loss *ret)
+bool pack_set_locked(struct packs *packs, struct pack *pack, uint32_t epoch,
+		     const struct pack_entry *entry, struct loss *ret)
 {
 	struct pack_entry old;
 
@@ -134,10 +97,9 @@ static void entry_remove_locked(struct packs *packs, uint32_t epoch, uint32_t ui
 	lose_locked(packs, &old, ret);
 }
 
-/* The same on disk; without the lock. */
-static void loss_settle(const struct packs *packs, const struct loss *loss)
+void pack_settle_loss(const struct packs *packs, const struct loss *loss)
 {
-	g_autofree char *path = path_of(packs, loss->pack);
+	g_autofree char *path = pack_path(packs, loss->pack);
 	int fd;
 
 	if (loss->empty) {
@@ -152,8 +114,7 @@ static void loss_settle(const struct packs *packs, const struct loss *loss)
 	close(fd);
 }
 
-/* Somebody else has removed its file. */
-static void pack_lost_locked(struct packs *packs, uint32_t number)
+void pack_lost_locked(struct packs *packs, uint32_t number)
 {
 	g_autoptr(GArray) names = pack_table_names(packs->table, 0, number);
 	struct loss loss;
@@ -180,8 +141,8 @@ static void scan_record(struct packs *packs, struct pack *pack, const struct pac
 	struct loss loss;
 
 	if (record->kind == PACK_RECORD_LIVE &&
-	    entry_set_locked(packs, pack, record->epoch, &entry, &loss))
-		loss_settle(packs, &loss);
+	    pack_set_locked(packs, pack, record->epoch, &entry, &loss))
+		pack_settle_loss(packs, &loss);
 }
 
 /* Ends before the first record that is not whole. */
@@ -198,7 +159,7 @@ static void scan_records(struct packs *packs, struct pack *pack, int fd, uint64_
 	}
 }
 
-static struct pack *pack_new_locked(struct packs *packs, uint32_t number, int64_t used_ns)
+struct pack *pack_new_locked(struct packs *packs, uint32_t number, int64_t used_ns)
 {
 	struct pack *pack = g_new0(struct pack, 1);
 
@@ -216,7 +177,7 @@ static void scan_pack(struct packs *packs, uint32_t number)
 	if (fd < 0)
 		return;
 	if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode)) {
-		g_autofree char *path = path_of(packs, number);
+		g_autofree char *path = pack_path(packs, number);
 		struct pack *pack = pack_new_locked(
 			packs, number, stat.st_atim.tv_sec * NS_PER_S + stat.st_atim.tv_nsec);
 
@@ -285,7 +246,7 @@ struct packs *packs_open(const char *dir, uint64_t max_bytes, GError **error)
 	return packs;
 }
 
-static void current_end(struct packs *packs)
+void packs_end_current(struct packs *packs)
 {
 	if (packs->current_fd >= 0)
 		close(packs->current_fd);
@@ -299,7 +260,7 @@ void packs_close(struct packs **packs)
 
 	if (!old)
 		return;
-	current_end(old);
+	packs_end_current(old);
 	pack_table_free(&old->table);
 	g_hash_table_destroy(old->packs);
 	g_array_unref(old->thin);
@@ -310,7 +271,7 @@ void packs_close(struct packs **packs)
 
 /* --- readers --- */
 
-static void use_locked(struct pack *pack, int fd)
+void pack_use_locked(struct pack *pack, int fd)
 {
 	const struct timespec times[] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
 
@@ -333,42 +294,40 @@ static int entry_open_locked(struct packs *packs, const struct pack_entry *entry
 		return -1;
 	if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) &&
 	    (uint64_t)stat.st_size >= (uint64_t)entry->start + entry->size) {
-		use_locked(pack_find(packs, entry->pack), fd);
+		pack_use_locked(pack_find(packs, entry->pack), fd);
 		return fd;
 	}
 	close(fd);
 	return -1;
 }
 
-/* What was found wrong goes, what was found right is not looked at again; nothing, if another has
- * its place meanwhile. */
-static void settle_check(struct packs *packs, uint32_t epoch, const struct pack_entry *entry,
-			 bool sound)
+void pack_settle_check(struct packs *packs, uint32_t epoch, const struct pack_entry *entry,
+		       bool sound)
 {
 	struct loss loss = {0};
 
 	pthread_mutex_lock(&packs->lock);
 	struct pack_entry *now = pack_table_find(packs->table, epoch, entry->uid);
 
-	if (is_same(now, entry) && sound)
+	if (pack_is_same(now, entry) && sound)
 		now->checked = 1;
-	else if (is_same(now, entry))
+	else if (pack_is_same(now, entry))
 		entry_remove_locked(packs, epoch, entry->uid, &loss);
 	pthread_mutex_unlock(&packs->lock);
 	if (loss.pack)
-		loss_settle(packs, &loss);
+		pack_settle_loss(packs, &loss);
 }
 
-static struct pack_record *read_entry(int fd, uint32_t epoch, const struct pack_entry *entry)
+struct pack_record *pack_read_entry(int fd, uint32_t epoch, const struct pack_entry *entry)
 {
 	return pack_record_read(fd, entry->start, epoch, entry->uid, entry->size, entry->checked);
 }
 
 static bool check(struct packs *packs, uint32_t epoch, const struct pack_entry *entry, int fd)
 {
-	g_autofree struct pack_record *record = read_entry(fd, epoch, entry);
+	g_autofree struct pack_record *record = pack_read_entry(fd, epoch, entry);
 
-	settle_check(packs, epoch, entry, record != NULL);
+	pack_settle_check(packs, epoch, entry, record != NULL);
 	return record != NULL;
 }
 
@@ -435,7 +394,7 @@ void packs_drop(struct packs *packs, uint32_t epoch, uint32_t uid, uint64_t unle
 		entry_remove_locked(packs, epoch, uid, &loss);
 	pthread_mutex_unlock(&packs->lock);
 	if (loss.pack)
-		loss_settle(packs, &loss);
+		pack_settle_loss(packs, &loss);
 }
 
 GArray *packs_names(struct packs *packs, uint32_t epoch, uint32_t number)
@@ -462,238 +421,4 @@ GArray *packs_uses(struct packs *packs)
 	}
 	pthread_mutex_unlock(&packs->lock);
 	return uses;
-}
-
-/* --- writing --- */
-
-/* False if the pack that is written to is full, or gone. Who has removed its file by hand is
- * noticed, too. */
-static bool current_end_of(struct packs *packs, uint64_t bytes, uint64_t *ret)
-{
-	struct stat stat;
-
-	if (packs->current_fd < 0 && packs->current)
-		packs->current_fd = pack_open(packs, packs->current, O_RDWR);
-	bool there =
-		packs->current_fd >= 0 && fstat(packs->current_fd, &stat) == 0 && stat.st_nlink > 0;
-
-	pthread_mutex_lock(&packs->lock);
-	struct pack *pack = pack_find(packs, packs->current);
-
-	if (pack && !there)
-		pack_lost_locked(packs, packs->current);
-	bool fits = pack && there && pack->end + bytes <= packs->pack_max;
-
-	if (fits)
-		*ret = pack->end;
-	else if (pack && there)
-		note_thin_locked(packs, pack);
-	pthread_mutex_unlock(&packs->lock);
-	return fits;
-}
-
-/* Its directory may have been removed under us. */
-static bool current_make(struct packs *packs, GError **error)
-{
-	const int flags = O_RDWR | O_CREAT | O_EXCL;
-
-	current_end(packs);
-	for (unsigned i = 0; i < MAKE_TRIES && packs->current_fd < 0; i++) {
-		packs->current = packs->next++;
-		packs->current_fd = pack_open(packs, packs->current, flags);
-		if (packs->current_fd < 0 && errno == ENOENT &&
-		    !file_make_private_dir(packs->dir, error))
-			return false;
-	}
-	if (packs->current_fd < 0)
-		return file_fail("make a file in", packs->dir, error);
-	pthread_mutex_lock(&packs->lock);
-	pack_new_locked(packs, packs->current, clock_wall_ns());
-	pthread_mutex_unlock(&packs->lock);
-	return true;
-}
-
-/* With `from`, only if that is still the message's. False: the pack went meanwhile. */
-static bool record_enter(struct packs *packs, const struct pack_record *record,
-			 struct pack_entry *entry, const struct pack_entry *from)
-{
-	struct loss loss = {0};
-
-	pthread_mutex_lock(&packs->lock);
-	struct pack *pack = pack_find(packs, entry->pack);
-
-	if (pack) {
-		pack->end += pack_record_bytes(entry->size);
-		packs->total += pack_record_bytes(entry->size);
-		use_locked(pack, packs->current_fd);
-	}
-	if (pack &&
-	    (!from || is_same(pack_table_find(packs->table, record->epoch, record->uid), from)))
-		entry_set_locked(packs, pack, record->epoch, entry, &loss);
-	pthread_mutex_unlock(&packs->lock);
-	if (loss.pack)
-		loss_settle(packs, &loss);
-	return pack != NULL;
-}
-
-/* What was half written is taken back, or written over by the next. */
-static bool write_at(struct packs *packs, uint64_t end, const struct pack_record *record,
-		     const void *bytes, GError **error)
-{
-	g_autofree char *path = NULL;
-	int number;
-
-	if (pack_record_write(packs->current_fd, end, record, bytes))
-		return true;
-	number = errno;
-	path = path_of(packs, packs->current);
-	errno = number;
-	file_fail("write", path, error);
-	if (ftruncate(packs->current_fd, (off_t)end) < 0)
-		log_debug("cannot truncate '%s': %s", path, g_strerror(errno));
-	return false;
-}
-
-static bool append(struct packs *packs, const struct pack_record *record, const void *bytes,
-		   bool fresh, const struct pack_entry *from, GError **error)
-{
-	struct pack_entry entry = {.uid = record->uid,
-				   .size = record->size & PACK_ENTRY_SIZE,
-				   .fresh = fresh,
-				   .checked = 1};
-	uint64_t end;
-
-	do {
-		end = 0;
-		if (!current_end_of(packs, pack_record_bytes(record->size), &end) &&
-		    !current_make(packs, error))
-			return false;
-		if (!write_at(packs, end, record, bytes, error))
-			return false;
-		entry.pack = packs->current;
-		entry.start = (uint32_t)(end + sizeof(*record));
-	} while (!record_enter(packs, record, &entry, from));
-	return true;
-}
-
-bool packs_put(struct packs *packs, uint32_t epoch, uint32_t uid, const void *bytes, uint32_t size,
-	       GError **error)
-{
-	struct pack_record record;
-
-	pack_record_init(&record, epoch, uid, bytes, size);
-	return append(packs, &record, bytes, true, NULL, error);
-}
-
-/* What is there now; false: nothing. */
-static bool entry_get(struct packs *packs, uint32_t epoch, uint32_t uid, struct pack_entry *ret)
-{
-	pthread_mutex_lock(&packs->lock);
-	const struct pack_entry *entry = pack_table_find(packs->table, epoch, uid);
-	bool found = entry != NULL;
-
-	if (found)
-		*ret = *entry;
-	pthread_mutex_unlock(&packs->lock);
-	return found;
-}
-
-bool packs_copy(struct packs *packs, uint32_t epoch, uint32_t uid, uint32_t to_epoch,
-		uint32_t to_uid, GError **error)
-{
-	g_autofree struct pack_record *record = NULL;
-	struct pack_record copy;
-	struct pack_entry entry;
-	int fd = -1;
-
-	if (entry_get(packs, epoch, uid, &entry))
-		fd = pack_open(packs, entry.pack, O_RDONLY);
-	if (fd >= 0) {
-		record = read_entry(fd, epoch, &entry);
-		close(fd);
-	}
-	if (!record) {
-		g_set_error(error, MAILFS_ERROR, ERROR_IO, "it cannot be read");
-		return false;
-	}
-	pack_record_init(&copy, to_epoch, to_uid, record + 1, record->size);
-	return append(packs, &copy, record + 1, entry.fresh, NULL, error);
-}
-
-/* One that is not what was written goes. False: there is no room. */
-static bool move(struct packs *packs, const struct packs_name *name, int fd)
-{
-	g_autofree struct pack_record *record = NULL;
-	struct pack_entry entry;
-
-	if (!entry_get(packs, name->epoch, name->uid, &entry))
-		return true;
-	record = read_entry(fd, name->epoch, &entry);
-	if (record)
-		return append(packs, record, record + 1, entry.fresh, &entry, NULL);
-	settle_check(packs, name->epoch, &entry, false);
-	return true;
-}
-
-static void move_all(struct packs *packs, uint32_t number)
-{
-	g_autoptr(GArray) names = packs_names(packs, 0, number);
-	int fd = pack_open(packs, number, O_RDONLY);
-	bool moved = fd >= 0;
-
-	for (guint i = 0; i < names->len && moved; i++)
-		moved = move(packs, &g_array_index(names, struct packs_name, i), fd);
-	if (fd >= 0)
-		close(fd);
-}
-
-/* 0: there is none. It stays noted, so that what is moved does not note it again. */
-static uint32_t take_thin(struct packs *packs)
-{
-	uint32_t number = 0;
-
-	pthread_mutex_lock(&packs->lock);
-	while (packs->thin->len > 0 && number == 0) {
-		guint last = packs->thin->len - 1;
-		struct pack *pack = pack_find(packs, g_array_index(packs->thin, uint32_t, last));
-
-		g_array_set_size(packs->thin, last);
-		if (pack && pack->number != packs->current)
-			number = pack->number;
-		else if (pack)
-			pack->thin = false;
-	}
-	pthread_mutex_unlock(&packs->lock);
-	return number;
-}
-
-static void end_thin(struct packs *packs, uint32_t number)
-{
-	pthread_mutex_lock(&packs->lock);
-	struct pack *pack = pack_find(packs, number);
-
-	if (pack)
-		pack->thin = false;
-	pthread_mutex_unlock(&packs->lock);
-}
-
-static bool current_is_there(struct packs *packs)
-{
-	pthread_mutex_lock(&packs->lock);
-	bool there = pack_find(packs, packs->current) != NULL;
-
-	pthread_mutex_unlock(&packs->lock);
-	return there;
-}
-
-void packs_tidy(struct packs *packs)
-{
-	uint32_t number;
-
-	while ((number = take_thin(packs))) {
-		move_all(packs, number);
-		end_thin(packs, number);
-	}
-	if (!current_is_there(packs))
-		current_end(packs);
 }

@@ -119,7 +119,7 @@ static int must_get(struct fixture *f, uint32_t epoch, uint32_t uid, uint64_t ex
 static void assert_packed(struct fixture *f, uint32_t epoch, uint32_t uid, const char *text)
 {
 	size_t len = strlen(text);
-	g_autofree char *bytes = g_malloc(len);
+	g_autofree char *bytes = g_malloc(len + 1);
 	struct file_span span;
 
 	g_assert_true(bodies_get(f->bodies, epoch, uid, len, &span));
