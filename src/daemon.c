@@ -22,7 +22,7 @@ static ssize_t read_byte(int fd)
 	return len;
 }
 
-static _Noreturn void wait_for_child(pid_t child, int fd)
+static _Noreturn void wait_for_child(pid_t child, int fd, int killed)
 {
 	int status;
 
@@ -30,11 +30,11 @@ static _Noreturn void wait_for_child(pid_t child, int fd)
 		_exit(0);
 	while (waitpid(child, &status, 0) < 0)
 		if (errno != EINTR)
-			_exit(EX_SOFTWARE);
-	_exit(WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : EX_SOFTWARE);
+			_exit(killed);
+	_exit(WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : killed);
 }
 
-int daemon_fork(void)
+int daemon_fork(int killed)
 {
 	pid_t parent = getpid();
 	pid_t child;
@@ -47,7 +47,7 @@ int daemon_fork(void)
 		return -1;
 	if (child > 0) {
 		close(fds[1]);
-		wait_for_child(child, fds[0]);
+		wait_for_child(child, fds[0], killed);
 	}
 	close(fds[0]);
 	/* Who ends the parent means both. */

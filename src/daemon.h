@@ -5,9 +5,10 @@
 
 #include <stdbool.h>
 
-/* Before any thread is started. Does not return in the parent. In the child: what
+/* Before any thread is started. Does not return in the parent, which ends with the code `killed` if a
+ * signal ended the child. In the child: what
  * daemon_detach() needs; -1 with errno set if there is no child. */
-int daemon_fork(void);
+int daemon_fork(int killed);
 /* Tells the parent that all is well and leaves the terminal: own session, "/" as directory, no
  * standard files, log to syslog. False if the parent is gone: somebody ended it. */
 bool daemon_detach(int fd);

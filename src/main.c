@@ -1,13 +1,20 @@
+#include "all.h"
+#include "check.h"
+#include "confine.h"
 #include "daemon.h"
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/supervisor.h"
+#include "base/text.h"
 #include "cache/claim.h"
+#include "config/credentials.h"
+#include "config/keeper.h"
 #include "config/options.h"
-#include "config/secret.h"
 #include "engine/label.h"
 #include "fuse/mount.h"
+#include "fuse/mounter.h"
 #include "fuse/mountpoint.h"
 #include "fuse/replay.h"
 #include "fuse/watchdog.h"
@@ -16,6 +23,7 @@
 #include "tree/name.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -24,25 +32,34 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+enum dir { DIR_STATE, DIR_CACHE, DIR_COUNT };
+
 /* All that lives as long as the daemon, in the order in which it is made. */
 struct app {
 	struct options options;
-	int parent_fd; /* to report on; -1 in the foreground */
+	int parent_fd;		       /* to report on; -1 in the foreground */
+	struct supervisor *supervisor; /* NULL: none */
 	struct watchdog *watchdog;
 	struct replay *replay; /* NULL: watchers are told nothing */
-	struct secret *secret;
-	int state_claim; /* -1: not taken */
+	struct keeper *keeper; /* NULL: secrets are found here */
+	struct mounter *mounter;
+	char *sandbox;			 /* what holds us */
+	struct credentials *credentials; /* NULL: it never connects */
+	int state_claim;		 /* -1: not taken */
 	int cache_claim;
 	struct state *state;
 	struct index *index;
 	struct bodies *bodies;
 	struct mount *mount;
 	struct engine *engine;
-	struct secret *smtp_secret;
+	char *dirs[DIR_COUNT + 1]; /* ends with NULL */
 	char *outbox_dir;
 	struct outbox *outbox; /* NULL: nothing can be sent */
 	struct tree *tree;
 };
+
+/* What mount(8) says of its helpers. */
+enum helper_code { HELPER_USAGE = 1, HELPER_SYSTEM = 2, HELPER_MOUNT = 32 };
 
 /* Beyond the time that the last changes may take: for the rest of the end. */
 #define FINISH_SLACK_MS 5000
@@ -80,33 +97,36 @@ static char *claim_dir(struct app *app, const char *base, const char *variable, 
 
 /* Each directory has its own claim: the variables that say where they are may differ one by one
  * from those of another mount. */
+static bool app_claim_dirs(struct app *app, GError **error)
+{
+	app->dirs[DIR_STATE] =
+		claim_dir(app, g_get_user_state_dir(), "XDG_STATE_HOME", &app->state_claim, error);
+	if (!app->dirs[DIR_STATE])
+		return false;
+	app->outbox_dir = g_build_filename(app->dirs[DIR_STATE], "outbox", NULL);
+	app->dirs[DIR_CACHE] =
+		claim_dir(app, g_get_user_cache_dir(), "XDG_CACHE_HOME", &app->cache_claim, error);
+	return app->dirs[DIR_CACHE] != NULL;
+}
+
 static bool app_open_files(struct app *app, GError **error)
 {
 	const struct account *account = &app->options.account;
-	g_autofree char *state = NULL;
-	g_autofree char *cache = NULL;
 
-	state = claim_dir(app, g_get_user_state_dir(), "XDG_STATE_HOME", &app->state_claim, error);
-	if (!state)
-		return false;
-	app->outbox_dir = g_build_filename(state, "outbox", NULL);
-	cache = claim_dir(app, g_get_user_cache_dir(), "XDG_CACHE_HOME", &app->cache_claim, error);
-	if (!cache)
-		return false;
-	app->state = state_open(state, error);
+	app->state = state_open(app->dirs[DIR_STATE], error);
 	if (!app->state)
 		return false;
-	app->index = index_open(cache, account->name, error);
+	app->index = index_open(app->dirs[DIR_CACHE], account->name, error);
 	if (!app->index)
 		return false;
-	app->bodies = bodies_open(cache, account->cache_size_bytes, error);
+	app->bodies = bodies_open(app->dirs[DIR_CACHE], account->cache_size_bytes, error);
 	return app->bodies != NULL;
 }
 
 static bool app_build_outbox(struct app *app, GError **error)
 {
 	struct outbox_config config = {.account = &app->options.account,
-				       .secret = app->smtp_secret,
+				       .credentials = app->credentials,
 				       .dir = app->outbox_dir};
 
 	if (!config.account->smtp.host)
@@ -132,11 +152,17 @@ static bool app_build(struct app *app, GError **error)
 	struct engine_config engine = {
 		.names = {.shown = name_from_raw, .raw = name_to_raw},
 		.account = &app->options.account,
-		.secret = app->secret,
+		.credentials = app->credentials,
 		.ops = backend_of(&app->options.account),
 		.index = app->index,
 		.bodies = app->bodies,
 		.state = app->state,
+		.sandbox = app->sandbox,
+	};
+	const struct mount_helpers helpers = {
+		.watchdog = app->watchdog,
+		.replay = app->replay,
+		.mounter = app->mounter,
 	};
 	struct tree_config tree = {
 		.account = &app->options.account,
@@ -145,7 +171,7 @@ static bool app_build(struct app *app, GError **error)
 		.state = app->state,
 	};
 
-	app->mount = mount_new(&app->options, app->watchdog, app->replay, error);
+	app->mount = mount_new(&app->options, &helpers, error);
 	if (!app->mount)
 		return false;
 	app->engine = engine_new(&engine, mount_events(), app->mount, error);
@@ -165,20 +191,19 @@ static bool app_find_secrets(struct app *app, GError **error)
 
 	if (account->offline)
 		return true;
-	app->secret = secret_find(account, true, error);
-	if (!app->secret || !account->smtp.host)
-		return app->secret != NULL;
-	app->smtp_secret = secret_find_submission(account, app->secret, error);
-	return app->smtp_secret != NULL;
+	app->credentials = credentials_new(account);
+	/* A token may have to be fetched, and that takes a connection. */
+	return credentials_find(app->credentials, !app->options.unattended, !account->delay_connect,
+				error);
 }
 
-static bool app_prepare(struct app *app, GError **error)
+static bool app_start_helpers(struct app *app, GError **error)
 {
 	const struct options *options = &app->options;
 
 	if (!mountpoint_prepare(options->mountpoint, options->nonempty, error))
 		return false;
-	app->watchdog = watchdog_new(error);
+	app->watchdog = watchdog_new(options->mountpoint, error);
 	if (!app->watchdog)
 		return false;
 	/* Where nothing can be changed the kernel lets nobody do as if. */
@@ -187,12 +212,54 @@ static bool app_prepare(struct app *app, GError **error)
 		if (!app->replay)
 			return false;
 	}
-	return app_find_secrets(app, error) && app_open_files(app, error) && app_build(app, error);
+	if (options->sandbox == SANDBOX_OFF || options->account.offline)
+		return true;
+	app->keeper = keeper_new(&options->account, !options->foreground, error);
+	return app->keeper != NULL;
+}
+
+/* From here on the process can do little but serve. */
+static bool app_confine(struct app *app, GError **error)
+{
+	app->mounter = mounter_new(error);
+	if (!app->mounter)
+		return false;
+	if (app->credentials && app->keeper)
+		credentials_use(app->credentials, app->keeper);
+	app->sandbox = confine(&app->options, app->dirs, replay_process(app->replay));
+	return true;
+}
+
+static bool app_prepare(struct app *app, GError **error)
+{
+	return app_start_helpers(app, error) && app_find_secrets(app, error) &&
+	       app_claim_dirs(app, error) && app_confine(app, error) &&
+	       app_open_files(app, error) && app_build(app, error);
+}
+
+/* The end may take as long as the server does. */
+static void tell_stopping(const struct app *app)
+{
+	g_autofree char *lines = g_strdup_printf(
+		"STOPPING=1\nSTATUS=Finishing what was promised\nEXTEND_TIMEOUT_USEC=%" PRIi64,
+		(2 * finish_ms(app) + FINISH_SLACK_MS) * 1000);
+
+	supervisor_tell(app->supervisor, lines);
+}
+
+static void tell_ready(const struct app *app)
+{
+	g_autofree char *where = text_clean(app->options.mountpoint, -1, PATH_MAX);
+	g_autofree char *lines =
+		g_strdup_printf("READY=1\nSTATUS=%s on %s", app->options.account.name, where);
+
+	supervisor_tell(app->supervisor, lines);
 }
 
 /* What was promised while it was mounted. Who mounts the account now waits for us. */
 static void app_finish(const struct app *app)
 {
+	tell_stopping(app);
 	claim_finishing(app->state_claim);
 	claim_finishing(app->cache_claim);
 	if (app->outbox)
@@ -218,6 +285,7 @@ static bool app_serve(struct app *app, GError **error)
 		log_error("the process that was to wait for the mount is gone");
 		return true;
 	}
+	tell_ready(app);
 	served = mount_serve(app->mount, error);
 	app_finish(app);
 	return served;
@@ -231,6 +299,7 @@ static void app_close(struct app *app)
 		engine_stop(app->engine);
 	mount_free(&app->mount);
 	replay_free(&app->replay);
+	mounter_free(&app->mounter);
 	watchdog_free(&app->watchdog);
 	tree_free(&app->tree);
 	outbox_free(&app->outbox);
@@ -243,10 +312,32 @@ static void app_close(struct app *app)
 		close(app->cache_claim);
 	if (app->state_claim >= 0)
 		close(app->state_claim);
-	secret_free(&app->smtp_secret);
-	secret_free(&app->secret);
+	credentials_free(&app->credentials);
+	keeper_free(&app->keeper);
+	supervisor_free(&app->supervisor);
+	g_free(app->sandbox);
+	for (size_t i = 0; i < DIR_COUNT; i++)
+		g_free(app->dirs[i]);
 	g_free(app->outbox_dir);
 	options_clear(&app->options);
+}
+
+static int exit_code(bool helper, int code)
+{
+	if (!helper)
+		return code;
+	switch (code) {
+	case EX_OK:
+		return EX_OK;
+	case EX_USAGE:
+	case EX_CONFIG:
+		return HELPER_USAGE;
+	case EX_OSERR:
+	case EX_SOFTWARE:
+		return HELPER_SYSTEM;
+	default:
+		return HELPER_MOUNT;
+	}
 }
 
 static int report(const GError *error)
@@ -265,7 +356,7 @@ static int run(struct app *app)
 	label_init();
 	if (!app->options.foreground) {
 		log_quiet_stderr();
-		app->parent_fd = daemon_fork();
+		app->parent_fd = daemon_fork(exit_code(app->options.helper, EX_SOFTWARE));
 		if (app->parent_fd < 0) {
 			log_error("cannot start a process: %s", g_strerror(errno));
 			return EX_OSERR;
@@ -303,15 +394,51 @@ static void print_version(void)
 	       glib_major_version, glib_minor_version, glib_micro_version);
 }
 
-int main(int argc, char **argv)
+/* One account, until it is unmounted. Takes over the options. */
+static int serve(struct options *options)
 {
-	struct app app = {.parent_fd = -1, .state_claim = -1, .cache_claim = -1};
+	struct app app = {
+		.options = *options, .parent_fd = -1, .state_claim = -1, .cache_claim = -1};
+	const char *alias = options->account.alias;
+	g_autofree char *ident = alias ? g_strdup_printf("mailfs[%s]", alias) : g_strdup("mailfs");
+
+	log_open(ident, options->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+	app.supervisor = supervisor_new();
+	return run(&app);
+}
+
+static void print_accounts(char **accounts)
+{
+	for (; *accounts; accounts++)
+		puts(*accounts);
+}
+
+static int perform(int argc, char **argv)
+{
+	struct options options;
 	g_autoptr(GError) error = NULL;
 	g_autofree char *help = NULL;
+	int code = EX_OK;
 
-	harden_process();
-	log_open("mailfs", LOG_LEVEL_INFO);
-	switch (options_parse(&app.options, argc, argv, &error)) {
+	switch (options_parse(&options, argc, argv, &error)) {
+	case OPTIONS_RUN:
+		if (!options.fake)
+			return serve(&options);
+		break;
+	case OPTIONS_ALL:
+		/* None of its processes can say that all are mounted. */
+		g_unsetenv("NOTIFY_SOCKET");
+		code = all_run(&options, argc, argv, serve);
+		break;
+	case OPTIONS_CHECK:
+		code = check_run(&options, argc, argv);
+		break;
+	case OPTIONS_LIST_ACCOUNTS:
+		print_accounts(options.accounts);
+		break;
+	case OPTIONS_PRINT_CONFIG:
+		fputs(options.text, stdout);
+		break;
 	case OPTIONS_HELP:
 		help = options_help();
 		fputs(help, stdout);
@@ -320,12 +447,15 @@ int main(int argc, char **argv)
 		print_version();
 		break;
 	case OPTIONS_ERROR:
-		options_clear(&app.options);
 		return report(error);
-	case OPTIONS_RUN:
-		log_open("mailfs", app.options.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-		return run(&app);
 	}
-	options_clear(&app.options);
-	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+	options_clear(&options);
+	return fflush(stdout) == 0 ? code : EX_IOERR;
+}
+
+int main(int argc, char **argv)
+{
+	harden_process();
+	log_open("mailfs", LOG_LEVEL_INFO);
+	return exit_code(argc > 0 && options_is_helper(argv[0]), perform(argc, argv));
 }

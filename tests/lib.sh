@@ -41,9 +41,11 @@ install_packages() {
 }
 
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config libfuse3-dev libssl-dev libglib2.0-dev
-	libsqlite3-dev libgmime-3.0-dev zlib1g-dev)
-SERVER_PACKAGES=(fuse3 openssl python3 dovecot-core dovecot-imapd dovecot-pop3d inotify-tools)
+	libsqlite3-dev libgmime-3.0-dev zlib1g-dev libgsasl-dev libseccomp-dev)
+SERVER_PACKAGES=(fuse3 openssl python3 dovecot-core dovecot-imapd dovecot-pop3d dovecot-submissiond inotify-tools)
 MTA_PACKAGES=(postfix dovecot-lmtpd)
+# To build packages and to look at them, and the shells that complete.
+PACKAGING_PACKAGES=(build-essential debhelper lintian appstream rpm systemd zsh fish)
 
 # Real mail: sets MAILFS_CORPUS to its directory, which is kept outside of the tree.
 fetch_corpus() {

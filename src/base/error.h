@@ -20,7 +20,8 @@ enum mailfs_error {
 	ERROR_TEMPORARY,   /* the server says: later              75 EAGAIN */
 	ERROR_TLS,	   /* certificate, name, handshake        76 EACCES */
 	ERROR_PROTOCOL,	   /* the server's answer makes no sense  76 EIO */
-	ERROR_AUTH,	   /* login refused, no usable mechanism  77 EACCES */
+	ERROR_AUTH,	   /* login refused                       77 EACCES */
+	ERROR_NO_LOGIN,	   /* none is offered that may be used    77 EACCES */
 	ERROR_DENIED,	   /* NOPERM, ACL                         77 EACCES */
 	ERROR_MOUNT,	   /* mountpoint                          73 EIO */
 	ERROR_IO,	   /* local files                         74 EIO */

@@ -146,6 +146,30 @@ bool file_read(const char *path, size_t max, bool private, char **ret_bytes, gsi
 	return file_read_fd(fd, stat.st_size, path, max, ret_bytes, ret_len, error);
 }
 
+bool file_read_trusted(const char *path, size_t max, char **ret_bytes, gsize *ret_len,
+		       bool *ret_private, GError **error)
+{
+	struct stat stat;
+	AUTO_FD fd = file_open_regular(AT_FDCWD, path, 0, &stat, error);
+
+	if (fd < 0)
+		return false;
+	if (stat.st_uid != 0 && !file_is_ours(&stat)) {
+		g_set_error(error, MAILFS_ERROR, ERROR_CONFIG, "'%s' belongs to another user",
+			    path);
+		return false;
+	}
+	if (stat.st_mode & (S_IWGRP | S_IWOTH)) {
+		g_set_error(error, MAILFS_ERROR, ERROR_CONFIG,
+			    "'%s' can be written by others (chmod go-w it)", path);
+		return false;
+	}
+	if (!file_read_fd(fd, stat.st_size, path, max, ret_bytes, ret_len, error))
+		return false;
+	*ret_private = file_is_ours(&stat) && !(stat.st_mode & (S_IRGRP | S_IROTH));
+	return true;
+}
+
 bool file_read_at(int dir_fd, const char *name, size_t max, char **ret_bytes, gsize *ret_len,
 		  GError **error)
 {

@@ -26,7 +26,11 @@ bool file_make_private_dir(const char *path, GError **error);
  * NUL-terminated, with `*ret_len` bytes before the NUL. Free with g_free(). */
 bool file_read(const char *path, size_t max, bool private, char **ret_bytes, gsize *ret_len,
 	       GError **error);
-/* The same below the directory `dir_fd`, never through a link. */
+/* For a file that says what we do: refused (ERROR_CONFIG) if others may write to it, or if it is
+ * neither ours nor root's. `*ret_private`: ours, and nobody else may read it. */
+bool file_read_trusted(const char *path, size_t max, char **ret_bytes, gsize *ret_len,
+		       bool *ret_private, GError **error);
+/* The same as file_read() below the directory `dir_fd`, never through a link. */
 bool file_read_at(int dir_fd, const char *name, size_t max, char **ret_bytes, gsize *ret_len,
 		  GError **error);
 /* A directory in the directory `dir_fd`, made with mode 0700 if need be, never through a link: a

@@ -28,6 +28,7 @@
 #define LIMIT_POP3_UIDS (256ull * 1024 * 1024) /* of a maildrop, together */
 #define LIMIT_LOGIN_DELAY_S 3600 /* that a server may ask for between two logins */
 #define LIMIT_SECRET (16 * 1024)
+#define LIMIT_SASL (12 * 1024)	 /* one message of a login, as it stands in its line */
 #define LIMIT_LOG_RING (1024 * 1024)
 #define LIMIT_CONNECT_MS 30000	      /* TCP, TLS, greeting: each */
 #define LIMIT_CONNECT_SHARE_MS 10000  /* TCP to one of several addresses */

@@ -4,8 +4,11 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,17 +29,32 @@ static const struct {
 static enum log_level threshold = LOG_LEVEL_INFO;
 static enum log_level stderr_threshold = LOG_LEVEL_DEBUG;
 static char *log_ident;
+static bool to_journal; /* is what stderr is */
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool to_syslog; /* under the mutex, as all below */
 static char *ring;
 static size_t ring_len;
 
+/* systemd says which file the journal reads, as somebody may have sent stderr elsewhere since. */
+static bool stderr_is_journal(void)
+{
+	const char *stream = g_getenv("JOURNAL_STREAM");
+	char own[2 * sizeof("18446744073709551615")];
+	struct stat attr;
+
+	if (!stream || fstat(STDERR_FILENO, &attr) != 0)
+		return false;
+	snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)attr.st_dev, (uintmax_t)attr.st_ino);
+	return strcmp(stream, own) == 0;
+}
+
 void log_open(const char *ident, enum log_level level)
 {
 	g_free(log_ident);
 	log_ident = g_strdup(ident);
 	threshold = level;
+	to_journal = stderr_is_journal();
 }
 
 void log_quiet_stderr(void)
@@ -90,10 +108,13 @@ static char *log_line_new(enum log_level level, const char *text)
 }
 
 /* One write a line, so that lines of threads do not mix. What a closed or full stderr does not take
- * is lost: there is nobody to tell. */
-static void log_to_stderr(const char *text)
+ * is lost: there is nobody to tell. The journal wants the priority first, see sd-daemon(3). */
+static void log_to_stderr(enum log_level level, const char *text)
 {
-	g_autofree char *line = g_strdup_printf("mailfs: %s\n", text);
+	g_autofree char *mark =
+		to_journal ? g_strdup_printf("<%d>", levels[level].priority) : g_strdup("");
+	g_autofree char *line =
+		g_strdup_printf("%s%s: %s\n", mark, log_ident ? log_ident : "mailfs", text);
 	ssize_t written;
 
 	do
@@ -124,7 +145,7 @@ static void log_line(enum log_level level, const char *format, va_list args)
 	if (syslogged)
 		syslog(levels[level].priority, "%s", text);
 	else if (level <= stderr_threshold)
-		log_to_stderr(text);
+		log_to_stderr(level, text);
 	errno = saved;
 }
 

@@ -1,5 +1,5 @@
-/* The log: stderr while in the foreground, syslog after, and always a ring in memory that
- * .mailfs/log shows. Any thread may call. Text is one line, without a secret; server text in it has
+/* The log: stderr while in the foreground (with priorities, if that is the journal), syslog after,
+ * and always a ring in memory that .mailfs/log shows. Any thread may call. Text is one line, without a secret; server text in it has
  * passed text_clean(). */
 #pragma once
 
@@ -8,7 +8,8 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* `ident` for syslog. Called once from main, before any thread. */
+/* `ident` stands before each line, here and there. From main, before any thread; the last call
+ * counts. */
 void log_open(const char *ident, enum log_level level);
 /* Only warnings and errors to stderr, for who is on the way to the background. From main, before any
  * thread. */

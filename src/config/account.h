@@ -1,5 +1,5 @@
-/* What is known of an account: where it is and how to treat it. Built by the command line (and
- * later the configuration file), then never changed: any thread may read it. */
+/* What is known of an account: where it is and how to treat it. Built by the command line and the
+ * configuration file, then never changed: any thread may read it. */
 #pragma once
 
 #include <glib.h>
@@ -54,10 +54,12 @@ struct submission {
 	uint16_t port;
 	enum tls_mode tls;
 	char *user;	       /* that the URL named; NULL: the account's, if a login is wanted */
+	unsigned auth;	       /* as the account's, whose it is if not said otherwise */
 	char *tls_fingerprint; /* as the account's; tls_ca is shared */
 	char *password_command;
 	char *password_file;
-	char *from; /* an address: who sends what does not say so; may be NULL */
+	bool password_in_file; /* as the account's: smtp_password= */
+	char *from;	       /* an address: who sends what does not say so; may be NULL */
 	enum save_sent save_sent;
 	uint32_t send_delay_s; /* between the last close and the sending */
 	unsigned dsn_notify;   /* enum smtp_notify */
@@ -71,16 +73,24 @@ struct account {
 	char *host; /* DNS name or IP address, without brackets */
 	uint16_t port;
 	enum tls_mode tls;
-	bool apop;	       /* POP3: log in by APOP, and in no other way */
+	unsigned auth;	       /* enum auth_mechanism: log in in no other way; 0: AUTH_DEFAULT */
 	char *tls_ca;	       /* PEM file instead of the system's; may be NULL */
 	char *tls_fingerprint; /* "SHA256:" and 64 hex digits, lower case; may be NULL */
+	char *tls_cert;	       /* PEM file, our certificate for both servers; may be NULL */
+	char *tls_key;	       /* the same, its key; NULL: in tls_cert */
 	enum compress_mode compress;
+	char *alias;	     /* what the configuration file calls it; NULL: given by its URL */
+	char *config;	     /* that file; with an alias */
+	char *token_command; /* prints an OAuth 2.0 token for both servers; then the account has no
+			      * password; NULL: none */
 	char *password_command;
 	char *password_file;
+	bool password_in_file; /* password= in `config` (conf_password()), if nothing else is said
+				*/
 	enum names_mode names;
-	uint32_t poll_s;    /* how old a listing may be */
-	char *idle; /* folders that are watched before others: paths with ':' between; NULL: INBOX; "":
-		     * nothing is watched */
+	uint32_t poll_s; /* how old a listing may be */
+	char *idle; /* folders that are watched before others: paths with ':' between; NULL: INBOX;
+		     * "": nothing is watched */
 	uint32_t timeout_s; /* how long the server may be silent */
 	uint64_t cache_size_bytes;
 	bool delay_connect; /* mount before the first login */
@@ -101,10 +111,24 @@ void account_clear(struct account *account);
  * controls in them are refused. IPv6 in brackets. A path is refused. */
 bool account_parse_url(struct account *account, const char *url, GError **error);
 
+/* The same for the keys imap= and pop3= of the configuration file, each with its own schemes. */
+bool account_parse_key(struct account *account, enum account_protocol protocol, const char *url,
+		       GError **error);
+
 /* Parses "smtps://[user@]host[:port]" (465) or "smtp://..." (587, STARTTLS), likewise. */
 bool submission_parse_url(struct submission *smtp, const char *url, GError **error);
 /* The login at the submission server: the user that its URL named, else the account's. */
 const char *submission_user(const struct account *account);
+/* The ways to log in there: its own, or the account's but for APOP. */
+unsigned submission_auth(const struct account *account);
+/* Some of the ways to log in need a password. */
+bool account_needs_password(const struct account *account);
+/* The same of the submission server: its own, or the account's. */
+bool submission_needs_password(const struct account *account);
+/* It is said where its own password comes from. */
+bool submission_has_password(const struct account *account);
+/* It is shown the token; not if it has a password of its own. */
+bool submission_uses_token(const struct account *account);
 
 /* A directory name for the account: no '/', no leading '.', reversible. Free with g_free(). */
 char *account_dir_name(const struct account *account);

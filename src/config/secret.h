@@ -4,6 +4,7 @@
 #pragma once
 
 #include <glib.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -22,22 +23,47 @@ struct secret *secret_from_line(const char *bytes, size_t len, const char *what,
 
 struct account;
 
-/* Finds the account's password: password_command, password_file, the credential "mailfs.password"
- * of systemd, ~/.netrc, the terminal (only if `may_ask`). NULL with ERROR_CONFIG (a source that was
- * named fails; none found) or ERROR_TIMEOUT (command over 60 s). Blocks; called from main before
- * any thread starts. */
-struct secret *secret_find(const struct account *account, bool may_ask, GError **error);
+/* Whose secret is looked for. */
+struct secret_search {
+	const struct account *account;
+	/* Set by another thread: a command that runs is killed. NULL: a signal that would end us
+	 * does that. */
+	const atomic_bool *cancelled;
+};
 
-/* The password for submission: smtp_password_command, smtp_password_file, the credential
- * "mailfs.smtp_password" of systemd, ~/.netrc (the submission server's host), else a copy of
- * `account_secret`. Errors and threads as above. */
-struct secret *secret_find_submission(const struct account *account,
-				      const struct secret *account_secret, GError **error);
+/* The account's password: password_command, password_file, password= of the configuration file, a
+ * credential of systemd ("mailfs.NAME.password" of an account that has a name in the file, or
+ * "mailfs.password"), the Secret Service, ~/.netrc. True with NULL: there is none. ERROR_CONFIG: a
+ * source that was named fails; ERROR_TIMEOUT: a command took over 60 s. Blocks. Any thread. */
+bool secret_find(const struct secret_search *search, struct secret **ret_secret, GError **error);
+/* The same for submission: smtp_password_command, smtp_password_file, smtp_password=, credentials
+ * that end in "smtp_password", the Secret Service, ~/.netrc (of another host or user than the
+ * account's). NULL: it is the account's. */
+bool secret_find_submission(const struct secret_search *search, struct secret **ret_secret,
+			    GError **error);
+/* What oauth2_token_command prints; NULL with an error as above. */
+struct secret *secret_find_token(const struct secret_search *search, GError **error);
+/* From the terminal; ERROR_CONFIG, also if there is none. */
+struct secret *secret_ask(const struct account *account, GError **error);
 
-/* Gives `command` to sh -c as a process group of its own, with nothing on stdin and our stderr. The
- * first line of its output counts; all of it is at most LIMIT_SECRET. It has ended (or was killed,
- * with its group) on return. ERROR_CONFIG, ERROR_TIMEOUT. */
-struct secret *secret_from_command(const char *command, int timeout_ms, GError **error);
+struct secret_command {
+	const char *what;	 /* for messages: "password_command" */
+	const char *noun;	 /* likewise: "password" */
+	const char *const *argv; /* the program is looked for in PATH */
+	char **environment;	 /* NULL: ours */
+	int timeout_ms;
+	const atomic_bool *cancelled; /* as above */
+	bool quiet;		      /* what it says on stderr is nobody's business */
+};
+
+/* Runs it as a process group of its own, with nothing on stdin and our stderr. The first line of
+ * its output counts; all of it is at most LIMIT_SECRET. It has ended (or was killed, with its
+ * group) on return. ERROR_CONFIG, ERROR_TIMEOUT. */
+struct secret *secret_from_command(const struct secret_command *command, GError **error);
+
+/* What of our environment a command may see, and MAILFS_ACCOUNT, MAILFS_USER, MAILFS_HOST and
+ * MAILFS_PROTOCOL. Free with g_strfreev(). */
+char **secret_environment(const struct account *account, bool submission);
 
 /* The password of `host` (or "default") and `user` in netrc text; NULL if there is none. The first
  * entry that fits counts; one without a login fits every user. */

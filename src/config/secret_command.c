@@ -44,9 +44,14 @@ static bool is_ending(void)
 	return !sigisemptyset(&pending);
 }
 
-static int child_spawn(const char *command, int out_fd, pid_t *ret_pid)
+/* Behind threads signals are other people's business: they say it by a flag. */
+static bool is_cancelled(const struct secret_command *command)
 {
-	const char *argv[] = {"sh", "-c", command, NULL};
+	return command->cancelled ? atomic_load(command->cancelled) : is_ending();
+}
+
+static int child_spawn(const struct secret_command *command, int out_fd, pid_t *ret_pid)
+{
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t signals;
@@ -55,6 +60,8 @@ static int child_spawn(const char *command, int out_fd, pid_t *ret_pid)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO);
 	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	if (command->quiet)
+		posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
@@ -64,14 +71,17 @@ static int child_spawn(const char *command, int out_fd, pid_t *ret_pid)
 	sigfillset(&signals);
 	posix_spawnattr_setsigdefault(&attr, &signals);
 
-	number = posix_spawn(ret_pid, "/bin/sh", &actions, &attr, (char *const *)argv, environ);
+	number = posix_spawnp(ret_pid, command->argv[0], &actions, &attr,
+			      (char *const *)command->argv,
+			      command->environment ? command->environment : environ);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&actions);
 	return number;
 }
 
 /* Reads to the end, as $(...) does. `bytes` has room for LIMIT_SECRET and one more. */
-static enum output output_read(int fd, int64_t deadline_ms, char *bytes, size_t *ret_len)
+static enum output output_read(const struct secret_command *command, int fd, int64_t deadline_ms,
+			       char *bytes, size_t *ret_len)
 {
 	size_t len = 0;
 
@@ -81,7 +91,7 @@ static enum output output_read(int fd, int64_t deadline_ms, char *bytes, size_t 
 		int ready = 0;
 		ssize_t got = 0;
 
-		if (left_ms <= 0 || is_ending())
+		if (left_ms <= 0 || is_cancelled(command))
 			return OUTPUT_LATE;
 		ready = poll(&poll_fd, 1, (int)MIN(left_ms, READ_STEP_MS));
 		if (ready > 0)
@@ -100,12 +110,13 @@ static enum output output_read(int fd, int64_t deadline_ms, char *bytes, size_t 
 
 /* A command may close its output and go on. False at the deadline, or if we are
  * to end. */
-static bool child_wait(pid_t pid, int64_t deadline_ms, int *ret_status)
+static bool child_wait(const struct secret_command *command, pid_t pid, int64_t deadline_ms,
+		       int *ret_status)
 {
 	pid_t done;
 
 	while ((done = waitpid(pid, ret_status, WNOHANG)) == 0 || (done < 0 && errno == EINTR)) {
-		if (clock_mono_ms() >= deadline_ms || is_ending())
+		if (clock_mono_ms() >= deadline_ms || is_cancelled(command))
 			return false;
 		poll(NULL, 0, WAIT_STEP_MS);
 	}
@@ -119,9 +130,11 @@ static void child_kill(pid_t pid)
 		;
 }
 
-static bool command_fail(GError **error, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static bool command_fail(const struct secret_command *command, int code, GError **error,
+			 const char *format, ...) G_GNUC_PRINTF(4, 5);
 
-static bool command_fail(GError **error, int code, const char *format, ...)
+static bool command_fail(const struct secret_command *command, int code, GError **error,
+			 const char *format, ...)
 {
 	g_autofree char *text = NULL;
 	va_list args;
@@ -129,78 +142,95 @@ static bool command_fail(GError **error, int code, const char *format, ...)
 	va_start(args, format);
 	text = g_strdup_vprintf(format, args);
 	va_end(args);
-	g_set_error(error, MAILFS_ERROR, code, "password_command %s", text);
+	g_set_error(error, MAILFS_ERROR, code, "%s %s", command->what, text);
 	return false;
 }
 
-static bool status_check(int status, GError **error)
+static bool status_check(const struct secret_command *command, int status, GError **error)
 {
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return true;
 	if (WIFEXITED(status))
-		return command_fail(error, ERROR_CONFIG, "failed with exit status %d",
+		return command_fail(command, ERROR_CONFIG, error, "failed with exit status %d",
 				    WEXITSTATUS(status));
-	return command_fail(error, ERROR_CONFIG, "was killed by signal %d", WTERMSIG(status));
+	return command_fail(command, ERROR_CONFIG, error, "was killed by signal %d",
+			    WTERMSIG(status));
 }
 
 /* The output in `bytes`, once the command has ended well. */
-static bool child_finish(pid_t pid, int fd, int timeout_ms, char *bytes, size_t *ret_len,
-			 GError **error)
+static bool child_finish(const struct secret_command *command, pid_t pid, int fd, char *bytes,
+			 size_t *ret_len, GError **error)
 {
-	int64_t deadline_ms = clock_mono_ms() + timeout_ms;
-	enum output output = output_read(fd, deadline_ms, bytes, ret_len);
+	int64_t deadline_ms = clock_mono_ms() + command->timeout_ms;
+	enum output output = output_read(command, fd, deadline_ms, bytes, ret_len);
 	int status;
 
-	if (output == OUTPUT_COMPLETE && child_wait(pid, deadline_ms, &status))
-		return status_check(status, error);
+	if (output == OUTPUT_COMPLETE && child_wait(command, pid, deadline_ms, &status))
+		return status_check(command, status, error);
 	child_kill(pid);
 	if (output == OUTPUT_TOO_LONG)
-		return command_fail(error, ERROR_CONFIG, "printed more than %d bytes",
+		return command_fail(command, ERROR_CONFIG, error, "printed more than %d bytes",
 				    LIMIT_SECRET);
 	if (output == OUTPUT_FAILED)
-		return command_fail(error, ERROR_CONFIG, "could not be read");
-	return command_fail(error, ERROR_TIMEOUT, "did not end within %d seconds",
-			    (timeout_ms + 999) / 1000);
+		return command_fail(command, ERROR_CONFIG, error, "could not be read");
+	return command_fail(command, ERROR_TIMEOUT, error, "did not end within %d seconds",
+			    (command->timeout_ms + 999) / 1000);
 }
 
-static bool command_run(const char *command, int timeout_ms, char *bytes, size_t *ret_len,
-			GError **error)
+static bool child_run(const struct secret_command *command, char *bytes, size_t *ret_len,
+		      GError **error)
 {
-	struct sigaction saved;
-	struct sigaction plain = {.sa_handler = SIG_DFL};
-	sigset_t ending, saved_mask;
 	int fds[2];
 	int number;
 	pid_t pid;
 	bool ok;
 
 	if (pipe2(fds, O_CLOEXEC) != 0)
-		return command_fail(error, ERROR_CONFIG, "cannot be started: %s",
+		return command_fail(command, ERROR_CONFIG, error, "cannot be started: %s",
 				    g_strerror(errno));
+	number = child_spawn(command, fds[1], &pid);
+	close(fds[1]);
+	if (number == 0)
+		ok = child_finish(command, pid, fds[0], bytes, ret_len, error);
+	else
+		ok = command_fail(command, ERROR_CONFIG, error, "cannot be started: %s",
+				  g_strerror(number));
+	close(fds[0]);
+	return ok;
+}
+
+/* While there is no other thread. */
+static bool child_run_alone(const struct secret_command *command, char *bytes, size_t *ret_len,
+			    GError **error)
+{
+	struct sigaction saved;
+	struct sigaction plain = {.sa_handler = SIG_DFL};
+	sigset_t ending, saved_mask;
+	bool ok;
+
 	/* If our parent ignored SIGCHLD, there would be no exit status. */
 	sigaction(SIGCHLD, &plain, &saved);
 	ending_signals(&ending);
 	pthread_sigmask(SIG_BLOCK, &ending, &saved_mask);
-	number = child_spawn(command, fds[1], &pid);
-	close(fds[1]);
-	if (number == 0)
-		ok = child_finish(pid, fds[0], timeout_ms, bytes, ret_len, error);
-	else
-		ok = command_fail(error, ERROR_CONFIG, "cannot be started: %s", g_strerror(number));
-	close(fds[0]);
+	ok = child_run(command, bytes, ret_len, error);
 	pthread_sigmask(SIG_SETMASK, &saved_mask, NULL);
 	sigaction(SIGCHLD, &saved, NULL);
 	return ok;
 }
 
-struct secret *secret_from_command(const char *command, int timeout_ms, GError **error)
+struct secret *secret_from_command(const struct secret_command *command, GError **error)
 {
+	g_autofree char *what = g_strdup_printf("the output of %s", command->what);
 	char *bytes = g_malloc(LIMIT_SECRET + 1);
 	struct secret *secret = NULL;
 	size_t len = 0;
+	bool ok = command->cancelled ? child_run(command, bytes, &len, error)
+				     : child_run_alone(command, bytes, &len, error);
 
-	if (command_run(command, timeout_ms, bytes, &len, error))
-		secret = secret_from_line(bytes, len, "the output of password_command", error);
+	if (ok && (len == 0 || *bytes == '\n'))
+		command_fail(command, ERROR_CONFIG, error, "printed no %s", command->noun);
+	else if (ok)
+		secret = secret_from_line(bytes, len, what, error);
 	explicit_bzero(bytes, LIMIT_SECRET + 1);
 	g_free(bytes);
 	return secret;

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "config/account.h"
+#include "config/conf.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -11,8 +12,21 @@
 
 #define COMMAND_TIMEOUT_MS 60000
 #define NETRC_MAX (1024 * 1024)
-#define CREDENTIAL "mailfs.password"
-#define CREDENTIAL_SMTP "mailfs.smtp_password"
+#define PROGRAM "secret-tool"
+
+/* Where one of the account's two passwords may be. */
+struct place {
+	const struct secret_search *search;
+	const char *command; /* NULL: not named, as the rest */
+	const char *file;
+	bool in_config;
+	const char *key; /* "password", as options, the configuration file and credentials have
+			  * it */
+	bool submission;
+	const char *service; /* as the Secret Service has it */
+	const char *host;
+	const char *user;
+};
 
 static void wipe_and_free(char *bytes, gsize len)
 {
@@ -37,13 +51,75 @@ static struct secret *secret_from_file(const char *path, bool private, const cha
 	return secret;
 }
 
-/* What a systemd unit was given with LoadCredential=; NULL if nothing. */
-static char *credential_path(const char *name)
+static struct secret *secret_from_shell(const struct secret_search *search, const char *text,
+					const char *what, const char *noun, bool submission,
+					GError **error)
+{
+	g_auto(GStrv) environment = secret_environment(search->account, submission);
+	const char *const argv[] = {"/bin/sh", "-c", text, NULL};
+
+	return secret_from_command(&(struct secret_command){.what = what,
+							    .noun = noun,
+							    .argv = argv,
+							    .environment = environment,
+							    .timeout_ms = COMMAND_TIMEOUT_MS,
+							    .cancelled = search->cancelled},
+				   error);
+}
+
+static char *credential_name(const struct place *place, bool of_this_account)
+{
+	const char *alias = place->search->account->alias;
+
+	if (of_this_account)
+		return alias ? g_strdup_printf("mailfs.%s.%s", alias, place->key) : NULL;
+	return g_strconcat("mailfs.", place->key, NULL);
+}
+
+/* What a systemd unit was given with LoadCredential=. True without a secret: nothing. */
+static bool credential_find(const struct place *place, struct secret **ret_secret, GError **error)
 {
 	const char *dir = g_getenv("CREDENTIALS_DIRECTORY");
-	g_autofree char *path = dir ? g_build_filename(dir, name, NULL) : NULL;
 
-	return path && g_file_test(path, G_FILE_TEST_EXISTS) ? g_steal_pointer(&path) : NULL;
+	for (int turn = 0; dir && turn < 2; turn++) {
+		g_autofree char *name = credential_name(place, turn == 0);
+		g_autofree char *path = name ? g_build_filename(dir, name, NULL) : NULL;
+		g_autofree char *what = g_strconcat("credential ", name, NULL);
+
+		if (!path || !g_file_test(path, G_FILE_TEST_EXISTS))
+			continue;
+		/* Its owner and mode are systemd's: others do not get into the directory. */
+		*ret_secret = secret_from_file(path, false, what, error);
+		return *ret_secret != NULL;
+	}
+	return true;
+}
+
+/* By the attributes that msmtp and mpop use. No entry, and no service, are nothing to speak of; but
+ * a question that nobody answered is. */
+static bool service_find(const struct place *place, struct secret **ret_secret, GError **error)
+{
+	const struct account *account = place->search->account;
+	g_autofree char *program = g_find_program_in_path(PROGRAM);
+	g_auto(GStrv) environment = secret_environment(account, place->submission);
+	const char *const argv[] = {program,	    "lookup", "host",	   place->host, "service",
+				    place->service, "user",   place->user, NULL};
+	const struct secret_command command = {.what = PROGRAM,
+					       .noun = "password",
+					       .argv = argv,
+					       .environment = environment,
+					       .timeout_ms = COMMAND_TIMEOUT_MS,
+					       .cancelled = place->search->cancelled,
+					       .quiet = true};
+	g_autoptr(GError) why = NULL;
+
+	if (!program)
+		return true;
+	*ret_secret = secret_from_command(&command, &why);
+	if (!g_error_matches(why, MAILFS_ERROR, ERROR_TIMEOUT))
+		return true;
+	g_propagate_error(error, g_steal_pointer(&why));
+	return false;
 }
 
 static bool netrc_lookup(const char *path, bool private, const char *host, const char *user,
@@ -78,7 +154,7 @@ static bool netrc_find(const char *host, const char *user, struct secret **ret_s
 	return false;
 }
 
-static struct secret *secret_ask(const struct account *account, GError **error)
+struct secret *secret_ask(const struct account *account, GError **error)
 {
 	g_autofree char *prompt = g_strdup_printf("Password for %s: ", account->name);
 	int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -96,62 +172,103 @@ static struct secret *secret_ask(const struct account *account, GError **error)
 	return secret;
 }
 
-/* Of the sources that can be named, and the credential; `prefix` stands before their names. True
- * without a secret: none of them was given. */
-static bool named_find(const char *command, const char *file, const char *prefix,
-		       const char *credential_name, struct secret **ret_secret, GError **error)
+static struct secret *named_find(const struct place *place, GError **error)
 {
-	g_autofree char *credential = credential_path(credential_name);
-	g_autofree char *file_what = g_strconcat(prefix, "password_file", NULL);
-	g_autofree char *credential_what = g_strconcat("credential ", credential_name, NULL);
+	const struct account *account = place->search->account;
+	g_autofree char *command = g_strconcat(place->key, "_command", NULL);
+	g_autofree char *file = g_strconcat(place->key, "_file", NULL);
 
+	if (place->command)
+		return secret_from_shell(place->search, place->command, command, "password",
+					 place->submission, error);
+	if (place->file)
+		return secret_from_file(place->file, true, file, error);
+	return conf_password(account->config, account->alias, place->key, error);
+}
+
+/* True without a secret: there is none but in ~/.netrc, perhaps. */
+static bool place_look(const struct place *place, struct secret **ret_secret, GError **error)
+{
 	*ret_secret = NULL;
-	if (command)
-		*ret_secret = secret_from_command(command, COMMAND_TIMEOUT_MS, error);
-	else if (file)
-		*ret_secret = secret_from_file(file, true, file_what, error);
-	/* Its owner and mode are systemd's: others do not get into the directory. */
-	else if (credential)
-		*ret_secret = secret_from_file(credential, false, credential_what, error);
-	else
-		return true;
-	return *ret_secret != NULL;
+	if (place->command || place->file || place->in_config) {
+		*ret_secret = named_find(place, error);
+		return *ret_secret != NULL;
+	}
+	if (!credential_find(place, ret_secret, error) || *ret_secret)
+		return *ret_secret != NULL;
+	return service_find(place, ret_secret, error);
 }
 
-struct secret *secret_find(const struct account *account, bool may_ask, GError **error)
+bool secret_find(const struct secret_search *search, struct secret **ret_secret, GError **error)
 {
+	const struct account *account = search->account;
+	const struct place place = {
+		.search = search,
+		.command = account->password_command,
+		.file = account->password_file,
+		.in_config = account->password_in_file,
+		.key = "password",
+		.service = account->protocol == ACCOUNT_POP3 ? "pop3" : "imap",
+		.host = account->host,
+		.user = account->user,
+	};
 	struct secret *secret;
 
-	if (!named_find(account->password_command, account->password_file, "", CREDENTIAL, &secret,
-			error) ||
-	    secret)
-		return secret;
-	if (!netrc_find(account->host, account->user, &secret, error) || secret)
-		return secret;
-	if (may_ask)
-		return secret_ask(account, error);
-	g_set_error(error, MAILFS_ERROR, ERROR_CONFIG,
-		    "no password for %s: give password_command or password_file, or add it to "
-		    "~/.netrc",
-		    account->name);
-	return NULL;
+	if (!place_look(&place, &secret, error) ||
+	    (!secret && !netrc_find(place.host, place.user, &secret, error)))
+		return false;
+	*ret_secret = secret;
+	return true;
 }
 
-struct secret *secret_find_submission(const struct account *account,
-				      const struct secret *account_secret, GError **error)
+bool secret_find_submission(const struct secret_search *search, struct secret **ret_secret,
+			    GError **error)
 {
+	const struct account *account = search->account;
 	const struct submission *smtp = &account->smtp;
-	const char *user = submission_user(account);
+	const struct place place = {
+		.search = search,
+		.command = smtp->password_command,
+		.file = smtp->password_file,
+		.in_config = smtp->password_in_file,
+		.key = "smtp_password",
+		.submission = true,
+		.service = "smtp",
+		.host = smtp->host,
+		.user = submission_user(account),
+	};
+	/* Of the same host and user ~/.netrc says nothing that the account has not weighed. */
+	bool is_same =
+		strcmp(smtp->host, account->host) == 0 && strcmp(place.user, account->user) == 0;
 	struct secret *secret;
 
-	if (!named_find(smtp->password_command, smtp->password_file, "smtp_", CREDENTIAL_SMTP,
-			&secret, error) ||
-	    secret)
-		return secret;
-	/* Of the same host and user ~/.netrc says nothing that the account has not weighed. */
-	if (strcmp(smtp->host, account->host) == 0 && strcmp(user, account->user) == 0)
-		return secret_new(secret_text(account_secret), secret_len(account_secret));
-	if (!netrc_find(smtp->host, user, &secret, error) || secret)
-		return secret;
-	return secret_new(secret_text(account_secret), secret_len(account_secret));
+	if (!place_look(&place, &secret, error) ||
+	    (!secret && !is_same && !netrc_find(place.host, place.user, &secret, error)))
+		return false;
+	*ret_secret = secret;
+	return true;
+}
+
+/* One word of ASCII (RFC 6750 section 2.1, and what is used beyond it); no error page. */
+static bool is_token(const char *text)
+{
+	for (; *text; text++) {
+		if (!g_ascii_isgraph(*text))
+			return false;
+	}
+	return true;
+}
+
+struct secret *secret_find_token(const struct secret_search *search, GError **error)
+{
+	static const char what[] = "oauth2_token_command";
+	struct secret *token = secret_from_shell(search, search->account->token_command, what,
+						 "token", false, error);
+
+	if (token && !is_token(secret_text(token))) {
+		secret_free(&token);
+		g_set_error(error, MAILFS_ERROR, ERROR_CONFIG,
+			    "the first line that %s prints is no token", what);
+	}
+	return token;
 }

@@ -43,9 +43,10 @@ int64_t change_deadline_ms(const struct engine *engine)
 
 bool change_may_come_again(const GError *error)
 {
-	static const enum mailfs_error codes[] = {
-		ERROR_NO_HOST, ERROR_UNREACHABLE, ERROR_TIMEOUT, ERROR_TEMPORARY, ERROR_TLS,
-		ERROR_AUTH,    ERROR_PROTOCOL,	  ERROR_BUSY,	 ERROR_IO,	  ERROR_NO_SPACE};
+	static const enum mailfs_error codes[] = {ERROR_NO_HOST,   ERROR_UNREACHABLE, ERROR_TIMEOUT,
+						  ERROR_TEMPORARY, ERROR_TLS,	      ERROR_AUTH,
+						  ERROR_NO_LOGIN,  ERROR_PROTOCOL,    ERROR_BUSY,
+						  ERROR_IO,	   ERROR_NO_SPACE};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(codes); i++) {
 		if (g_error_matches(error, MAILFS_ERROR, (int)codes[i]))

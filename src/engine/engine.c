@@ -29,6 +29,7 @@ void engine_need(struct engine *engine, const struct need *need)
 
 void engine_reconnect(struct engine *engine)
 {
+	credentials_renew(engine->credentials);
 	pthread_mutex_lock(&engine->lock);
 	engine->shared.reconnect = true;
 	pthread_mutex_unlock(&engine->lock);
@@ -156,6 +157,8 @@ char *engine_status(struct engine *engine)
 	g_string_append_printf(text, "last-error: %s\n",
 			       shared->last_error ? shared->last_error : "none");
 	pthread_mutex_unlock(&engine->lock);
+	if (engine->sandbox)
+		g_string_append_printf(text, "sandbox: %s\n", engine->sandbox);
 	g_string_append_printf(text, "pending-changes: %u\n", state_pending(engine->state));
 	g_string_append_printf(text, "cache-bytes: %" G_GUINT64_FORMAT "\n",
 			       bodies_total(engine->bodies));
@@ -339,6 +342,11 @@ static void clear_changes(struct engine *engine)
 	g_hash_table_unref(engine->shared.rights);
 }
 
+static void wake(void *data)
+{
+	engine_wake(data);
+}
+
 struct engine *engine_new(const struct engine_config *config, const struct engine_events *events,
 			  void *data, GError **error)
 {
@@ -351,8 +359,9 @@ struct engine *engine_new(const struct engine_config *config, const struct engin
 	engine->view = view;
 	engine->names = config->names;
 	engine->account = config->account;
-	engine->secret = config->secret;
+	engine->credentials = config->credentials;
 	engine->ops = config->ops;
+	engine->sandbox = config->sandbox;
 	engine->index = config->index;
 	engine->bodies = config->bodies;
 	engine->state = config->state;
@@ -376,6 +385,7 @@ struct engine *engine_new(const struct engine_config *config, const struct engin
 	engine->shared.state_since_ns = clock_wall_ns();
 	lanes_init(engine);
 	watch_init(engine);
+	credentials_watch(engine->credentials, CREDENTIALS_MAILBOX, wake, engine);
 	return engine;
 }
 
@@ -409,6 +419,7 @@ void engine_free(struct engine **ret_engine)
 	if (!engine)
 		return;
 	engine_stop(engine);
+	credentials_watch(engine->credentials, CREDENTIALS_MAILBOX, NULL, NULL);
 	report_clear(engine);
 	clear_changes(engine);
 	watch_clear(engine);

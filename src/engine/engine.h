@@ -10,7 +10,7 @@
 #include "cache/bodies.h"
 #include "cache/index.h"
 #include "config/account.h"
-#include "config/secret.h"
+#include "config/credentials.h"
 #include "engine/need.h"
 #include "state/state.h"
 #include "store/store.h"
@@ -82,8 +82,9 @@ struct engine_names {
 struct engine_config {
 	struct engine_names names;
 	const struct account *account; /* borrowed, as the rest */
-	const struct secret *secret;
+	struct credentials *credentials; /* NULL: nothing is needed to log in */
 	const struct store_ops *ops; /* the backend: &store_imap, ... */
+	const char *sandbox;	     /* what holds the process, for the status; NULL: not told */
 	struct index *index;
 	struct bodies *bodies;
 	struct state *state;
@@ -118,7 +119,8 @@ bool engine_folders_are_fresh(struct engine *engine);
 /* The server has left something unanswered for a second or is not connected: waiting for
  * freshness is pointless. */
 bool engine_is_stalled(struct engine *engine);
-/* Drops the back-off, or a refused login, and connects anew (SIGHUP). */
+/* Drops the back-off, or a refused login, and connects anew (SIGHUP), with a password or token that
+ * is found anew: also for the outbox. */
 void engine_reconnect(struct engine *engine);
 /* For df; false if the server told no quota. */
 bool engine_quota(struct engine *engine, uint64_t *ret_used_bytes, uint64_t *ret_limit_bytes);

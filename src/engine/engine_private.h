@@ -20,7 +20,6 @@
 #define ENGINE_DEMAND_MS 5000 /* a need may cut the back-off short this long after the last try */
 #define ENGINE_RETRY_MS 1000  /* the first back-off; doubles to the next */
 #define ENGINE_RETRY_MAX_MS 600000
-#define ENGINE_REFUSED_MS 60000 /* a refused login is tried once more */
 #define ENGINE_TRIES 2		/* of a job, over connections */
 #define ENGINE_IN_USE_MS 600000 /* a folder looked at is polled for so long */
 #define ENGINE_LOOK_MS 1000	/* which folders are due is looked at no more often */
@@ -94,6 +93,8 @@ struct lane {
 	GQueue queue;	   /* of struct store_job, not yet submitted */
 	unsigned running;  /* submitted */
 	bool dying;	   /* its store is being closed after an error */
+	const struct credential *credential; /* that it logs in with; NULL: not now */
+	bool waits;	   /* for one */
 	bool reopened;	   /* at once, after a short life: the next time it must wait */
 	int64_t busy_ms;   /* since when the server owes an answer; 0: it does not */
 	int64_t used_ms;   /* the last job */
@@ -238,8 +239,9 @@ struct operation {
 struct engine {
 	struct engine_names names;
 	const struct account *account;
-	const struct secret *secret;
+	struct credentials *credentials;
 	const struct store_ops *ops;
+	const char *sandbox; /* may be NULL */
 	struct index *index;
 	struct index_view *view; /* what the others see */
 	struct bodies *bodies;
@@ -277,7 +279,9 @@ struct engine {
 	bool listing_lost;    /* what it told was not kept */
 	bool listed_inbox;    /* it told of INBOX */
 	unsigned failures;    /* connections that failed in a row */
-	unsigned refusals;    /* logins refused in a row */
+	int64_t waiting_ms;   /* since when there is nothing to log in with yet; 0: there is */
+	bool refused;	      /* the login: not tried before somebody says so */
+	bool alone;	      /* it is refused to all connections but the listing one */
 	int64_t attempt_ms;   /* the last connection begun */
 	int64_t retry_ms;     /* not before */
 	GError *down;	      /* why there is no connection */

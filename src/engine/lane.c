@@ -2,10 +2,12 @@
  * not hold up a reader, and one for changes, one for what is read ahead and some that watch, while
  * there is something for them to do. One login at a time: the others
  * connect when the first is logged in; if one cannot, or not soon (many servers allow few
- * connections), its jobs take the first.
+ * connections), its jobs take the first; one that is refused the login beside another that is
+ * logged in is no reason to doubt the password, but no more are tried then.
  *
  * A connection that ends gives its jobs back; those are tried once more on the next. Failures in a
- * row back off for all lanes together, and a refused login is tried once more, after a minute.
+ * row back off for all lanes together. A refused login ends all tries, until somebody wants a
+ * reconnect.
  * Where only one is to be had, or none is to be held for long, brief.c says when and what for.
  */
 #include "engine/engine_private.h"
@@ -49,10 +51,18 @@ static int64_t patience_of_first_ends_ms(const struct engine *engine)
 	       (engine->down ? ENGINE_STALL_MS : ENGINE_FIRST_MS);
 }
 
+static int64_t waiting_ends_ms(const struct engine *engine)
+{
+	return engine->waiting_ms +
+	       (engine->doubtful ? ENGINE_STALL_MS : engine->account->timeout_s * 1000ll);
+}
+
 /* A server that was silent, or away, is given a moment by those who wait for it, and goes on being
  * connected to when they are gone. */
 static bool is_out_of_patience(const struct engine *engine)
 {
+	if (engine->waiting_ms > 0)
+		return engine->now_ms >= waiting_ends_ms(engine);
 	return engine->doubtful && engine->lanes[LANE_LIST].state == LANE_CONNECTING &&
 	       engine->now_ms >= patience_of_first_ends_ms(engine);
 }
@@ -125,7 +135,9 @@ static void set_state(struct engine *engine, enum account_state state)
 	if (changed)
 		engine->shared.state_since_ns = engine->now_ns;
 	pthread_mutex_unlock(&engine->lock);
-	if (changed && (state == ACCOUNT_ONLINE || !lanes_are_starting(engine)))
+	/* A refused login was told already. */
+	if (changed && state != ACCOUNT_REFUSED &&
+	    (state == ACCOUNT_ONLINE || !lanes_are_starting(engine)))
 		log_info("%s: %s", engine->account->name, account_state_word(state));
 	if (changed && (was_online || state == ACCOUNT_ONLINE))
 		news_state(engine, !was_online);
@@ -348,12 +360,12 @@ static void back_off(struct engine *engine, const GError *error)
 
 	if (g_error_matches(error, MAILFS_ERROR, ERROR_AUTH)) {
 		/* The same secret again and again would lock the account. */
-		engine->retry_ms =
-			engine->refusals++ == 0 ? engine->now_ms + ENGINE_REFUSED_MS : INT64_MAX;
+		engine->refused = true;
+		engine->retry_ms = INT64_MAX;
 		return;
 	}
 	/* What was lost together failed once. */
-	if (engine->refusals == 0 && engine->now_ms < engine->retry_ms)
+	if (!engine->refused && engine->now_ms < engine->retry_ms)
 		return;
 	for (unsigned i = 0; i < engine->failures && delay_ms < ENGINE_RETRY_MAX_MS; i++)
 		delay_ms *= 2;
@@ -386,9 +398,11 @@ static bool may_reopen_at_once(struct engine *engine, struct lane *lane)
 	return at_once;
 }
 
-/* Its jobs come back. */
-static void lane_close(struct engine *engine, struct lane *lane)
+/* Its jobs come back. True: it may be opened anew at once, to log in with something else. */
+static bool lane_close(struct engine *engine, struct lane *lane, const GError *error)
 {
+	bool beside = lane != &engine->lanes[LANE_LIST] && is_ready(engine, LANE_LIST);
+
 	lane->dying = true;
 	engine->lane = lane;
 	engine->ops->close(&lane->store);
@@ -396,13 +410,31 @@ static void lane_close(struct engine *engine, struct lane *lane)
 	lane->state = LANE_CLOSED;
 	lane->running = 0;
 	set_busy(engine, lane);
+	if (beside)
+		return credentials_end_beside(engine->credentials, CREDENTIALS_MAILBOX,
+					      &lane->credential, error);
+	return credentials_end(engine->credentials, CREDENTIALS_MAILBOX, &lane->credential, error);
+}
+
+static bool is_refusal(const GError *error)
+{
+	return g_error_matches(error, MAILFS_ERROR, ERROR_AUTH);
+}
+
+/* Each try beside the listing lane could be the one that locks the account. */
+static void lanes_stay_alone(struct engine *engine, const GError *error)
+{
+	log_warning("%s: no further connection: %s", engine->account->name, error->message);
+	engine->alone = true;
 }
 
 /* A session that ended as it should. */
 static void lane_end(struct engine *engine, struct lane *lane)
 {
+	g_autoptr(GError) error = g_error_new(MAILFS_ERROR, ERROR_UNREACHABLE, "it is over");
+
 	brief_end(engine, true);
-	lane_close(engine, lane);
+	lane_close(engine, lane, error);
 	engine->failures = 0;
 }
 
@@ -415,7 +447,10 @@ static void lane_missed(struct engine *engine, struct lane *lane, const GError *
 
 	log_debug("%s: %s: %s", engine->account->name, lane->role, error->message);
 	lane->retry_ms = engine->now_ms + (lasted ? ENGINE_RETRY_MS : ENGINE_EXTRA_PAUSE_MS);
-	lane_close(engine, lane);
+	if (lane_close(engine, lane, error))
+		lane->retry_ms = engine->now_ms;
+	else if (is_refusal(error))
+		lanes_stay_alone(engine, error);
 	if (lane >= &engine->lanes[LANE_WATCH])
 		fail_queue(engine, lane, error);
 }
@@ -425,17 +460,31 @@ static void lane_locked_out(struct engine *engine, struct lane *lane, const GErr
 {
 	share_error(engine, error);
 	brief_end(engine, false);
-	lane_close(engine, lane);
+	lane_close(engine, lane, error);
 	set_state(engine, ACCOUNT_OFFLINE);
 	brief_wait_for_lock(engine, error);
+}
+
+/* With another secret it may go on at once. */
+static void forget_refusal(struct engine *engine)
+{
+	engine->refused = false;
+	engine->retry_ms = engine->now_ms;
+}
+
+static void warn(const struct engine *engine, const GError *error)
+{
+	if (!lanes_are_starting(engine))
+		log_warning("%s: %s%s", engine->account->name, error->message,
+			    engine->refused
+				    ? "; to try again: echo reconnect >.mailfs/ctl in the mount"
+				    : "");
 }
 
 static void lane_die(struct engine *engine, struct lane *lane, const GError *error)
 {
 	bool at_once = may_reopen_at_once(engine, lane);
 
-	if (!lanes_are_starting(engine))
-		log_warning("%s: %s", engine->account->name, error->message);
 	share_error(engine, error);
 	if (!at_once || g_error_matches(error, MAILFS_ERROR, ERROR_TIMEOUT))
 		engine->doubtful = true;
@@ -445,11 +494,13 @@ static void lane_die(struct engine *engine, struct lane *lane, const GError *err
 		back_off(engine, error);
 	brief_end(engine, false);
 	engine->brief.locked = 0;
-	lane_close(engine, lane);
+	if (lane_close(engine, lane, error)) {
+		at_once = true;
+		forget_refusal(engine);
+	}
+	warn(engine, error);
 	if (!is_ready(engine, LANE_LIST))
-		set_state(engine, g_error_matches(error, MAILFS_ERROR, ERROR_AUTH)
-					  ? ACCOUNT_REFUSED
-					  : ACCOUNT_OFFLINE);
+		set_state(engine, engine->refused ? ACCOUNT_REFUSED : ACCOUNT_OFFLINE);
 	if (at_once || is_ready(engine, LANE_LIST))
 		return;
 	for (int i = 0; i < LANES; i++) {
@@ -460,12 +511,23 @@ static void lane_die(struct engine *engine, struct lane *lane, const GError *err
 	lanes_first_attempt_ended(engine, error);
 }
 
+static void tell_waiting(struct engine *engine)
+{
+	g_autoptr(GError) error = g_error_new(MAILFS_ERROR, ERROR_TIMEOUT,
+					      "the password or token is still being looked for");
+
+	share_error(engine, error);
+}
+
 void lanes_lose_patience(struct engine *engine)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (!lane_is_down(engine, LANE_LIST) || engine->lanes[LANE_LIST].state != LANE_CONNECTING)
+	if (!lane_is_down(engine, LANE_LIST) ||
+	    (engine->lanes[LANE_LIST].state != LANE_CONNECTING && engine->waiting_ms == 0))
 		return;
+	if (engine->waiting_ms > 0)
+		tell_waiting(engine);
 	error = engine->down ? g_error_copy(engine->down)
 			     : g_error_new(MAILFS_ERROR, ERROR_UNREACHABLE,
 					   "%s has not answered yet", engine->account->host);
@@ -480,7 +542,7 @@ static void lane_open(struct engine *engine, struct lane *lane)
 {
 	struct store_config config = {
 		.account = engine->account,
-		.secret = engine->secret,
+		.credential = lane->credential,
 		.role = lane->role,
 		.index = engine->index,
 	};
@@ -501,6 +563,8 @@ static bool may_open(const struct engine *engine, enum lane_id id)
 	if ((brief_is_alone(engine) && id != LANE_LIST) ||
 	    engine->now_ms < engine->lanes[id].retry_ms)
 		return false;
+	if (engine->alone && id != LANE_LIST)
+		return false;
 	for (int i = 0; i < LANES; i++) {
 		if (engine->lanes[i].state == LANE_CONNECTING &&
 		    (extra || !is_extra(engine, &engine->lanes[i])))
@@ -511,13 +575,40 @@ static bool may_open(const struct engine *engine, enum lane_id id)
 	return id == LANE_LIST || is_ready(engine, LANE_LIST);
 }
 
+static void lane_over(struct engine *engine, struct lane *lane, const GError *error);
+
+/* If there is something to log in with. */
+static void lane_begin(struct engine *engine, struct lane *lane)
+{
+	g_autoptr(GError) error = NULL;
+
+	switch (credentials_begin(engine->credentials, CREDENTIALS_MAILBOX, &lane->credential,
+				  &error)) {
+	case CREDENTIALS_GO:
+		lane_open(engine, lane);
+		break;
+	case CREDENTIALS_WAIT:
+		lane->waits = true;
+		break;
+	case CREDENTIALS_STOP:
+		lane_over(engine, lane, error);
+		break;
+	}
+}
+
 void lanes_connect(struct engine *engine)
 {
+	for (int i = 0; i < LANES; i++)
+		engine->lanes[i].waits = false;
 	for (int i = 0; i < LANES && engine->now_ms >= engine->retry_ms; i++) {
 		if (engine->lanes[i].state == LANE_CLOSED && may_open(engine, i) &&
 		    brief_may_begin(engine))
-			lane_open(engine, &engine->lanes[i]);
+			lane_begin(engine, &engine->lanes[i]);
 	}
+	if (!engine->lanes[LANE_LIST].waits)
+		engine->waiting_ms = 0;
+	else if (engine->waiting_ms == 0)
+		engine->waiting_ms = engine->now_ms;
 }
 
 static void share_abilities(struct engine *engine, const struct lane *lane)
@@ -536,11 +627,13 @@ static void lane_ready(struct engine *engine, struct lane *lane)
 {
 	lane->state = LANE_READY;
 	lane->ready_ms = lane->used_ms = engine->now_ms;
-	engine->refusals = 0;
+	engine->refused = false;
+	credentials_end(engine->credentials, CREDENTIALS_MAILBOX, &lane->credential, NULL);
 	share_abilities(engine, lane);
 	change_soon(engine, 0);
 	if (lane != &engine->lanes[LANE_LIST])
 		return;
+	engine->alone = false;
 	brief_begin(engine);
 	share_description(engine, lane);
 	engine->doubtful = false;
@@ -581,7 +674,9 @@ static void lane_over(struct engine *engine, struct lane *lane, const GError *er
 		lane_end(engine, lane);
 	else if (brief_is_locked_out(engine, lane, error))
 		lane_locked_out(engine, lane, error);
-	else if (is_extra(engine, lane))
+	else if (is_extra(engine, lane) ||
+		 (is_refusal(error) && lane != &engine->lanes[LANE_LIST] &&
+		  is_ready(engine, LANE_LIST)))
 		lane_missed(engine, lane, error);
 	else
 		lane_die(engine, lane, error);
@@ -638,7 +733,9 @@ int64_t lanes_deadline_ms(const struct engine *engine)
 			deadline = MIN(deadline, idle_ends_ms(engine, i));
 		else if (lane->state == LANE_FINISHING)
 			deadline = MIN(deadline, brief_deadline_ms(engine));
-		else if (lane->state == LANE_CLOSED && may_open(engine, i))
+		else if (i == LANE_LIST && lane->waits && !is_out_of_patience(engine))
+			deadline = MIN(deadline, waiting_ends_ms(engine));
+		else if (lane->state == LANE_CLOSED && !lane->waits && may_open(engine, i))
 			deadline = MIN(deadline, MAX(engine->retry_ms, brief_due_ms(engine)));
 	}
 	return deadline;
@@ -647,7 +744,7 @@ int64_t lanes_deadline_ms(const struct engine *engine)
 /* Somebody waits: a long back-off is cut short, but the server is not hammered. */
 void lanes_demand(struct engine *engine)
 {
-	if (engine->refusals == 0 && engine->brief.locked == 0 && !engine->account->offline)
+	if (!engine->refused && engine->brief.locked == 0 && !engine->account->offline)
 		engine->retry_ms = MIN(engine->retry_ms, MAX(engine->attempt_ms + ENGINE_DEMAND_MS,
 							     engine->brief.rest_ms));
 }
@@ -665,7 +762,8 @@ void lanes_reconnect(struct engine *engine)
 	folders_heal(engine);
 	spool_retry(engine->state);
 	change_soon(engine, 0);
-	engine->failures = engine->refusals = 0;
+	engine->failures = 0;
+	engine->refused = engine->alone = false;
 	if (!engine->account->offline)
 		engine->retry_ms = engine->now_ms;
 }
@@ -677,6 +775,8 @@ void lanes_clear(struct engine *engine)
 	for (int i = 0; i < LANES; i++) {
 		engine->lane = &engine->lanes[i];
 		engine->ops->close(&engine->lanes[i].store);
+		credentials_end(engine->credentials, CREDENTIALS_MAILBOX,
+				&engine->lanes[i].credential, error);
 		fail_queue(engine, &engine->lanes[i], error);
 		engine->lanes[i].state = LANE_CLOSED;
 	}

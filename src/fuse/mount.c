@@ -85,12 +85,21 @@ static char *escape_option(const char *value)
 	return g_string_free(text, FALSE);
 }
 
-/* Ours come last, and so win: mount(8) adds dev and suid. The colon in the name makes df and others
- * take it for remote. */
+/* What stands as the source in the list of mounts. The colon makes df and others take it for
+ * remote; but mount(8) compares it with fstab, to know what is mounted already. */
+static char *source_name(const struct options *options)
+{
+	g_autofree char *name = options->helper ? g_strdup(options->source)
+						: g_strconcat(options->account.name, ":", NULL);
+
+	return escape_option(name);
+}
+
+/* Ours come last, and so win: mount(8) adds dev and suid. */
 static GPtrArray *make_arguments(const struct options *options)
 {
 	GPtrArray *args = g_ptr_array_new_with_free_func(g_free);
-	g_autofree char *name = escape_option(options->account.name);
+	g_autofree char *name = source_name(options);
 
 	g_ptr_array_add(args, g_strdup("mailfs"));
 	for (guint i = 0; options->fuse_options && i < options->fuse_options->len; i++) {
@@ -98,7 +107,7 @@ static GPtrArray *make_arguments(const struct options *options)
 		g_ptr_array_add(args, g_strdup(g_ptr_array_index(options->fuse_options, i)));
 	}
 	g_ptr_array_add(args, g_strdup("-o"));
-	g_ptr_array_add(args, g_strdup_printf("fsname=%s:,subtype=mailfs,default_permissions,"
+	g_ptr_array_add(args, g_strdup_printf("fsname=%s,subtype=mailfs,default_permissions,"
 					      "%snosuid,nodev,noexec",
 					      name, options->account.read_only ? "ro," : ""));
 	return args;
@@ -128,8 +137,8 @@ static void refuse_options(const struct options *options, GError **error)
 		    list->str);
 }
 
-struct mount *mount_new(const struct options *options, struct watchdog *watchdog,
-			struct replay *replay, GError **error)
+struct mount *mount_new(const struct options *options, const struct mount_helpers *helpers,
+			GError **error)
 {
 	struct mount *mount = g_new0(struct mount, 1);
 	const struct park_config config = {
@@ -141,8 +150,9 @@ struct mount *mount_new(const struct options *options, struct watchdog *watchdog
 	};
 
 	pthread_mutex_init(&mount->mutex, NULL);
-	mount->watchdog = watchdog;
-	mount->replay = replay;
+	mount->watchdog = helpers->watchdog;
+	mount->replay = helpers->replay;
+	mount->mounter = helpers->mounter;
 	mount->mountpoint = g_strdup(options->mountpoint);
 	mount->single = options->single;
 	mount->xattr = options->account.xattr;
@@ -174,7 +184,7 @@ void mount_free(struct mount **mount)
 		notify_free(&old->notify);
 	known_free(&old->known);
 	if (old->state == MOUNT_ATTACHED)
-		fuse_session_unmount(old->session);
+		mounter_unmount(old->session, old->watchdog);
 	watchdog_stop(old->watchdog);
 	if (old->session)
 		fuse_session_destroy(old->session);
@@ -209,13 +219,11 @@ static void set_state(struct mount *mount, enum mount_state state)
 
 /* The kernel's list is asked for the device, as who asks the mount itself waits for us. `real`: the
  * mountpoint without links. */
-static void start_helpers(struct mount *mount, const char *real)
+static void start_helpers(struct mount *mount, const char *real, const char *mountinfo)
 {
-	g_autofree char *mountinfo = NULL;
 	unsigned minor_of;
 
-	if (!real || !g_file_get_contents("/proc/self/mountinfo", &mountinfo, NULL, NULL) ||
-	    !mountpoint_device(mountinfo, real, &minor_of)) {
+	if (!real || !mountinfo || !mountpoint_device(mountinfo, real, &minor_of)) {
 		log_warning("%s: not in the list of mounts, so no watchdog", mount->mountpoint);
 		return;
 	}
@@ -228,6 +236,7 @@ bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine,
 		  struct outbox *outbox, GError **error)
 {
 	g_autofree char *real = realpath(mount->mountpoint, NULL);
+	g_autofree char *mountinfo = NULL;
 
 	mount->tree = tree;
 	mount->engine = engine;
@@ -238,7 +247,7 @@ bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine,
 		return false;
 	}
 	set_state(mount, MOUNT_ATTACHED);
-	if (fuse_session_mount(mount->session, mount->mountpoint) != 0) {
+	if (!mounter_mount(mount->mounter, mount->session, mount->mountpoint, &mountinfo)) {
 		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT,
 			    "%s: cannot mount there (the reason stands above)", mount->mountpoint);
 		return false;
@@ -246,12 +255,12 @@ bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine,
 	if (!init_patch_install(mount->session)) {
 		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT, "%s: libfuse refuses our input",
 			    mount->mountpoint);
-		fuse_session_unmount(mount->session);
+		mounter_unmount(mount->session, mount->watchdog);
 		return false;
 	}
 	notify_set_source(mount->notify, peek, hidden_names, mount);
 	notify_start(mount->notify);
-	start_helpers(mount, real);
+	start_helpers(mount, real, mountinfo);
 	return true;
 }
 
@@ -292,8 +301,7 @@ bool mount_serve(struct mount *mount, GError **error)
 	replay_stop(mount->replay);
 	park_stop(mount->park);
 	notify_stop(mount->notify);
-	fuse_session_unmount(mount->session);
-	watchdog_stop(mount->watchdog);
+	mounter_unmount(mount->session, mount->watchdog);
 	ops_abandon_all(mount);
 	if (result < 0)
 		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT, "%s: the kernel's channel failed: %s",

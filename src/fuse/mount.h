@@ -5,17 +5,21 @@
 #include "tree/tree.h"
 
 struct mount;
-struct replay;
-struct watchdog;
+
+/* Made before the sandbox, and borrowed. */
+struct mount_helpers {
+	struct watchdog *watchdog; /* armed as long as something is mounted, stopped then */
+	struct replay *replay;	   /* NULL: watchers are told nothing */
+	struct mounter *mounter;
+};
 
 /* Makes the session; nothing is mounted yet, so that the engine's events can be taken from the
  * start. Comes before any other thread is started: from here on SIGTERM, SIGINT and SIGHUP are
  * blocked in the caller and waited for in a thread; until something is mounted they end the process
- * as ever. `watchdog` is borrowed; armed as long as something is mounted, stopped then.
- * `replay`, which may be NULL, likewise.
+ * as ever.
  * ERROR_USAGE: an option that libfuse refuses. */
-struct mount *mount_new(const struct options *options, struct watchdog *watchdog,
-			struct replay *replay, GError **error);
+struct mount *mount_new(const struct options *options, const struct mount_helpers *helpers,
+			GError **error);
 /* What engine_new() gets; `data` is the mount. */
 const struct engine_events *mount_events(void);
 /* What outbox_new() gets, likewise. */

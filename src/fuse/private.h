@@ -5,6 +5,7 @@
 #include "fuse/known.h"
 #include "fuse/library.h"
 #include "fuse/mount.h"
+#include "fuse/mounter.h"
 #include "fuse/notify.h"
 #include "fuse/park.h"
 #include "fuse/replay.h"
@@ -24,6 +25,7 @@ struct mount {
 	struct fuse_session *session;
 	struct watchdog *watchdog; /* borrowed */
 	struct replay *replay;	   /* borrowed; NULL: watchers are told nothing */
+	struct mounter *mounter;   /* borrowed */
 	struct tree *tree;	   /* borrowed, as the engine; from mount_attach() on */
 	struct engine *engine;
 	struct outbox *outbox; /* NULL: there is none */

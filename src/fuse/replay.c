@@ -291,6 +291,11 @@ void replay_start(struct replay *replay, const char *mountpoint, uint64_t device
 	replay->threaded = true;
 }
 
+pid_t replay_process(const struct replay *replay)
+{
+	return replay ? replay->pid : 0;
+}
+
 void replay_stop(struct replay *replay)
 {
 	const uint64_t one = 1;

@@ -25,6 +25,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct fuse_req;
 struct replay;
@@ -44,6 +45,8 @@ void replay_start(struct replay *replay, const char *mountpoint, uint64_t device
 /* Ends the thread and kills the process, whose requests must still be served. NULL is fine, here
  * and below. */
 void replay_stop(struct replay *replay);
+/* The process, which is killed at the end; 0: there is none. */
+pid_t replay_process(const struct replay *replay);
 /* Waits for the process: nothing is mounted any more. */
 void replay_free(struct replay **replay);
 

@@ -1,6 +1,6 @@
 #include "fuse/replay_helper.h"
 
-#include "fuse/child.h"
+#include "base/child.h"
 
 #include <errno.h>
 #include <fcntl.h>

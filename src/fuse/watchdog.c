@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "fuse/child.h"
+#include "base/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -19,11 +20,14 @@
 #define NAME "mailfs-watchdog"
 #define CONTROL_DIR "/sys/fs/fuse/connections"
 
-/* What the process is told; one byte instead: all is well, end. */
+/* What the process is told; or one byte instead. */
 struct order {
 	char path[64];
 	ino_t inode; /* never used twice, unlike the path; 0: not known */
 };
+
+#define FAREWELL 'e' /* all is well, end */
+#define UNMOUNT 'u'  /* and end */
 
 struct watchdog {
 	pid_t pid; /* 0: it has ended */
@@ -60,6 +64,28 @@ static void abort_connection(const struct order *order)
 		return;
 }
 
+/* As who runs it must not be asked, and has no rights but by its mode. */
+static bool run_fusermount(const char *path)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		/* stdout and stderr */
+		if (open("/dev/null", O_WRONLY) >= 0 && open("/dev/null", O_WRONLY) >= 0)
+			execlp("fusermount3", "fusermount3", "-u", "-q", "-z", "--", path, NULL);
+		_exit(1);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool unmount(const char *path)
+{
+	return umount2(path, MNT_DETACH) == 0 || run_fusermount(path);
+}
+
 /* A daemon that hangs as said above keeps its end of the pipe open, as all threads share their
  * descriptors: then it is the end of its main thread that tells. */
 static bool outlives_daemon(void)
@@ -72,9 +98,10 @@ static bool outlives_daemon(void)
 }
 
 /* Nothing that allocates or locks. */
-static _Noreturn void watch(int fd)
+static _Noreturn void watch(const char *mountpoint, int fd)
 {
 	struct order order = {0};
+	char verb;
 	ssize_t len;
 
 	take_signal();
@@ -84,8 +111,10 @@ static _Noreturn void watch(int fd)
 		if (outlives_daemon())
 			break;
 		len = read(STDIN_FILENO, &order, sizeof(order));
-		if (len > 0 && len < (ssize_t)sizeof(order))
-			_exit(0);
+		if (len > 0 && len < (ssize_t)sizeof(order)) {
+			memcpy(&verb, &order, 1);
+			_exit(verb == UNMOUNT && !unmount(mountpoint));
+		}
 	} while (len != 0);
 	if (*order.path)
 		abort_connection(&order);
@@ -94,7 +123,7 @@ static _Noreturn void watch(int fd)
 
 /* --- the daemon --- */
 
-struct watchdog *watchdog_new(GError **error)
+struct watchdog *watchdog_new(const char *mountpoint, GError **error)
 {
 	struct watchdog *watchdog;
 	int fds[2] = {-1, -1};
@@ -103,7 +132,7 @@ struct watchdog *watchdog_new(GError **error)
 	if (pipe2(fds, O_CLOEXEC) == 0)
 		pid = fork();
 	if (pid == 0)
-		watch(fds[0]);
+		watch(mountpoint, fds[0]);
 	if (pid < 0) {
 		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT, "cannot start a process: %s",
 			    g_strerror(errno));
@@ -134,16 +163,31 @@ void watchdog_arm(struct watchdog *watchdog, unsigned device)
 		log_warning("the watchdog is gone: %s", g_strerror(errno));
 }
 
-void watchdog_stop(struct watchdog *watchdog)
+/* Tells it its last word. How it ended, as waitpid() has it. */
+static int end_process(struct watchdog *watchdog, char verb)
 {
-	if (!watchdog->pid)
-		return;
-	if (write(watchdog->fd, "", 1) < 0)
+	int status = -1;
+
+	if (write(watchdog->fd, &verb, 1) < 0)
 		log_debug("the watchdog is gone: %s", g_strerror(errno));
 	close(watchdog->fd);
-	while (waitpid(watchdog->pid, NULL, 0) < 0 && errno == EINTR)
+	while (waitpid(watchdog->pid, &status, 0) < 0 && errno == EINTR)
 		continue;
 	watchdog->pid = 0;
+	return status;
+}
+
+bool watchdog_unmount(struct watchdog *watchdog)
+{
+	int status = watchdog->pid ? end_process(watchdog, UNMOUNT) : -1;
+
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+void watchdog_stop(struct watchdog *watchdog)
+{
+	if (watchdog->pid)
+		end_process(watchdog, FAREWELL);
 }
 
 void watchdog_free(struct watchdog **watchdog)

@@ -24,6 +24,8 @@ struct link {
 	bool tls_first;
 	char *ca_file;
 	char *fingerprint;
+	char *cert_file;
+	char *key_file;
 
 	enum link_state state;
 	int64_t deadline_ms; /* of the state, or of the address being tried */
@@ -83,6 +85,8 @@ struct link *link_new(const struct link_config *config, int64_t now_ms)
 	link->tls_first = config->tls;
 	link->ca_file = g_strdup(config->ca_file);
 	link->fingerprint = g_strdup(config->fingerprint);
+	link->cert_file = g_strdup(config->cert_file);
+	link->key_file = g_strdup(config->key_file);
 	link->fd = -1;
 	/* The look-up begins in the first step, which can report an error. */
 	enter(link, LINK_RESOLVING, now_ms);
@@ -118,6 +122,8 @@ void link_free(struct link **link)
 	g_free(old->peer);
 	g_free(old->ca_file);
 	g_free(old->fingerprint);
+	g_free(old->cert_file);
+	g_free(old->key_file);
 	g_free(old);
 }
 
@@ -283,6 +289,8 @@ static bool begin_handshake(struct link *link, int64_t now_ms, GError **error)
 		.peer = link->peer,
 		.ca_file = link->ca_file,
 		.fingerprint = link->fingerprint,
+		.cert_file = link->cert_file,
+		.key_file = link->key_file,
 	};
 
 	link->tls = tls_new(link->fd, &config, error);
@@ -538,11 +546,23 @@ char *link_describe_peer(const struct link *link)
 	return join_host_port(host, port);
 }
 
+bool link_binding(const struct link *link, uint8_t ret[TLS_BINDING_LEN])
+{
+	return link->tls && tls_binding(link->tls, ret);
+}
+
 char *link_describe_tls(const struct link *link)
 {
 	if (link->state == LINK_OPEN && link->tls)
 		return tls_describe(link->tls);
 	return g_strdup("cleartext");
+}
+
+char *link_describe_certificate(const struct link *link)
+{
+	if (link->state == LINK_OPEN && link->tls)
+		return tls_describe_certificate(link->tls);
+	return g_strdup("none");
 }
 
 bool link_is_compressed(const struct link *link)

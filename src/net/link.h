@@ -9,13 +9,14 @@
  * certificate must have that SHA-256 (of the DER certificate), and then needs no CA: the user has
  * vouched for it.
  *
- * Errors: ERROR_NO_HOST, ERROR_UNREACHABLE, ERROR_TIMEOUT, ERROR_TLS, ERROR_CONFIG (ca_file), those
- * of net/deflate.h once it is compressed. After an error the link is dead and can only be freed;
- * every call repeats the error.
+ * Errors: ERROR_NO_HOST, ERROR_UNREACHABLE, ERROR_TIMEOUT, ERROR_TLS, ERROR_CONFIG (the three
+ * files), those of net/deflate.h once it is compressed. After an error the link is dead and can
+ * only be freed; every call repeats the error.
  */
 #pragma once
 
 #include "config/account.h"
+#include "net/tls.h"
 
 #include <sys/types.h>
 
@@ -27,6 +28,8 @@ struct link_config {
 	bool tls;		 /* from the first byte */
 	const char *ca_file;	 /* NULL: the system's store; copied */
 	const char *fingerprint; /* as in struct account; may be NULL; copied */
+	const char *cert_file;	 /* as in struct account; may be NULL; copied */
+	const char *key_file;	 /* likewise */
 };
 
 enum link_state {
@@ -69,6 +72,10 @@ ssize_t link_write(struct link *link, const void *bytes, size_t len, GError **er
 /* "127.0.0.1:993" and "TLSv1.3 TLS_AES_256_GCM_SHA384" or "cleartext"; free with g_free(). */
 char *link_describe_peer(const struct link *link);
 char *link_describe_tls(const struct link *link);
+/* As tls_describe_certificate(); "none" in cleartext. */
+char *link_describe_certificate(const struct link *link);
+/* As tls_binding(); false in cleartext. */
+bool link_binding(const struct link *link, uint8_t ret[TLS_BINDING_LEN]);
 bool link_is_compressed(const struct link *link);
 /* The peer is on this machine. */
 bool link_is_loopback(const struct link *link);

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "net/tls_identity.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -280,7 +281,7 @@ static bool load_trust(SSL_CTX *context, const char *ca_file, GError **error)
 	return true;
 }
 
-static bool make_context(struct tls *tls, const char *ca_file, GError **error)
+static bool make_context(struct tls *tls, const struct tls_config *config, GError **error)
 {
 	SSL_CTX *context = tls->context = SSL_CTX_new(TLS_client_method());
 
@@ -294,7 +295,8 @@ static bool make_context(struct tls *tls, const char *ca_file, GError **error)
 			 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_cert_verify_callback(context, verify_peer, tls);
-	return tls->fingerprint || load_trust(context, ca_file, error);
+	return (tls->fingerprint || load_trust(context, config->ca_file, error)) &&
+	       tls_identity_load(context, config, error);
 }
 
 /* "fe80::1%eth0" is fe80::1 in a certificate, and "example.org." example.org. */
@@ -328,10 +330,10 @@ static bool expect_host(struct tls *tls)
 	       SSL_set_tlsext_host_name(tls->ssl, tls->host) == 1;
 }
 
-static bool prepare(struct tls *tls, const char *ca_file, GError **error)
+static bool prepare(struct tls *tls, const struct tls_config *config, GError **error)
 {
 	ERR_clear_error();
-	if (!make_context(tls, ca_file, error))
+	if (!make_context(tls, config, error))
 		return false;
 	tls->ssl = SSL_new(tls->context);
 	if (!tls->ssl || !expect_host(tls) || !attach_socket(tls))
@@ -351,7 +353,7 @@ struct tls *tls_new(int fd, const struct tls_config *config, GError **error)
 	tls->read_events = POLLOUT; /* the client speaks first */
 	tls->write_events = POLLOUT;
 	set_host(tls, config->host);
-	if (prepare(tls, config->ca_file, &cause))
+	if (prepare(tls, config, &cause))
 		return tls;
 
 	if (!cause)
@@ -507,4 +509,34 @@ bool tls_pending(const struct tls *tls)
 char *tls_describe(const struct tls *tls)
 {
 	return g_strdup_printf("%s %s", SSL_get_version(tls->ssl), SSL_get_cipher_name(tls->ssl));
+}
+
+char *tls_describe_certificate(const struct tls *tls)
+{
+	X509 *certificate = SSL_get1_peer_certificate(tls->ssl);
+	g_autofree char *names = NULL;
+	struct tm end;
+
+	if (!certificate)
+		return g_strdup("none");
+	names = certificate_names(certificate);
+	if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1)
+		end = (struct tm){.tm_mday = 1};
+	X509_free(certificate);
+	return g_strdup_printf("%s, until %04d-%02d-%02d", names, end.tm_year + 1900, end.tm_mon + 1,
+			       end.tm_mday);
+}
+
+bool tls_binding(const struct tls *tls, uint8_t ret[TLS_BINDING_LEN])
+{
+	static const char label[] = "EXPORTER-Channel-Binding";
+	uint8_t bytes[TLS_BINDING_LEN];
+
+	/* Older ones would need the extended master secret for it. */
+	if (!tls->established || SSL_version(tls->ssl) != TLS1_3_VERSION ||
+	    SSL_export_keying_material(tls->ssl, bytes, sizeof(bytes), label, sizeof(label) - 1,
+				       NULL, 0, 1) != 1)
+		return false;
+	memcpy(ret, bytes, sizeof(bytes));
+	return true;
 }

@@ -3,15 +3,18 @@
  * connection around the check of the certificate: it is part of the handshake.
  *
  * Errors: ERROR_TLS (certificate, handshake, broken record), ERROR_UNREACHABLE (the connection was
- * lost or closed; a close without close_notify too), ERROR_CONFIG (ca_file). After an error it can
- * only be freed.
+ * lost or closed; a close without close_notify too), ERROR_CONFIG (ca_file, cert_file, key_file).
+ * After an error it can only be freed.
  */
 #pragma once
 
 #include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
+
+#define TLS_BINDING_LEN 32
 
 struct tls;
 
@@ -20,6 +23,8 @@ struct tls_config {
 	const char *peer;	 /* "host:port", for error messages */
 	const char *ca_file;	 /* PEM, replaces the system's store; may be NULL */
 	const char *fingerprint; /* "SHA256:" and 64 lower-case hex digits; may be NULL */
+	const char *cert_file;	 /* PEM, shown to a server that asks for it; may be NULL */
+	const char *key_file;	 /* PEM, not encrypted, of nobody but us; NULL: in cert_file */
 };
 
 /* `fd` stays the caller's and must outlive the result; the strings are copied. */
@@ -42,3 +47,8 @@ short tls_events(const struct tls *tls, bool want_write);
 bool tls_pending(const struct tls *tls);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384"; free with g_free(). */
 char *tls_describe(const struct tls *tls);
+/* "imap.example.org, until 2027-01-31": for whom the server's certificate is, and how long. Free with
+ * g_free(). */
+char *tls_describe_certificate(const struct tls *tls);
+/* What names this connection alone (RFC 9266); false if it is none of TLS 1.3. */
+bool tls_binding(const struct tls *tls, uint8_t ret[TLS_BINDING_LEN]);

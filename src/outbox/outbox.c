@@ -11,12 +11,13 @@
 #include <unistd.h>
 
 #define DEMAND_MS 5000	      /* who waits may end a pause, but no more often than this */
-#define DEMAND_LOGIN_MS 60000 /* the same after a refused login */
+#define DEMAND_LOGIN_MS 60000 /* the same of a server that lets nobody in */
 
 /* --- the other threads' side --- */
 
-static void wake(struct outbox *outbox)
+static void wake(void *data)
 {
+	struct outbox *outbox = data;
 	uint64_t one = 1;
 
 	while (write(outbox->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
@@ -258,7 +259,10 @@ static void cut_pause(struct outbox *outbox)
 		return;
 	pthread_mutex_lock(&outbox->lock);
 	demand_ms = outbox->shared.down == EACCES ? DEMAND_LOGIN_MS : DEMAND_MS;
-	outbox->shared.pause_ms = MIN(outbox->shared.pause_ms, outbox->attempt_ms + demand_ms);
+	/* A refused login is tried again when somebody says so. */
+	if (outbox->shared.pause_ms != INT64_MAX)
+		outbox->shared.pause_ms =
+			MIN(outbox->shared.pause_ms, outbox->attempt_ms + demand_ms);
 	pthread_mutex_unlock(&outbox->lock);
 }
 
@@ -464,6 +468,7 @@ struct outbox *outbox_new(const struct outbox_config *config, const struct outbo
 	outbox->shared.size_max = UINT64_MAX;
 	pthread_mutex_init(&outbox->lock, NULL);
 	clock_cond_init(&outbox->flushed);
+	credentials_watch(config->credentials, CREDENTIALS_SUBMISSION, wake, outbox);
 	if (account->offline)
 		pause_for_ever(outbox);
 	return outbox;
@@ -492,6 +497,7 @@ void outbox_free(struct outbox **ret_outbox)
 	if (!outbox)
 		return;
 	outbox_stop(outbox);
+	credentials_watch(outbox->config.credentials, CREDENTIALS_SUBMISSION, NULL, NULL);
 	queue_close(&outbox->queue);
 	g_array_unref(outbox->shared.wanted);
 	g_array_unref(outbox->shared.untold);

@@ -1,15 +1,15 @@
 /* The outbox of an account: its queue (queue.h) and the thread that hands in what waits there, one
  * message after the other over one connection. A message that has to wait holds up no other; a
- * server that cannot be reached, refuses the login, or closes the connection on its first message
- * (421) pauses the whole queue. Both come again after 1, 5, 15, 30, 60 minutes, then every hour,
- * for five days.
+ * server that cannot be reached, or closes the connection on its first message (421), pauses the
+ * whole queue. Both come again after 1, 5, 15, 30, 60 minutes, then every hour, for five days. A
+ * refused login pauses it until outbox_retry(), however long that takes.
  *
  * Any thread, where nothing else is said.
  */
 #pragma once
 
 #include "config/account.h"
-#include "config/secret.h"
+#include "config/credentials.h"
 #include "outbox/compose.h"
 #include "outbox/queue.h"
 
@@ -35,9 +35,9 @@ struct outbox_events {
 };
 
 struct outbox_config {
-	const struct account *account; /* borrowed, as the rest */
-	const struct secret *secret;   /* for submission */
-	const char *dir;	       /* made if need be */
+	const struct account *account;	 /* borrowed, as the rest */
+	struct credentials *credentials; /* NULL: nothing is needed to log in */
+	const char *dir;		 /* made if need be */
 };
 
 /* ERROR_IO; ERROR_REFUSED: account->smtp.from is no address. */

@@ -43,7 +43,8 @@ struct outbox {
 	int64_t now_ms;	 /* monotonic */
 	int64_t wall_ms; /* by which the queue goes */
 	struct submitter *submitter;
-	bool delivering; /* a message is in hand: */
+	const struct credential *credential; /* that it logs in with; NULL: not now */
+	bool delivering;		     /* a message is in hand: */
 	struct delivery delivery;
 	bool handed; /* to the session */
 	bool over;   /* the session is done with it: */

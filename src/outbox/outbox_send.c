@@ -50,20 +50,28 @@ static int trouble_errno(const GError *error)
 	return g_error_matches(error, MAILFS_ERROR, ERROR_REFUSED) ? EAGAIN : error_errno(error);
 }
 
-static void pause_queue(struct outbox *outbox, int down, const char *why)
+static void pause_until(struct outbox *outbox, int64_t until_ms, int down, const char *why)
 {
 	bool news;
 
-	outbox->failures++;
 	pthread_mutex_lock(&outbox->lock);
 	news = g_strcmp0(outbox->shared.why, why) != 0;
 	g_free(outbox->shared.why);
 	outbox->shared.why = g_strdup(why);
 	outbox->shared.down = down;
-	outbox->shared.pause_ms = outbox->now_ms + delivery_pause_ms(outbox->failures);
+	outbox->shared.pause_ms = until_ms;
 	pthread_mutex_unlock(&outbox->lock);
 	if (news)
-		log_warning("%s: mail waits in the outbox: %s", name_of(outbox), why);
+		log_warning("%s: mail waits in the outbox: %s%s", name_of(outbox), why,
+			    until_ms == INT64_MAX
+				    ? "; to try again: echo reconnect >.mailfs/ctl in the mount"
+				    : "");
+}
+
+static void pause_queue(struct outbox *outbox, int down, const char *why)
+{
+	outbox->failures++;
+	pause_until(outbox, outbox->now_ms + delivery_pause_ms(outbox->failures), down, why);
 }
 
 /* The server takes mail, whatever it said of this one. */
@@ -333,7 +341,7 @@ static void connect_server(struct outbox *outbox)
 	outbox->served = 0;
 	outbox->submitter =
 		submitter_new(&(struct submitter_config){.account = outbox->config.account,
-							 .secret = outbox->config.secret,
+							 .credential = outbox->credential,
 							 .events = &session_events,
 							 .data = outbox},
 			      outbox->now_ms);
@@ -351,23 +359,69 @@ static void release(struct outbox *outbox, const GError *error)
 	}
 }
 
+/* A refused login would be refused again and again. */
+static void give_way(struct outbox *outbox, const GError *error)
+{
+	if (g_error_matches(error, MAILFS_ERROR, ERROR_AUTH))
+		pause_until(outbox, INT64_MAX, error_errno(error), error->message);
+	else
+		pause_queue(outbox, trouble_errno(error), error->message);
+	release(outbox, error);
+}
+
+/* Nobody needs what it logged in with any more. True: it may log in with something else. */
+static bool end_login(struct outbox *outbox, const GError *error)
+{
+	return credentials_end(outbox->config.credentials, CREDENTIALS_SUBMISSION,
+			       &outbox->credential, error);
+}
+
+static void drop_login(struct outbox *outbox)
+{
+	g_autoptr(GError) error = g_error_new(MAILFS_ERROR, ERROR_UNREACHABLE, "it is over");
+
+	end_login(outbox, error);
+}
+
 void outbox_lost(struct outbox *outbox, const GError *error)
 {
 	bool was_handed = outbox->handed;
 	bool served = outbox->served > 0;
+	bool again;
 
 	submitter_free(&outbox->submitter);
-	if (outbox->over) {
+	again = error && end_login(outbox, error);
+	drop_login(outbox);
+	if (outbox->over)
 		conclude(outbox);
-	} else if (error && !was_handed && !served) {
-		pause_queue(outbox, trouble_errno(error), error->message);
-		release(outbox, error);
+	else if (error && !was_handed && !served && !again)
+		give_way(outbox, error);
+}
+
+/* If there is something to log in with; else the message in hand waits, or goes back. */
+static void begin_login(struct outbox *outbox)
+{
+	g_autoptr(GError) error = NULL;
+
+	switch (credentials_begin(outbox->config.credentials, CREDENTIALS_SUBMISSION,
+				  &outbox->credential, &error)) {
+	case CREDENTIALS_GO:
+		connect_server(outbox);
+		break;
+	case CREDENTIALS_WAIT:
+		break;
+	case CREDENTIALS_STOP:
+		give_way(outbox, error);
+		break;
 	}
 }
 
 static void hand_in(struct outbox *outbox)
 {
 	note_size_max(outbox);
+	if (submitter_is_logged_in(outbox->submitter))
+		end_login(outbox, NULL);
+	drop_login(outbox);
 	if (!outbox->delivering || outbox->handed)
 		return;
 	outbox->handed = true;
@@ -398,7 +452,9 @@ static int64_t carry_on(struct outbox *outbox)
 	if (!outbox->delivering)
 		return MIN(next_ms, rest(outbox));
 	if (!outbox->submitter)
-		connect_server(outbox);
+		begin_login(outbox);
+	if (!outbox->submitter)
+		return outbox->delivering ? INT64_MAX : outbox->now_ms;
 	if (submitter_is_ready(outbox->submitter))
 		hand_in(outbox);
 	/* It may be over already, or the link is new: a step at once. */
@@ -425,6 +481,7 @@ void outbox_hang_up(struct outbox *outbox)
 		submitter_step(outbox->submitter, outbox->now_ms, &error);
 	}
 	submitter_free(&outbox->submitter);
+	drop_login(outbox);
 	if (outbox->over)
 		conclude(outbox);
 	else if (outbox->delivering)

@@ -40,6 +40,8 @@ struct submitter *submitter_new(const struct submitter_config *config, int64_t n
 					       .port = account->smtp.port,
 					       .tls = account->smtp.tls == TLS_IMPLICIT,
 					       .ca_file = account->tls_ca,
+					       .cert_file = account->tls_cert,
+					       .key_file = account->tls_key,
 					       .fingerprint = account->smtp.tls_fingerprint},
 			 now_ms);
 	return submitter;
@@ -64,6 +66,11 @@ static enum smtp_session_state state_of(const struct submitter *submitter)
 bool submitter_is_ready(const struct submitter *submitter)
 {
 	return state_of(submitter) == SMTP_SESSION_READY;
+}
+
+bool submitter_is_logged_in(const struct submitter *submitter)
+{
+	return submitter_is_ready(submitter) && smtp_session_way_in(submitter->session) != NULL;
 }
 
 uint64_t submitter_size_max(const struct submitter *submitter)
@@ -124,6 +131,33 @@ static void on_trace(void *data, char direction, const char *line)
 	log_debug("%s smtp %c: %s", submitter->config.account->name, direction, line);
 }
 
+static struct sasl_binding binding_of(const struct submitter *submitter)
+{
+	struct sasl_binding binding = {0};
+
+	binding.known = link_binding(submitter->link, binding.bytes);
+	return binding;
+}
+
+static struct sasl_login login_of(const struct submitter *submitter)
+{
+	const struct account *account = submitter->config.account;
+	const struct credential *credential = submitter->config.credential;
+	const struct secret *password = credential ? credential->password : NULL;
+	const struct secret *token = credential ? credential->token : NULL;
+
+	return (struct sasl_login){
+		.user = submission_user(account),
+		.password = password ? secret_text(password) : NULL,
+		.token = token ? secret_text(token) : NULL,
+		.host = account->smtp.host,
+		.port = account->smtp.port,
+		.allowed = submission_auth(account),
+		.certificate = account->tls_cert != NULL,
+		.binding = binding_of(submitter),
+	};
+}
+
 static void open_session(struct submitter *submitter)
 {
 	const struct submission *smtp = smtp_of(submitter);
@@ -131,8 +165,7 @@ static void open_session(struct submitter *submitter)
 	submitter->session = smtp_session_new(
 		&(struct smtp_session_config){
 			.helo = HELO_NAME,
-			.user = submission_user(submitter->config.account),
-			.password = secret_text(submitter->config.secret),
+			.login = login_of(submitter),
 			.login_required = smtp->user != NULL,
 			.tls_active = smtp->tls == TLS_IMPLICIT,
 			.tls_required = smtp->tls == TLS_STARTTLS,
@@ -187,10 +220,17 @@ static bool receive(struct submitter *submitter, GError **error)
 	return true;
 }
 
+static void start_login(struct submitter *submitter)
+{
+	const struct sasl_binding binding = binding_of(submitter);
+
+	smtp_session_tls_done(submitter->session, &binding);
+}
+
 static bool converse(struct submitter *submitter, GError **error)
 {
 	if (state_of(submitter) == SMTP_SESSION_WANT_TLS)
-		smtp_session_tls_done(submitter->session);
+		start_login(submitter);
 	/* What the server said before it closed counts, though nothing can be written any more. */
 	if (!receive(submitter, error))
 		return false;
@@ -227,4 +267,21 @@ void submitter_quit(struct submitter *submitter, int64_t now_ms)
 	submitter->quitting = true;
 	if (submitter->session)
 		smtp_session_quit(submitter->session);
+}
+
+void submitter_describe(const struct submitter *submitter, GString *out)
+{
+	g_autofree char *peer = link_describe_peer(submitter->link);
+	g_autofree char *tls = link_describe_tls(submitter->link);
+	g_autofree char *certificate = link_describe_certificate(submitter->link);
+	g_autofree char *caps = NULL;
+
+	g_string_append_printf(out, "server: %s\ntls: %s\ncertificate: %s\n", peer, tls,
+			       certificate);
+	if (!submitter->session)
+		return;
+	if (smtp_session_way_in(submitter->session))
+		g_string_append_printf(out, "login: %s\n", smtp_session_way_in(submitter->session));
+	caps = smtp_session_cap_text(submitter->session);
+	g_string_append_printf(out, "capabilities: %s\n", caps);
 }

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "config/account.h"
-#include "config/secret.h"
+#include "config/credentials.h"
 #include "protocol/smtp_session.h"
 
 #include <poll.h>
@@ -12,8 +12,8 @@
 struct submitter;
 
 struct submitter_config {
-	const struct account *account; /* borrowed, as the rest */
-	const struct secret *secret;
+	const struct account *account;	     /* borrowed, as the rest */
+	const struct credential *credential; /* until it is ready; NULL: none */
 	const struct smtp_session_events *events;
 	void *data;
 };
@@ -33,7 +33,11 @@ bool submitter_step(struct submitter *submitter, int64_t now_ms, GError **error)
 /* While ready. */
 void submitter_send(struct submitter *submitter, const struct smtp_transaction *transaction,
 		    int64_t now_ms);
+/* It is ready, and did log in. */
+bool submitter_is_logged_in(const struct submitter *submitter);
 /* Says goodbye; steps go on until it is over. */
 void submitter_quit(struct submitter *submitter, int64_t now_ms);
+/* Lines "key: value" as of store_ops.describe: server, tls, certificate, capabilities. */
+void submitter_describe(const struct submitter *submitter, GString *out);
 /* As smtp_session_size_max(). */
 uint64_t submitter_size_max(const struct submitter *submitter);

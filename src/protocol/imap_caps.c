@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/number.h"
 #include "base/text.h"
+#include "config/auth.h"
 #include "protocol/imap_session.h"
 
 #include <string.h>
@@ -14,7 +15,6 @@ static const struct {
 	{"SASL-IR", IMAP_CAP_SASL_IR},
 	{"LOGINDISABLED", IMAP_CAP_LOGINDISABLED},
 	{"STARTTLS", IMAP_CAP_STARTTLS},
-	{"AUTH=PLAIN", IMAP_CAP_AUTH_PLAIN},
 	{"LITERAL+", IMAP_CAP_LITERAL_PLUS},
 	{"LITERAL-", IMAP_CAP_LITERAL_MINUS},
 	{"ENABLE", IMAP_CAP_ENABLE},
@@ -51,6 +51,41 @@ unsigned imap_caps_parse(const GPtrArray *words)
 	for (unsigned i = 0; words && i < words->len; i++)
 		caps |= word_to_bit(g_ptr_array_index(words, i));
 	return caps;
+}
+
+/* What an "AUTH=" word names, or NULL. */
+static const char *auth_word(const char *word)
+{
+	static const char name[] = "AUTH=";
+
+	return g_ascii_strncasecmp(word, name, sizeof(name) - 1) == 0 ? word + sizeof(name) - 1
+								      : NULL;
+}
+
+unsigned imap_caps_auth(const GPtrArray *words)
+{
+	unsigned mechanisms = 0;
+
+	for (unsigned i = 0; words && i < words->len; i++) {
+		const char *name = auth_word(g_ptr_array_index(words, i));
+
+		if (name)
+			mechanisms |= auth_find(name, strlen(name));
+	}
+	return mechanisms;
+}
+
+char *imap_caps_auth_text(const GPtrArray *words)
+{
+	g_autoptr(GPtrArray) named = g_ptr_array_new();
+
+	for (unsigned i = 0; words && i < words->len; i++) {
+		const char *name = auth_word(g_ptr_array_index(words, i));
+
+		if (name)
+			g_ptr_array_add(named, (char *)name);
+	}
+	return imap_caps_text(named);
 }
 
 uint64_t imap_caps_append_limit(const GPtrArray *words)

@@ -144,13 +144,6 @@ void imap_command_stream(struct imap_command *command, uint64_t len, imap_read_f
 	part->data = data;
 }
 
-void imap_command_challenge(struct imap_command *command, const char *line)
-{
-	struct imap_part *part = part_add(command, IMAP_PART_CHALLENGE, true, strlen(line));
-
-	g_string_append(part->bytes, line);
-}
-
 void imap_command_done(struct imap_command *command)
 {
 	struct imap_part *part = part_add(command, IMAP_PART_DONE, false, 4);

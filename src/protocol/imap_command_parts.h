@@ -4,11 +4,11 @@
 #include "protocol/imap_command.h"
 
 enum imap_part_kind {
-	IMAP_PART_TEXT,	     /* as it is */
-	IMAP_PART_LITERAL,   /* "{n}", then the bytes */
-	IMAP_PART_CHALLENGE, /* a line end, the server's "+", then the bytes */
-	IMAP_PART_STREAM,    /* like LITERAL, its bytes read as they can be sent */
-	IMAP_PART_DONE,	     /* like CHALLENGE, when it is time to end IDLE */
+	IMAP_PART_TEXT,	   /* as it is */
+	IMAP_PART_LITERAL, /* "{n}", then the bytes */
+	IMAP_PART_STREAM,  /* like LITERAL, its bytes read as they can be sent */
+	IMAP_PART_DONE, /* a line end, and behind the server's "+", when it is time to end IDLE, the
+			   bytes */
 };
 
 struct imap_part {
@@ -20,10 +20,6 @@ struct imap_part {
 	imap_read_fn read;
 	void *data;
 };
-
-/* The line that answers the challenge of AUTHENTICATE (RFC 9051 section 6.2.2); a secret. Nothing
- * can be added behind it. */
-void imap_command_challenge(struct imap_command *command, const char *line);
 
 /* IDLE ends with that line. Nothing can be added behind it. */
 void imap_command_done(struct imap_command *command);

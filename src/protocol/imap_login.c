@@ -1,8 +1,7 @@
-/* From the greeting to READY: capabilities, STARTTLS, login, ENABLE, ID and COMPRESS. Each step sends one
- * thing, and its answer's function takes the next step. */
+/* From the greeting to READY: capabilities, STARTTLS, login, ENABLE, ID and COMPRESS. Each step
+ * sends one thing, and its answer's function takes the next step. */
 #include "protocol/imap_code.h"
 #include "protocol/imap_session_private.h"
-#include "protocol/sasl.h"
 
 #include <string.h>
 
@@ -75,7 +74,7 @@ static void logged_in(struct imap_session *session)
 {
 	imap_session_set_state(session, IMAP_SESSION_AFTER_LOGIN);
 	session->frame.max_line = LIMIT_LINE;
-	session->user = session->password = "";
+	imap_login_forget(session);
 	if (session->caps_known) {
 		extend(session);
 		return;
@@ -95,12 +94,37 @@ static bool refusal_is_temporary(const struct imap_response *response)
 	       response->code == IMAP_CODE_SERVERBUG;
 }
 
+void imap_login_forget(struct imap_session *session)
+{
+	session->login = (struct sasl_login){0};
+	sasl_free(&session->sasl);
+	g_clear_error(&session->login_error);
+}
+
+const char *imap_session_way_in(const struct imap_session *session)
+{
+	return session->way_in;
+}
+
+/* It is done by the server's word, and by SASL's. */
+static bool is_success(struct imap_session *session, const struct imap_response *response)
+{
+	GError *error = g_steal_pointer(&session->login_error);
+
+	if (!error && response->status == IMAP_OK && session->sasl)
+		sasl_success(session->sasl, &error);
+	if (error)
+		imap_session_fail_with(session, error);
+	return !error && response->status == IMAP_OK;
+}
+
 static void login_done(void *data, const struct imap_response *response)
 {
 	struct imap_session *session = data;
 
 	buf_wipe(&session->output);
-	if (response->status == IMAP_OK) {
+	if (is_success(session, response)) {
+		session->way_in = session->sasl ? sasl_name(session->sasl) : "LOGIN";
 		if (response->code == IMAP_CODE_CAPABILITY)
 			imap_session_set_caps(session, response->words);
 		logged_in(session);
@@ -109,46 +133,88 @@ static void login_done(void *data, const struct imap_response *response)
 	g_autofree char *text = imap_session_server_text(session, response->text);
 
 	imap_session_fail(session, refusal_is_temporary(response) ? ERROR_TEMPORARY : ERROR_AUTH,
-			  "login refused%s", text);
+			  "login refused%s%s", session->sasl ? sasl_reason(session->sasl) : "",
+			  text);
 }
 
-static struct imap_command *authenticate_plain(const struct imap_session *session)
+/* What is wrong is told when the server has said its no. */
+static void cancel(struct imap_session *session, GError *error)
 {
-	char *message = sasl_plain(session->user, session->password);
-	size_t len = strlen(message);
-	struct imap_command *command = imap_command_new("AUTHENTICATE PLAIN");
+	session->login_error = error;
+	imap_send_answer(session, "*");
+}
 
-	if (session->caps & IMAP_CAP_SASL_IR && len <= INITIAL_RESPONSE_MAX)
-		imap_command_initial(command, message);
+void imap_login_challenge(struct imap_session *session, const struct imap_response *response)
+{
+	GError *error = NULL;
+	const char *line;
+
+	if (session->login_error) {
+		imap_session_fail_with(session, g_steal_pointer(&session->login_error));
+		return;
+	}
+	/* What was written still stands in memory. */
+	if (buf_len(&session->output) == 0)
+		buf_wipe(&session->output);
+	line = sasl_step(session->sasl, response->challenge, response->challenge_len, &error);
+	if (line)
+		imap_send_answer(session, line);
 	else
-		imap_command_challenge(command, message);
-	sasl_free(&message);
+		cancel(session, error);
+}
+
+static struct imap_command *authenticate(struct imap_session *session)
+{
+	struct imap_command *command =
+		imap_command_new("AUTHENTICATE %s", sasl_name(session->sasl));
+	const char *initial = NULL;
+
+	if (session->caps & IMAP_CAP_SASL_IR)
+		initial = sasl_initial(session->sasl, INITIAL_RESPONSE_MAX);
+	if (initial)
+		imap_command_initial(command, initial);
 	return command;
 }
 
 static struct imap_command *login_command(const struct imap_session *session)
 {
+	const struct sasl_login *login = &session->login;
 	struct imap_command *command = imap_command_new("LOGIN ");
 
-	imap_command_string(command, session->user, strlen(session->user));
+	imap_command_string(command, login->user, strlen(login->user));
 	imap_command_text(command, " ");
-	imap_command_secret(command, session->password, strlen(session->password));
+	imap_command_secret(command, login->password, strlen(login->password));
 	return command;
+}
+
+/* NULL after a fatal error. */
+static struct imap_command *choose_login(struct imap_session *session)
+{
+	const struct sasl_server server = {.service = "imap",
+					   .offered = session->auth,
+					   .offered_text = session->auth_text,
+					   .tls = session->tls_active,
+					   .cleartext = !session->tls_required};
+	GError *error = NULL;
+
+	session->sasl = sasl_new(&session->login, &server, &error);
+	if (session->sasl)
+		return authenticate(session);
+	if (!(session->caps & IMAP_CAP_LOGINDISABLED) &&
+	    sasl_may_tell_password(&session->login, &server)) {
+		g_clear_error(&error);
+		return login_command(session);
+	}
+	imap_session_fail_with(session, error);
+	return NULL;
 }
 
 static void login_begin(struct imap_session *session)
 {
-	struct imap_command *command;
+	struct imap_command *command = choose_login(session);
 
-	if (session->caps & IMAP_CAP_AUTH_PLAIN) {
-		command = authenticate_plain(session);
-	} else if (session->caps & IMAP_CAP_LOGINDISABLED) {
-		imap_session_fail(session, ERROR_AUTH,
-				  "the server offers no login that mailfs knows");
+	if (!command)
 		return;
-	} else {
-		command = login_command(session);
-	}
 	/* What is offered may differ behind the login. */
 	session->caps_known = false;
 	imap_session_set_state(session, IMAP_SESSION_LOGIN);

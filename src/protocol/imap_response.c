@@ -446,6 +446,8 @@ static void parse_continuation(struct imap_cursor *cursor, struct imap_response 
 	response->kind = IMAP_CONTINUATION;
 	imap_cursor_peek(cursor);
 	response->text = text_clean(cursor->at, cursor->end - cursor->at, 512);
+	response->challenge = cursor->at;
+	response->challenge_len = (size_t)(cursor->end - cursor->at);
 }
 
 static bool response_parse(struct imap_cursor *cursor, struct imap_response *response)

@@ -134,6 +134,9 @@ struct imap_response {
 	enum imap_code code;
 	char *code_name; /* as sent, upper case, cleaned; NULL if none */
 	char *text;	 /* cleaned, never NULL for IMAP_DATA_STATUS and IMAP_CONTINUATION */
+	/* IMAP_CONTINUATION: what stands behind the "+ ", in the bytes that were parsed. */
+	const char *challenge;
+	size_t challenge_len;
 
 	/* EXISTS and EXPUNGE: the number; FETCH: the sequence number; codes: their number */
 	uint64_t number;

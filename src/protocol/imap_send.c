@@ -231,6 +231,23 @@ void imap_send_plus(struct imap_session *session)
 	imap_send_pump(session);
 }
 
+bool imap_send_answer(struct imap_session *session, const char *line)
+{
+	struct imap_pending *last = g_queue_peek_tail(&session->flight);
+
+	if (!last || !last->complete || !was_written(session, last)) {
+		imap_session_fail(session, ERROR_PROTOCOL,
+				  "the server asks for more although nothing is to come");
+		return false;
+	}
+	put(session, line, strlen(line));
+	put(session, "\r\n", 2);
+	last->sent_at = session->appended;
+	if (session->trace)
+		session->trace(session->trace_data, 'C', *line ? "..." : "");
+	return !session->error;
+}
+
 void imap_send_refill(struct imap_session *session)
 {
 	struct imap_pending *last = g_queue_peek_tail(&session->flight);
@@ -293,10 +310,8 @@ static bool part_is_in(const struct imap_part *part, const char *text, size_t le
 
 bool imap_send_is_echo(const struct imap_session *session, const char *text, size_t len)
 {
-	size_t password_len = strlen(session->password);
-
-	if (session->state == IMAP_SESSION_LOGIN && password_len > 0 &&
-	    memmem(text, len, session->password, password_len))
+	if (session->state == IMAP_SESSION_LOGIN &&
+	    sasl_is_echo(session->sasl, &session->login, text, len))
 		return true;
 	for (const GList *link = session->flight.head; link; link = link->next) {
 		const struct imap_pending *pending = link->data;

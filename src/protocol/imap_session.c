@@ -58,6 +58,9 @@ void imap_session_set_caps(struct imap_session *session, const GPtrArray *words)
 	g_free(session->cap_text);
 	session->cap_text = imap_caps_text(words);
 	session->caps = imap_caps_parse(words);
+	session->auth = imap_caps_auth(words);
+	g_free(session->auth_text);
+	session->auth_text = imap_caps_auth_text(words);
 	session->append_limit = imap_caps_append_limit(words);
 	session->caps_known = true;
 }
@@ -147,6 +150,8 @@ static void take_response(struct imap_session *session, const struct imap_respon
 		take_untagged(session, response);
 	else if (session->state == IMAP_SESSION_GREETING)
 		imap_login_greeting(session, response);
+	else if (response->kind == IMAP_CONTINUATION && session->sasl)
+		imap_login_challenge(session, response);
 	else if (response->kind == IMAP_CONTINUATION)
 		imap_send_plus(session);
 	else if (response->kind == IMAP_TAGGED)
@@ -268,8 +273,7 @@ struct imap_session *imap_session_new(const struct imap_session_config *config,
 {
 	struct imap_session *session = g_new0(struct imap_session, 1);
 
-	session->user = config->user;
-	session->password = config->password;
+	session->login = config->login;
 	session->tls_active = config->tls_active;
 	session->tls_required = config->tls_required;
 	session->compress = config->compress;
@@ -295,9 +299,11 @@ void imap_session_free(struct imap_session **session)
 	imap_session_set_state(gone, IMAP_SESSION_CLOSED);
 	imap_send_drop(gone, &gone->flight);
 	imap_send_drop(gone, &gone->waiting);
+	imap_login_forget(gone);
 	imap_frame_clear(&gone->frame);
 	buf_clear(&gone->output);
 	g_free(gone->cap_text);
+	g_free(gone->auth_text);
 	g_clear_error(&gone->error);
 	g_free(gone);
 }
@@ -334,10 +340,12 @@ const char *imap_session_cap_text(const struct imap_session *session)
 	return session->cap_text;
 }
 
-void imap_session_tls_done(struct imap_session *session)
+void imap_session_tls_done(struct imap_session *session, const struct sasl_binding *binding)
 {
 	g_return_if_fail(session->state == IMAP_SESSION_WANT_TLS);
 	session->tls_active = true;
+	if (binding)
+		session->login.binding = *binding;
 	imap_login_ask_capability(session);
 }
 

@@ -20,6 +20,7 @@
 
 #include "protocol/imap_command.h"
 #include "protocol/imap_response.h"
+#include "protocol/sasl.h"
 
 struct imap_session;
 
@@ -42,7 +43,6 @@ enum imap_cap {
 	IMAP_CAP_SASL_IR = 1 << 0,
 	IMAP_CAP_LOGINDISABLED = 1 << 1,
 	IMAP_CAP_STARTTLS = 1 << 2,
-	IMAP_CAP_AUTH_PLAIN = 1 << 3,
 	IMAP_CAP_LITERAL_PLUS = 1 << 4,
 	IMAP_CAP_ENABLE = 1 << 5,
 	IMAP_CAP_CONDSTORE = 1 << 6,
@@ -64,12 +64,11 @@ enum imap_cap {
 };
 
 struct imap_session_config {
-	const char *user;	/* borrowed until READY */
-	const char *password;	/* borrowed until READY; NUL-terminated */
-	bool tls_active;	/* implicit TLS is already on */
-	bool tls_required;	/* STARTTLS before login, or fail */
-	bool compress;		/* if the server offers it */
-	const char *tag_prefix; /* up to 4 letters, unpredictable; copied */
+	struct sasl_login login; /* what it borrows: until READY */
+	bool tls_active;	 /* implicit TLS is already on */
+	bool tls_required;	 /* STARTTLS before login, or fail */
+	bool compress;		 /* if the server offers it */
+	const char *tag_prefix;	 /* up to 4 letters, unpredictable; copied */
 };
 
 struct imap_session_events {
@@ -95,20 +94,23 @@ unsigned imap_session_caps(const struct imap_session *session);
 bool imap_session_qresync_enabled(const struct imap_session *session);
 /* As imap_caps_append_limit(). */
 uint64_t imap_session_append_limit(const struct imap_session *session);
+/* The mechanism by which it logged in, or "LOGIN"; NULL: it did not, or not yet. */
+const char *imap_session_way_in(const struct imap_session *session);
 /* Space-separated, in upper case, as the server listed them; for .mailfs/status. */
 const char *imap_session_cap_text(const struct imap_session *session);
 
 /* False on a fatal error: ERROR_PROTOCOL, ERROR_LIMIT, ERROR_TLS (no STARTTLS), ERROR_AUTH (login
- * refused), ERROR_TEMPORARY (UNAVAILABLE, BYE). The state is then IMAP_SESSION_CLOSED, and every
- * later call gives the same error. Bytes fed in IMAP_SESSION_WANT_TLS are fatal: they are cleartext
- * behind STARTTLS. In IMAP_SESSION_CLOSED after a logout they are ignored. */
+ * refused), ERROR_NO_LOGIN (none that may be used), ERROR_TEMPORARY (UNAVAILABLE, BYE). The state
+ * is then IMAP_SESSION_CLOSED, and every later call gives the same error. Bytes fed in
+ * IMAP_SESSION_WANT_TLS are fatal: they are cleartext behind STARTTLS. In IMAP_SESSION_CLOSED after
+ * a logout they are ignored. */
 bool imap_session_feed(struct imap_session *session, const uint8_t *bytes, size_t len,
 		       GError **error);
 /* How many of the bytes fed last it did not take: in IMAP_SESSION_WANT_DEFLATE they are compressed.
  */
 size_t imap_session_left(const struct imap_session *session);
-/* The handshake is done. */
-void imap_session_tls_done(struct imap_session *session);
+/* The handshake is done; `binding` may be NULL. */
+void imap_session_tls_done(struct imap_session *session, const struct sasl_binding *binding);
 /* From the next byte on, both ways, what the session is fed was inflated and what it gives out will
  * be compressed. */
 void imap_session_deflate_done(struct imap_session *session);

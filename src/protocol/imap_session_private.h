@@ -30,8 +30,10 @@ struct imap_pending {
 
 struct imap_session {
 	enum imap_session_state state;
-	const char *user;
-	const char *password;
+	struct sasl_login login; /* empty from READY on */
+	struct sasl *sasl;	 /* while it logs in by AUTHENTICATE */
+	const char *way_in;	 /* by which it logged in; NULL: it did not */
+	GError *login_error;	 /* the login was cancelled for it; its no is to come */
 	bool tls_active;
 	bool tls_required;
 	bool compress;
@@ -54,11 +56,13 @@ struct imap_session {
 	GQueue flight;	  /* begun and not answered; only the last may be incomplete */
 
 	unsigned caps;
+	unsigned auth;	 /* mechanisms offered: enum auth_mechanism */
+	char *auth_text; /* the same, with those that are unknown */
 	char *cap_text;
 	uint64_t append_limit;
 	bool caps_known;
 	bool qresync_enabled;
-	size_t left; /* bytes fed last that were not taken */
+	size_t left;	      /* bytes fed last that were not taken */
 	unsigned after_login; /* commands of ours that READY waits for */
 
 	GError *error; /* the fatal one: stays */
@@ -80,6 +84,8 @@ void imap_send_now(struct imap_session *session, struct imap_command *command, i
 /* Sends of the waiting commands what may go. */
 void imap_send_pump(struct imap_session *session);
 void imap_send_plus(struct imap_session *session);
+/* A line for the command under way, a secret. False if there is none that was sent: failed. */
+bool imap_send_answer(struct imap_session *session, const char *line);
 /* More of the stream under way, if there is one and the output has room. */
 void imap_send_refill(struct imap_session *session);
 /* The command that this tagged response answers, out of flight; NULL after a fatal error. */
@@ -93,5 +99,8 @@ void imap_pending_free(struct imap_pending *pending);
 
 /* imap_login.c */
 void imap_login_greeting(struct imap_session *session, const struct imap_response *response);
+/* "+ ..." to AUTHENTICATE. */
+void imap_login_challenge(struct imap_session *session, const struct imap_response *response);
+void imap_login_forget(struct imap_session *session);
 void imap_login_ask_capability(struct imap_session *session);
 void imap_login_compressed(struct imap_session *session);

@@ -2,7 +2,9 @@
 
 #include "base/limits.h"
 #include "base/number.h"
+#include "base/text.h"
 #include "base/words.h"
+#include "config/auth.h"
 
 #include <string.h>
 
@@ -140,8 +142,7 @@ static void take_mechanism(struct pop3_capa *capa, struct word word)
 	g_autofree char *name = g_strndup(word.at, word.len);
 	char *all;
 
-	if (word_is(word, "PLAIN"))
-		capa->caps |= POP3_CAP_SASL_PLAIN;
+	capa->auth |= auth_find(word.at, word.len);
 	if (capa->mechanisms && strlen(capa->mechanisms) >= MECHANISMS_ENOUGH)
 		return;
 	all = words_alter(capa->mechanisms, name, NULL);
@@ -192,4 +193,31 @@ void pop3_capa_take(struct pop3_capa *capa, const char *line)
 		take_login_delay(capa, word_next(&line, end));
 	else if (word_is(word, "EXPIRE"))
 		take_expire(capa, word_next(&line, end));
+}
+
+char *pop3_capa_text(const struct pop3_capa *capa)
+{
+	GString *text = g_string_new(NULL);
+
+	if (!capa->known)
+		g_string_append(text, POP3_CAPA_NOT_TOLD " ");
+	for (unsigned i = 0; i < G_N_ELEMENTS(words); i++) {
+		if (capa->caps & words[i].cap)
+			g_string_append_printf(text, "%s ", words[i].word);
+	}
+	if (capa->mechanisms) {
+		g_autofree char *names = text_clean(capa->mechanisms, -1, MECHANISMS_ENOUGH);
+
+		g_string_append_printf(text, "SASL=%s ", g_strdelimit(names, " ", ','));
+	}
+	if (capa->caps & POP3_CAP_LOGIN_DELAY)
+		g_string_append_printf(text, "LOGIN-DELAY=%u ", capa->login_delay_s);
+	if (capa->caps & POP3_CAP_EXPIRE && capa->expire_days == POP3_EXPIRE_NEVER)
+		g_string_append(text, "EXPIRE=NEVER ");
+	else if (capa->caps & POP3_CAP_EXPIRE)
+		g_string_append_printf(text, "EXPIRE=%u ", capa->expire_days);
+	if (text->len == 0)
+		g_string_append(text, "none ");
+	g_string_truncate(text, text->len - 1);
+	return g_string_free(text, FALSE);
 }

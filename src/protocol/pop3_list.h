@@ -27,12 +27,11 @@ enum pop3_cap {
 	POP3_CAP_USER = 1 << 1,
 	POP3_CAP_UIDL = 1 << 2,
 	POP3_CAP_STLS = 1 << 3,
-	POP3_CAP_SASL_PLAIN = 1 << 4,
-	POP3_CAP_PIPELINING = 1 << 5,
-	POP3_CAP_RESP_CODES = 1 << 6,
-	POP3_CAP_UTF8 = 1 << 7,
-	POP3_CAP_LOGIN_DELAY = 1 << 8,
-	POP3_CAP_EXPIRE = 1 << 9,
+	POP3_CAP_PIPELINING = 1 << 4,
+	POP3_CAP_RESP_CODES = 1 << 5,
+	POP3_CAP_UTF8 = 1 << 6,
+	POP3_CAP_LOGIN_DELAY = 1 << 7,
+	POP3_CAP_EXPIRE = 1 << 8,
 };
 
 #define POP3_EXPIRE_NEVER UINT32_MAX
@@ -42,10 +41,15 @@ struct pop3_capa {
 	unsigned caps;
 	uint32_t login_delay_s; /* at least this between logins; at most LIMIT_LOGIN_DELAY_S */
 	uint32_t expire_days;	/* 0: a message goes when it was read; POP3_EXPIRE_NEVER */
-	char *mechanisms;	/* of SASL, parted by spaces; may be NULL */
+	unsigned auth;		/* mechanisms of SASL: enum auth_mechanism */
+	char *mechanisms; /* the same, with those that are unknown, parted by spaces; or NULL */
 };
 
 void pop3_capa_init(struct pop3_capa *capa);
 void pop3_capa_clear(struct pop3_capa *capa);
 /* One line more; what is unknown or malformed is ignored. */
 void pop3_capa_take(struct pop3_capa *capa, const char *line);
+#define POP3_CAPA_NOT_TOLD "not told"
+/* For people: "TOP UIDL SASL=PLAIN,LOGIN EXPIRE=NEVER", "none", or POP3_CAPA_NOT_TOLD by a server
+ * without CAPA. Free with g_free(). */
+char *pop3_capa_text(const struct pop3_capa *capa);

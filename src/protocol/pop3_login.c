@@ -3,11 +3,8 @@
 #include "base/text.h"
 #include "protocol/pop3_apop.h"
 #include "protocol/pop3_session_private.h"
-#include "protocol/sasl.h"
 
 #include <string.h>
-
-#define MECHANISMS_SHOWN 200
 
 static bool tls_is_missing(const struct pop3_session *session)
 {
@@ -69,24 +66,23 @@ static void refused(struct pop3_session *session, const struct pop3_reply *reply
 
 void pop3_login_forget(struct pop3_session *session)
 {
-	session->user = session->password = NULL;
-	sasl_free(&session->response);
+	session->login = (struct sasl_login){0};
+	sasl_free(&session->sasl);
+	g_clear_error(&session->login_error);
 }
 
 bool pop3_login_is_echo(const struct pop3_session *session, const struct pop3_reply *reply)
 {
-	char *password, *shown;
+	char *shown;
 	bool echo;
 
-	if (session->state < POP3_SESSION_AUTH || !session->password)
+	if (session->state < POP3_SESSION_AUTH || !session->login.user)
 		return false;
-	/* As they would be shown. */
-	password = text_clean(session->password, -1, LIMIT_SECRET);
+	/* As it would be shown. */
 	shown = text_clean(reply->raw, (gssize)reply->raw_len, SIZE_MAX);
-	echo = (*password && strstr(shown, password)) ||
-	       (session->response && strstr(shown, session->response));
-	sasl_free(&password);
-	sasl_free(&shown);
+	echo = sasl_is_echo(session->sasl, &session->login, shown, strlen(shown));
+	explicit_bzero(shown, strlen(shown));
+	g_free(shown);
 	return echo;
 }
 
@@ -113,75 +109,129 @@ static void logged_in(struct pop3_session *session)
 
 /* ---- Login ---- */
 
-static void auth_respond(struct pop3_session *session)
+static void fail_with(struct pop3_session *session, GError *error)
 {
-	session->response_sent = true;
-	line_sender_command(&session->sender, "", session->response);
+	pop3_session_fail(session, error->code, "%s", error->message);
+	g_error_free(error);
 }
 
-static void auth_continue(struct pop3_session *session, const struct pop3_reply *reply)
+/* What is wrong is told when the server has said its no. */
+static void cancel(struct pop3_session *session, GError *error)
 {
-	if (!session->response || session->was_asked) {
-		pop3_session_fail_nonsense(session, reply);
+	session->login_error = error;
+	line_sender_command(&session->sender, "*", NULL);
+}
+
+static void auth_continue(struct pop3_session *session, const char *challenge)
+{
+	GError *error = NULL;
+	const char *line = sasl_step(session->sasl, challenge, strlen(challenge), &error);
+
+	session->initial = false;
+	if (line)
+		line_sender_command(&session->sender, "", line);
+	else
+		cancel(session, error);
+}
+
+/* Some say +OK instead of "+ ": there was no login yet. */
+static bool means_continue(const struct pop3_session *session)
+{
+	return session->sasl && sasl_mechanism(session->sasl) == AUTH_PLAIN &&
+	       !sasl_is_begun(session->sasl);
+}
+
+static void auth_done(struct pop3_session *session)
+{
+	GError *error = NULL;
+
+	if (session->sasl && !sasl_success(session->sasl, &error)) {
+		fail_with(session, error);
 		return;
 	}
-	session->was_asked = true;
-	session->initial = false;
-	auth_respond(session);
+	session->way_in = session->sasl	       ? sasl_name(session->sasl)
+			  : session->timestamp ? "APOP"
+					       : "USER";
+	logged_in(session);
+}
+
+const char *pop3_session_way_in(const struct pop3_session *session)
+{
+	return session->way_in;
+}
+
+static void auth_refused(struct pop3_session *session, const struct pop3_reply *reply)
+{
+	g_autofree char *what =
+		g_strdup_printf("login refused%s", session->sasl ? sasl_reason(session->sasl) : "");
+
+	/* Or it is logged in, and refuses AUTH as it refused CAPA. */
+	if (session->again && !sasl_is_begun(session->sasl) && reply->code == POP3_CODE_NONE)
+		ready(session);
+	else
+		refused(session, reply, ERROR_AUTH, what);
 }
 
 void pop3_login_auth(struct pop3_session *session, const struct pop3_reply *reply)
 {
+	if (session->login_error) {
+		fail_with(session, g_steal_pointer(&session->login_error));
+		return;
+	}
 	switch (reply->status) {
 	case POP3_OK:
-		/* Some say it instead of "+ ": there was no login yet. */
-		if (session->response && !session->response_sent)
-			auth_respond(session);
+		if (means_continue(session))
+			auth_continue(session, "");
 		else
-			logged_in(session);
+			auth_done(session);
 		break;
 	case POP3_CONTINUE:
-		auth_continue(session, reply);
+		if (session->sasl)
+			auth_continue(session, reply->raw);
+		else
+			pop3_session_fail_nonsense(session, reply);
 		break;
 	case POP3_ERR:
-		/* Or it is logged in, and refuses AUTH as it refused CAPA. */
-		if (session->again && !session->response_sent && reply->code == POP3_CODE_NONE)
-			ready(session);
-		else
-			refused(session, reply, ERROR_AUTH, "login refused");
+		auth_refused(session, reply);
 		break;
 	}
+}
+
+static struct sasl *sasl_begin(struct pop3_session *session, unsigned offered, GError **error)
+{
+	const struct sasl_server server = {.service = "pop",
+					   .offered = offered,
+					   .offered_text = session->capa.mechanisms,
+					   .tls = session->tls_active,
+					   .cleartext = !session->tls_required,
+					   .line_max = POP3_AUTH_LINE_MAX - 2};
+
+	return sasl_new(&session->login, &server, error);
 }
 
 /* CAPA, which was known before the login, is refused behind it: a server that says +OK instead of
  * "+ " may have ignored the initial response, and have taken CAPA for the response. */
 static void auth_plain_again(struct pop3_session *session)
 {
-	session->initial = session->response_sent = false;
+	session->initial = false;
 	session->again = true;
+	sasl_free(&session->sasl);
+	session->sasl = sasl_begin(session, AUTH_PLAIN, NULL);
 	pop3_session_set_state(session, POP3_SESSION_AUTH);
 	line_sender_command(&session->sender, "AUTH PLAIN", NULL);
 }
 
-static void auth_plain(struct pop3_session *session)
+static void auth_begin(struct pop3_session *session)
 {
-	static const char command[] = "AUTH PLAIN ";
-	size_t len;
+	g_autofree char *command = g_strdup_printf("AUTH %s ", sasl_name(session->sasl));
+	size_t len = strlen(command);
+	const char *initial = sasl_initial(session->sasl, POP3_COMMAND_MAX - 2 - len);
 
-	session->response = sasl_plain(session->user, session->password);
-	len = strlen(session->response);
-	if (len + 2 > POP3_AUTH_LINE_MAX) {
-		pop3_session_fail(session, ERROR_AUTH,
-				  "the user name or the password is too long for POP3");
-		return;
-	}
 	pop3_session_set_state(session, POP3_SESSION_AUTH);
-	session->initial = strlen(command) + len + 2 <= POP3_COMMAND_MAX;
-	session->response_sent = session->initial;
-	if (session->initial)
-		line_sender_command(&session->sender, command, session->response);
-	else
-		line_sender_command(&session->sender, "AUTH PLAIN", NULL);
+	session->initial = initial && sasl_mechanism(session->sasl) == AUTH_PLAIN;
+	if (!initial)
+		command[len - 1] = '\0';
+	line_sender_command(&session->sender, command, initial);
 }
 
 void pop3_login_user(struct pop3_session *session, const struct pop3_reply *reply)
@@ -189,7 +239,7 @@ void pop3_login_user(struct pop3_session *session, const struct pop3_reply *repl
 	switch (reply->status) {
 	case POP3_OK:
 		pop3_session_set_state(session, POP3_SESSION_AUTH);
-		line_sender_command(&session->sender, "PASS ", session->password);
+		line_sender_command(&session->sender, "PASS ", session->login.password);
 		break;
 	case POP3_CONTINUE:
 		pop3_session_fail_nonsense(session, reply);
@@ -212,7 +262,7 @@ static bool fits_line(const char *text)
 
 static bool login_fits_lines(struct pop3_session *session)
 {
-	if (fits_line(session->user) && fits_line(session->password))
+	if (fits_line(session->login.user) && fits_line(session->login.password))
 		return true;
 	pop3_session_fail(session, ERROR_AUTH,
 			  "the user name or the password holds control characters, or is too long "
@@ -222,7 +272,7 @@ static bool login_fits_lines(struct pop3_session *session)
 
 static void user_begin(struct pop3_session *session)
 {
-	g_autofree char *line = g_strdup_printf("USER %s", session->user);
+	g_autofree char *line = g_strdup_printf("USER %s", session->login.user);
 
 	if (!login_fits_lines(session))
 		return;
@@ -232,38 +282,51 @@ static void user_begin(struct pop3_session *session)
 
 static void apop_begin(struct pop3_session *session)
 {
-	g_autofree char *command = g_strdup_printf("APOP %s ", session->user);
+	g_autofree char *command = g_strdup_printf("APOP %s ", session->login.user);
 	g_autofree char *digest = NULL;
 
 	if (!session->timestamp) {
-		pop3_session_fail(session, ERROR_AUTH,
+		pop3_session_fail(session, ERROR_NO_LOGIN,
 				  "the server's greeting has no timestamp that APOP may use");
 		return;
 	}
 	if (!login_fits_lines(session))
 		return;
-	digest = pop3_apop_digest(session->timestamp, session->password);
+	digest = pop3_apop_digest(session->timestamp, session->login.password);
 	pop3_session_set_state(session, POP3_SESSION_AUTH);
 	line_sender_command(&session->sender, command, digest);
 }
 
+/* USER and PASS; known to servers that have no CAPA, too. */
+static bool has_user(const struct pop3_session *session)
+{
+	const struct sasl_server server = {.tls = session->tls_active,
+					   .cleartext = !session->tls_required};
+
+	return (!session->capa.known || session->capa.caps & POP3_CAP_USER) &&
+	       sasl_may_tell_password(&session->login, &server);
+}
+
+static bool has_apop(const struct pop3_session *session)
+{
+	return session->login.allowed & AUTH_APOP && session->login.password;
+}
+
+/* APOP is the weakest, but asked for. */
 static void login_begin(struct pop3_session *session)
 {
-	g_autofree char *offered = NULL;
+	GError *error = NULL;
 
-	if (session->apop) {
-		apop_begin(session);
-	} else if (session->capa.caps & POP3_CAP_SASL_PLAIN) {
-		auth_plain(session);
-	} else if (!session->capa.known || session->capa.caps & POP3_CAP_USER) {
+	session->sasl = sasl_begin(session, session->capa.auth, &error);
+	if (session->sasl)
+		auth_begin(session);
+	else if (has_user(session))
 		user_begin(session);
-	} else {
-		offered = text_clean(session->capa.mechanisms ? session->capa.mechanisms : "", -1,
-				     MECHANISMS_SHOWN);
-		pop3_session_fail(session, ERROR_AUTH,
-				  "the server offers no login that mailfs knows (%s)",
-				  *offered ? offered : "none");
-	}
+	else if (has_apop(session))
+		apop_begin(session);
+	else
+		fail_with(session, g_steal_pointer(&error));
+	g_clear_error(&error);
 }
 
 /* A refusal changes nothing: mail comes as it would have. */
@@ -374,7 +437,7 @@ void pop3_login_greeting(struct pop3_session *session, const struct pop3_reply *
 {
 	switch (reply->status) {
 	case POP3_OK:
-		if (session->apop)
+		if (session->login.allowed & AUTH_APOP)
 			session->timestamp = pop3_apop_timestamp(reply->raw, reply->raw_len);
 		pop3_login_ask_capa(session);
 		break;

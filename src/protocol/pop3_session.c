@@ -173,9 +173,7 @@ struct pop3_session *pop3_session_new(const struct pop3_session_config *config,
 {
 	struct pop3_session *session = g_new0(struct pop3_session, 1);
 
-	session->user = config->user;
-	session->password = config->password;
-	session->apop = config->apop;
+	session->login = config->login;
 	session->tls_active = config->tls_active;
 	session->tls_required = config->tls_required;
 	session->no_capa = config->no_capa;
@@ -251,10 +249,12 @@ int64_t pop3_session_patience_ms(const struct pop3_session *session)
 	return session->quit_sent ? 10 * MINUTE_MS : 3 * MINUTE_MS;
 }
 
-void pop3_session_tls_done(struct pop3_session *session)
+void pop3_session_tls_done(struct pop3_session *session, const struct sasl_binding *binding)
 {
 	g_return_if_fail(session->state == POP3_SESSION_WANT_TLS);
 	session->tls_active = true;
+	if (binding)
+		session->login.binding = *binding;
 	pop3_login_ask_capa(session);
 }
 

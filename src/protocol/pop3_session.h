@@ -20,6 +20,7 @@
 #include "protocol/line_sender.h"
 #include "protocol/pop3_list.h"
 #include "protocol/pop3_reply.h"
+#include "protocol/sasl.h"
 
 struct pop3_session;
 
@@ -38,12 +39,10 @@ enum pop3_session_state {
 };
 
 struct pop3_session_config {
-	const char *user;     /* borrowed until READY */
-	const char *password; /* borrowed until READY; NUL-terminated */
-	bool apop;	      /* APOP and nothing else; else SASL PLAIN, or USER and PASS */
-	bool tls_active;      /* implicit TLS is already on */
-	bool tls_required;    /* STLS before anything else, or fail */
-	bool no_capa;	      /* never asked: some servers hang up at it */
+	struct sasl_login login; /* what it borrows: until READY */
+	bool tls_active;	 /* implicit TLS is already on */
+	bool tls_required;	 /* STLS before anything else, or fail */
+	bool no_capa;		 /* never asked: some servers hang up at it */
 };
 
 enum pop3_verb {
@@ -75,6 +74,8 @@ void pop3_session_free(struct pop3_session **session);
 enum pop3_session_state pop3_session_state(const struct pop3_session *session);
 /* By the last CAPA; of LOGIN-DELAY and EXPIRE what was last told. Valid until the next call. */
 const struct pop3_capa *pop3_session_capa(const struct pop3_session *session);
+/* The mechanism by which it logged in, or "USER" or "APOP"; NULL: it did not, or not yet. */
+const char *pop3_session_way_in(const struct pop3_session *session);
 /* Of the reply that ended the session, to greeting or login; behind POP3_CODE_LOGIN_DELAY the
  * capabilities may say how long to wait. */
 enum pop3_code pop3_session_code(const struct pop3_session *session);
@@ -82,14 +83,14 @@ enum pop3_code pop3_session_code(const struct pop3_session *session);
 int64_t pop3_session_patience_ms(const struct pop3_session *session);
 
 /* False on a fatal error: ERROR_PROTOCOL, ERROR_LIMIT, ERROR_TLS (no STLS), ERROR_AUTH (login
- * refused, or none that may be used), ERROR_BUSY (IN-USE, or words that mean it), ERROR_TEMPORARY
- * (LOGIN-DELAY, SYS/TEMP, a greeting that is -ERR, a connection that the server ends), ERROR_SERVER
- * (SYS/PERM). The state is then POP3_SESSION_CLOSED, and every later call gives the same error.
- * Bytes behind the reply to QUIT are ignored. */
+ * refused), ERROR_NO_LOGIN (none that may be used), ERROR_BUSY (IN-USE, or words that mean it),
+ * ERROR_TEMPORARY (LOGIN-DELAY, SYS/TEMP, a greeting that is -ERR, a connection that the server
+ * ends), ERROR_SERVER (SYS/PERM). The state is then POP3_SESSION_CLOSED, and every later call gives
+ * the same error. Bytes behind the reply to QUIT are ignored. */
 bool pop3_session_feed(struct pop3_session *session, const uint8_t *bytes, size_t len,
 		       GError **error);
-/* The handshake is done. */
-void pop3_session_tls_done(struct pop3_session *session);
+/* The handshake is done; `binding` may be NULL. */
+void pop3_session_tls_done(struct pop3_session *session, const struct sasl_binding *binding);
 
 /* Bytes to write; the owner says what it wrote of them, before it feeds what it read later. May
  * hold a password: never logged. */

@@ -31,9 +31,7 @@ struct pop3_answer {
 
 struct pop3_session {
 	enum pop3_session_state state;
-	const char *user; /* and the password: NULL from READY on */
-	const char *password;
-	bool apop;
+	struct sasl_login login; /* empty from READY on */
 	bool tls_active;
 	bool tls_required;
 	bool no_capa;
@@ -46,12 +44,12 @@ struct pop3_session {
 	struct line_sender sender;
 
 	struct pop3_capa capa;
-	char *timestamp; /* of the greeting; only with apop */
-	char *response;	 /* SASL, or NULL: holds the password */
-	bool response_sent;
-	bool initial;	/* it went inside the command, and nothing shows that it was read there */
-	bool was_asked; /* for it, with "+ " */
-	bool again;	/* the second AUTH */
+	char *timestamp;     /* of the greeting; only where APOP is allowed */
+	struct sasl *sasl;   /* or NULL: another way */
+	const char *way_in;  /* by which it logged in; NULL: it did not */
+	GError *login_error; /* the login was cancelled for it; its no is to come */
+	bool initial; /* PLAIN went inside the command, and nothing shows that it was read there */
+	bool again;   /* the second AUTH */
 	enum pop3_code code;
 
 	struct pop3_answer answer;

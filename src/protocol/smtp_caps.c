@@ -1,4 +1,5 @@
 #include "base/number.h"
+#include "base/text.h"
 #include "base/words.h"
 #include "protocol/smtp_session_private.h"
 
@@ -19,7 +20,7 @@ static const struct {
 
 void smtp_caps_forget(struct smtp_session *session)
 {
-	session->caps = 0;
+	session->caps = session->auth = 0;
 	session->size_max = UINT64_MAX;
 	g_clear_pointer(&session->mechanisms, g_free);
 }
@@ -36,10 +37,12 @@ static void take_size(struct smtp_session *session, const char *value)
 /* Many servers say it twice: "AUTH PLAIN", and "AUTH=PLAIN" for clients of long ago. */
 static void take_mechanisms(struct smtp_session *session, const char *value)
 {
-	if (words_have(value, "PLAIN"))
-		session->caps |= SMTP_CAP_AUTH_PLAIN;
-	if (words_have(value, "LOGIN"))
-		session->caps |= SMTP_CAP_AUTH_LOGIN;
+	for (const char *at = value; *at; at += strspn(at, " ")) {
+		size_t len = strcspn(at, " ");
+
+		session->auth |= auth_find(at, len);
+		at += len;
+	}
 	if (!session->mechanisms || strlen(session->mechanisms) < MECHANISMS_ENOUGH) {
 		char *all = words_alter(session->mechanisms, value, NULL);
 
@@ -72,4 +75,22 @@ void smtp_caps_take(struct smtp_session *session, const struct smtp_reply *reply
 	/* The first line is the server's name. */
 	for (unsigned i = 1; i < reply->lines->len; i++)
 		take_line(session, g_ptr_array_index(reply->lines, i));
+}
+
+char *smtp_session_cap_text(const struct smtp_session *session)
+{
+	GString *text = g_string_new(NULL);
+	g_autofree char *mechanisms =
+		text_clean(session->mechanisms ? session->mechanisms : "", -1, MECHANISMS_ENOUGH);
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(words); i++) {
+		if (!(session->caps & words[i].cap))
+			continue;
+		g_string_append_printf(text, "%s%s", text->len ? " " : "", words[i].word);
+		if (words[i].cap == SMTP_CAP_AUTH && *mechanisms)
+			g_string_append_printf(text, "=%s", g_strdelimit(mechanisms, " ", ','));
+		else if (words[i].cap == SMTP_CAP_SIZE && session->size_max != UINT64_MAX)
+			g_string_append_printf(text, "=%" G_GUINT64_FORMAT, session->size_max);
+	}
+	return g_string_free(text, FALSE);
 }

@@ -1,12 +1,8 @@
 /* From the greeting to READY: EHLO, STARTTLS, EHLO again, AUTH. Each step sends one thing, and its
  * answer's function takes the next step. */
-#include "base/text.h"
-#include "protocol/sasl.h"
 #include "protocol/smtp_session_private.h"
 
 #include <string.h>
-
-#define MECHANISMS_SHOWN 200
 
 static bool tls_is_missing(const struct smtp_session *session)
 {
@@ -36,36 +32,22 @@ static void refused(struct smtp_session *session, const struct smtp_reply *reply
 
 void smtp_login_forget(struct smtp_session *session)
 {
-	session->user = session->password = NULL;
-	for (unsigned i = 0; i < G_N_ELEMENTS(session->auth); i++)
-		sasl_free(&session->auth[i]);
-}
-
-static bool is_in(const char *secret, const struct smtp_reply *reply)
-{
-	if (!secret || !*secret)
-		return false;
-	for (unsigned i = 0; i < reply->lines->len; i++) {
-		if (strstr(g_ptr_array_index(reply->lines, i), secret))
-			return true;
-	}
-	return strstr(reply->text, secret);
+	session->login = (struct sasl_login){0};
+	sasl_free(&session->sasl);
+	g_clear_error(&session->login_error);
 }
 
 bool smtp_login_is_echo(const struct smtp_session *session, const struct smtp_reply *reply)
 {
-	char *clean;
-	bool echo;
-
 	if (session->state != SMTP_SESSION_AUTH)
 		return false;
-	/* As it would be shown. */
-	clean = text_clean(session->password, -1, LIMIT_SECRET);
-	echo = is_in(clean, reply);
-	sasl_free(&clean);
-	for (unsigned i = 0; i < G_N_ELEMENTS(session->auth); i++)
-		echo |= is_in(session->auth[i], reply);
-	return echo;
+	for (unsigned i = 0; i < reply->lines->len; i++) {
+		const char *line = g_ptr_array_index(reply->lines, i);
+
+		if (sasl_is_echo(session->sasl, &session->login, line, strlen(line)))
+			return true;
+	}
+	return sasl_is_echo(session->sasl, &session->login, reply->text, strlen(reply->text));
 }
 
 static void ready(struct smtp_session *session)
@@ -74,89 +56,96 @@ static void ready(struct smtp_session *session)
 	smtp_session_set_state(session, SMTP_SESSION_READY);
 }
 
+static void fail_with(struct smtp_session *session, GError *error)
+{
+	smtp_session_fail(session, error->code, "%s", error->message);
+	g_error_free(error);
+}
+
 /* The command, with its initial response where RFC 4954 section 4 allows one: the line would else
  * be longer than any server has to take. */
-static void auth_send_plain(struct smtp_session *session)
-{
-	static const char command[] = "AUTH PLAIN ";
-	bool initial = strlen(command) + strlen(session->auth[0]) + 2 <= SMTP_COMMAND_MAX;
-
-	if (initial)
-		line_sender_command(&session->sender, command, session->auth[0]);
-	else
-		line_sender_command(&session->sender, "AUTH PLAIN", NULL);
-}
-
-static bool auth_fits(const struct smtp_session *session)
-{
-	for (unsigned i = 0; i < G_N_ELEMENTS(session->auth); i++) {
-		if (session->auth[i] && strlen(session->auth[i]) + 2 > SMTP_AUTH_LINE_MAX)
-			return false;
-	}
-	return true;
-}
-
 static void auth_begin(struct smtp_session *session)
 {
-	bool plain = session->caps & SMTP_CAP_AUTH_PLAIN;
+	g_autofree char *command = g_strdup_printf("AUTH %s ", sasl_name(session->sasl));
+	size_t len = strlen(command);
+	const char *initial = sasl_initial(session->sasl, SMTP_COMMAND_MAX - 2 - len);
 
-	if (plain) {
-		session->auth[0] = sasl_plain(session->user, session->password);
-	} else {
-		session->auth[0] = sasl_response(session->user, strlen(session->user));
-		session->auth[1] = sasl_response(session->password, strlen(session->password));
-	}
-	session->auth_next = 0;
-	if (!auth_fits(session)) {
-		smtp_session_fail(session, ERROR_AUTH,
-				  "the user name or the password is too long for SMTP");
-		return;
-	}
 	smtp_session_set_state(session, SMTP_SESSION_AUTH);
-	if (plain)
-		auth_send_plain(session);
-	else
-		line_sender_command(&session->sender, "AUTH LOGIN", NULL);
+	if (!initial)
+		command[len - 1] = '\0';
+	line_sender_command(&session->sender, command, initial);
 }
 
-/* A server may ask even for what it got already as an initial response. */
-static void auth_continue(struct smtp_session *session)
+/* What is wrong is told when the server has said its no. */
+static void cancel(struct smtp_session *session, GError *error)
 {
-	unsigned next = session->auth_next++;
+	session->login_error = error;
+	line_sender_command(&session->sender, "*", NULL);
+}
 
-	if (next < G_N_ELEMENTS(session->auth) && session->auth[next])
-		line_sender_command(&session->sender, "", session->auth[next]);
+static void auth_continue(struct smtp_session *session, const struct smtp_reply *reply)
+{
+	const char *challenge = g_ptr_array_index(reply->lines, reply->lines->len - 1);
+	GError *error = NULL;
+	const char *line = sasl_step(session->sasl, challenge, strlen(challenge), &error);
+
+	if (line)
+		line_sender_command(&session->sender, "", line);
 	else
-		smtp_session_fail(session, ERROR_PROTOCOL,
-				  "the server asks for more than user and password");
+		cancel(session, error);
+}
+
+static void auth_done(struct smtp_session *session)
+{
+	GError *error = NULL;
+
+	if (!sasl_success(session->sasl, &error)) {
+		fail_with(session, error);
+		return;
+	}
+	session->way_in = sasl_name(session->sasl);
+	ready(session);
+}
+
+const char *smtp_session_way_in(const struct smtp_session *session)
+{
+	return session->way_in;
 }
 
 void smtp_login_auth(struct smtp_session *session, const struct smtp_reply *reply)
 {
-	if (smtp_reply_class(reply) == 2)
-		ready(session);
-	else if (smtp_reply_class(reply) == 3)
-		auth_continue(session);
-	else
-		refused(session, reply, ERROR_AUTH, "login refused");
+	g_autofree char *what = NULL;
+
+	if (session->login_error) {
+		fail_with(session, g_steal_pointer(&session->login_error));
+	} else if (smtp_reply_class(reply) == 2) {
+		auth_done(session);
+	} else if (smtp_reply_class(reply) == 3) {
+		auth_continue(session, reply);
+	} else {
+		what = g_strdup_printf("login refused%s", sasl_reason(session->sasl));
+		refused(session, reply, ERROR_AUTH, what);
+	}
 }
 
 static void login_begin(struct smtp_session *session)
 {
-	const unsigned known = SMTP_CAP_AUTH_PLAIN | SMTP_CAP_AUTH_LOGIN;
-	g_autofree char *offered = NULL;
+	const struct sasl_server server = {.service = "smtp",
+					   .offered = session->auth,
+					   .offered_text = session->mechanisms,
+					   .tls = session->tls_active,
+					   .cleartext = !session->tls_required,
+					   .line_max = SMTP_AUTH_LINE_MAX - 2};
+	GError *error = NULL;
 
-	if (session->caps & SMTP_CAP_AUTH && session->user) {
-		if (session->caps & known) {
+	if (session->caps & SMTP_CAP_AUTH && session->login.user) {
+		session->sasl = sasl_new(&session->login, &server, &error);
+		if (session->sasl)
 			auth_begin(session);
-			return;
-		}
-		offered = text_clean(session->mechanisms, -1, MECHANISMS_SHOWN);
-		smtp_session_fail(session, ERROR_AUTH,
-				  "the server offers no login that mailfs knows (%s)",
-				  *offered ? offered : "none");
+		else
+			fail_with(session, error);
 	} else if (session->login_required) {
-		smtp_session_fail(session, ERROR_AUTH, "the server offers no login");
+		smtp_session_fail(session, ERROR_NO_LOGIN, "the server offers no login");
 	} else {
 		ready(session);
 	}
@@ -216,7 +205,7 @@ static void ehlo_refused(struct smtp_session *session, const struct smtp_reply *
 	if (tls_is_missing(session))
 		error = ERROR_TLS;
 	else if (session->login_required)
-		error = ERROR_AUTH;
+		error = ERROR_NO_LOGIN;
 	refused(session, reply, error,
 		session->plain_helo ? "the server refuses HELO" : "the server refuses EHLO");
 }

@@ -210,8 +210,7 @@ struct smtp_session *smtp_session_new(const struct smtp_session_config *config,
 	struct smtp_session *session = g_new0(struct smtp_session, 1);
 
 	session->helo = helo_clean(config->helo);
-	session->user = config->user;
-	session->password = config->password;
+	session->login = config->login;
 	session->login_required = config->login_required;
 	session->tls_active = config->tls_active;
 	session->tls_required = config->tls_required;
@@ -279,10 +278,12 @@ int64_t smtp_session_patience_ms(const struct smtp_session *session)
 	return 5 * MINUTE_MS;
 }
 
-void smtp_session_tls_done(struct smtp_session *session)
+void smtp_session_tls_done(struct smtp_session *session, const struct sasl_binding *binding)
 {
 	g_return_if_fail(session->state == SMTP_SESSION_WANT_TLS);
 	session->tls_active = true;
+	if (binding)
+		session->login.binding = *binding;
 	smtp_login_ask_ehlo(session);
 }
 

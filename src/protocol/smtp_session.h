@@ -18,6 +18,7 @@
 
 #include "config/account.h" /* enum smtp_notify */
 #include "protocol/line_sender.h"
+#include "protocol/sasl.h"
 #include "protocol/smtp_reply.h"
 
 #include <sys/types.h>
@@ -43,24 +44,21 @@ enum smtp_session_state {
 enum smtp_cap {
 	SMTP_CAP_STARTTLS = 1 << 0,
 	SMTP_CAP_AUTH = 1 << 1, /* in whatever form */
-	SMTP_CAP_AUTH_PLAIN = 1 << 2,
-	SMTP_CAP_AUTH_LOGIN = 1 << 3,
-	SMTP_CAP_PIPELINING = 1 << 4,
-	SMTP_CAP_SIZE = 1 << 5,
-	SMTP_CAP_8BITMIME = 1 << 6,
-	SMTP_CAP_SMTPUTF8 = 1 << 7,
-	SMTP_CAP_DSN = 1 << 8,
-	SMTP_CAP_ENHANCED = 1 << 9,
+	SMTP_CAP_PIPELINING = 1 << 2,
+	SMTP_CAP_SIZE = 1 << 3,
+	SMTP_CAP_8BITMIME = 1 << 4,
+	SMTP_CAP_SMTPUTF8 = 1 << 5,
+	SMTP_CAP_DSN = 1 << 6,
+	SMTP_CAP_ENHANCED = 1 << 7,
 };
 
 struct smtp_session_config {
-	const char *helo;     /* a host name or "[127.0.0.1]"; cleaned of all but letters, digits,
-				 "-", ".", ":", "[" and "]"; copied */
-	const char *user;     /* borrowed until READY */
-	const char *password; /* borrowed until READY; NUL-terminated */
-	bool login_required;  /* else a server without AUTH is used without */
-	bool tls_active;      /* implicit TLS is already on */
-	bool tls_required;    /* STARTTLS before anything else, or fail */
+	const char *helo; /* a host name or "[127.0.0.1]"; cleaned of all but letters, digits,
+			     "-", ".", ":", "[" and "]"; copied */
+	struct sasl_login login; /* what it borrows: until READY */
+	bool login_required;	 /* else a server without AUTH is used without */
+	bool tls_active;	 /* implicit TLS is already on */
+	bool tls_required;	 /* STARTTLS before anything else, or fail */
 };
 
 enum smtp_outcome {
@@ -110,19 +108,24 @@ void smtp_session_free(struct smtp_session **session);
 
 enum smtp_session_state smtp_session_state(const struct smtp_session *session);
 unsigned smtp_session_caps(const struct smtp_session *session);
+/* The mechanism by which it logged in; NULL: it did not, or not yet. */
+const char *smtp_session_way_in(const struct smtp_session *session);
+/* The same in the server's words, parted by spaces; for people. Free with g_free(). */
+char *smtp_session_cap_text(const struct smtp_session *session);
 /* The largest message by the server's word; UINT64_MAX: none told. */
 uint64_t smtp_session_size_max(const struct smtp_session *session);
 /* How long the server may be silent now: RFC 5321 section 4.5.3.2. 0: it owes nothing. */
 int64_t smtp_session_patience_ms(const struct smtp_session *session);
 
 /* False on a fatal error: ERROR_PROTOCOL, ERROR_LIMIT, ERROR_TLS (no STARTTLS), ERROR_AUTH (login
- * refused for good, or none offered that is required), ERROR_TEMPORARY (4xx to any of these, 421,
- * a greeting that is none), ERROR_REFUSED (5xx to greeting or EHLO and HELO). The state is then
- * SMTP_SESSION_CLOSED, and every later call gives the same error. Bytes behind QUIT are ignored. */
+ * refused for good), ERROR_NO_LOGIN (none offered that is required and may be used),
+ * ERROR_TEMPORARY (4xx to any of these, 421, a greeting that is none), ERROR_REFUSED (5xx to
+ * greeting or EHLO and HELO). The state is then SMTP_SESSION_CLOSED, and every later call gives the
+ * same error. Bytes behind QUIT are ignored. */
 bool smtp_session_feed(struct smtp_session *session, const uint8_t *bytes, size_t len,
 		       GError **error);
-/* The handshake is done. */
-void smtp_session_tls_done(struct smtp_session *session);
+/* The handshake is done; `binding` may be NULL. */
+void smtp_session_tls_done(struct smtp_session *session, const struct sasl_binding *binding);
 
 /* READY only. May be `done` at once, from within. */
 void smtp_session_send(struct smtp_session *session, const struct smtp_transaction *transaction);

@@ -15,8 +15,10 @@
 struct smtp_session {
 	enum smtp_session_state state;
 	char *helo;
-	const char *user; /* and the password: NULL from READY on */
-	const char *password;
+	struct sasl_login login; /* empty from READY on */
+	struct sasl *sasl;	 /* while it logs in */
+	const char *way_in;	 /* by which it logged in; NULL: it did not */
+	GError *login_error;	 /* the login was cancelled for it; its no is to come */
 	bool login_required;
 	bool tls_active;
 	bool tls_required;
@@ -30,11 +32,9 @@ struct smtp_session {
 
 	unsigned caps;
 	uint64_t size_max;
-	char *mechanisms; /* of AUTH, parted by spaces */
+	unsigned auth;	  /* mechanisms offered: enum auth_mechanism */
+	char *mechanisms; /* the same, with those that are unknown, parted by spaces */
 	bool plain_helo;  /* HELO was sent */
-
-	char *auth[2]; /* responses; they hold a password */
-	unsigned auth_next;
 
 	bool in_transaction;
 	struct smtp_transaction transaction;

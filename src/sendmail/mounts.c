@@ -134,6 +134,28 @@ static void keep_outboxes(GPtrArray *mounts)
 	}
 }
 
+/* What mount(8) mounted has the name that fstab gives it; the mount knows whose mail it is. */
+static void ask_accounts(const GPtrArray *mounts)
+{
+	static const char key[] = "\naccount: ";
+
+	for (guint i = 0; i < mounts->len; i++) {
+		struct mounted *mounted = g_ptr_array_index(mounts, i);
+		g_autofree char *path = g_build_filename(mounted->path, ".mailfs/status", NULL);
+		g_autofree char *text = NULL;
+		const char *line;
+
+		if (!g_file_get_contents(path, &text, NULL, NULL))
+			continue;
+		line = strstr(text, key);
+		if (!line)
+			continue;
+		line += strlen(key);
+		g_free(mounted->account);
+		mounted->account = g_strndup(line, strcspn(line, "\n"));
+	}
+}
+
 char *mounts_outbox(const char *sender, GError **error)
 {
 	g_autoptr(GPtrArray) mounts = NULL;
@@ -146,6 +168,7 @@ char *mounts_outbox(const char *sender, GError **error)
 	}
 	mounts = mounts_parse(text, getuid());
 	keep_outboxes(mounts);
+	ask_accounts(mounts);
 	mounted = mounts_choose(mounts, sender, error);
 	return mounted ? g_build_filename(mounted->path, "outbox", NULL) : NULL;
 }

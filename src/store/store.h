@@ -88,9 +88,10 @@ enum store_ability {
 	STORE_CAN_CHANGE = 1 << 0, /* all but RIGHTS, MOVE, EXPUNGE, which have bits of their own */
 	STORE_CAN_MOVE = 1 << 1,
 	STORE_CAN_EXPUNGE = 1 << 2, /* single messages */
-	/* A maildrop: one folder, INBOX, whose messages can be removed, and nothing else done. FLAGS
-	 * with \Deleted in `set` removes `uids` for good. It is done when the server confirmed it; facts: gone. ERROR_DENIED: those that were
-	 * not told as gone stay, as they cannot be told from others; the rest is done. */
+	/* A maildrop: one folder, INBOX, whose messages can be removed, and nothing else done.
+	 * FLAGS with \Deleted in `set` removes `uids` for good. It is done when the server
+	 * confirmed it; facts: gone. ERROR_DENIED: those that were not told as gone stay, as they
+	 * cannot be told from others; the rest is done. */
 	STORE_CAN_REMOVE = 1 << 3,
 	STORE_CAN_WATCH = 1 << 4,      /* one mailbox a connection */
 	STORE_CAN_WATCH_MANY = 1 << 5, /* several */
@@ -275,14 +276,15 @@ enum store_trait {
 	STORE_NUMBERS = 1 << 2,
 };
 
-struct secret;
+struct credential;
 struct store;
 
 struct store_config {
-	const struct account *account; /* borrowed for the life of the store */
-	const struct secret *secret;   /* borrowed likewise */
-	const char *role;	       /* "list", "body", "change": for traces */
-	struct index *index;	       /* for numbers that messages have here alone (uidls.h) */
+	const struct account *account;	     /* borrowed for the life of the store */
+	const struct credential *credential; /* borrowed until it is ready; NULL: none */
+	const char *role;		     /* "list", "body", "change": for traces */
+	struct index *index; /* for numbers that messages have here alone (uidls.h); NULL: LIST and
+			      * STATUS are all that will be asked */
 };
 
 struct store_ops {

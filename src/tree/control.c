@@ -20,15 +20,13 @@ enum control {
 	CONTROL_LOG,
 	CONTROL_QUEUE,
 	CONTROL_EVENTS,
+	CONTROL_CTL, /* of which there is nothing to read */
 	CONTROL_COUNT,
 };
 
 static const char *const names[] = {
-	[CONTROL_DIR] = ".mailfs",
-	[CONTROL_STATUS] = "status",
-	[CONTROL_LOG] = "log",
-	[CONTROL_QUEUE] = "queue",
-	[CONTROL_EVENTS] = "events",
+	[CONTROL_DIR] = ".mailfs", [CONTROL_STATUS] = "status", [CONTROL_LOG] = "log",
+	[CONTROL_QUEUE] = "queue", [CONTROL_EVENTS] = "events", [CONTROL_CTL] = "ctl",
 };
 
 /* The queue comes last of the listed ones: it is there with an outbox alone. */
@@ -56,10 +54,31 @@ char *control_text(struct tree *tree, uint32_t number, gsize *ret_len)
 		return NULL;
 	if (number == CONTROL_LOG)
 		return log_ring_copy(ret_len);
+	if (number == CONTROL_CTL)
+		return g_strdup("");
 	text = number == CONTROL_QUEUE ? outbox_text(tree->config.outbox)
 				       : engine_status(tree->config.engine);
 	*ret_len = strlen(text);
 	return text;
+}
+
+bool control_is_written(uint64_t node)
+{
+	return tree_node_kind(node) == NODE_CONTROL && node_low(node) == CONTROL_CTL;
+}
+
+int control_write(struct tree *tree, const void *buffer, size_t len)
+{
+	g_autofree char *word = g_strndup(buffer, len);
+
+	g_strchomp(word);
+	if (strcmp(word, "reconnect") != 0)
+		return EINVAL;
+	log_info("%s: reconnecting, as asked for", tree->config.account->name);
+	engine_reconnect(tree->config.engine);
+	if (tree->config.outbox)
+		outbox_retry(tree->config.outbox);
+	return 0;
 }
 
 bool control_grows(uint32_t number)
@@ -79,6 +98,8 @@ static void control_entry(struct tree *tree, uint32_t number, struct tree_entry 
 	}
 	text = control_text(tree, number, &len);
 	attr_file(ret, node, len, true);
+	if (number == CONTROL_CTL)
+		ret->attr.st_mode = S_IFREG | S_IWUSR;
 	ret->attr.st_mtim = attr_time(clock_wall_ns());
 	ret->attr.st_ctim = ret->attr.st_mtim;
 	ret->attr.st_atim = ret->attr.st_mtim;

@@ -576,6 +576,9 @@ static int write_in(const struct visit *visit, struct tree_file *file, uint64_t 
 		return outbox_file_write(visit, file, offset, len, buffer);
 	case NODE_FLAGS:
 		return flags_file_write(visit, file, offset, len, buffer);
+	case NODE_CONTROL:
+		return control_is_written(file->node) ? control_write(visit->tree, buffer, len)
+						      : EBADF;
 	default:
 		return EBADF;
 	}

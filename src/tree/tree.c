@@ -212,7 +212,7 @@ static int check_writing(const struct visit *visit, uint64_t node)
 	enum node_kind kind = tree_node_kind(node);
 	int result;
 
-	if (kind == NODE_OUTBOX)
+	if (kind == NODE_OUTBOX || control_is_written(node))
 		return 0;
 	result = spot_may_change(visit);
 	if (result != 0)
@@ -249,6 +249,8 @@ static int set_attributes(const struct visit *visit, uint64_t node, struct tree_
 
 	if (tree_node_kind(node) == NODE_OUTBOX)
 		return outbox_file_setattr(visit, node, file, setattr);
+	if (control_is_written(node)) /* there is nothing in it to be cut */
+		return 0;
 	result = spot_may_change(visit);
 	if (result != 0)
 		return result;

@@ -51,7 +51,8 @@ struct node_ops {
 		       uint32_t *ret_entries);
 	int (*readdir)(const struct visit *visit, uint64_t node, uint64_t cookie,
 		       tree_entry_fn each, void *data);
-	/* `flags` ask for writing only of NODE_SPOOL, NODE_FLAGS and NODE_OUTBOX. */
+	/* `flags` ask for writing only of NODE_SPOOL, NODE_FLAGS, NODE_OUTBOX, and of
+	 * ".mailfs/ctl". */
 	int (*open)(const struct visit *visit, uint64_t node, int flags, struct tree_file **ret);
 };
 
@@ -133,3 +134,7 @@ bool message_get_facts(const struct visit *visit, uint32_t epoch, uint32_t uid,
 /* The text of a control file. Free with g_free(). */
 char *control_text(struct tree *tree, uint32_t number, gsize *ret_len);
 bool control_grows(uint32_t number);
+/* ".mailfs/ctl" can be written to, and nothing else there. */
+bool control_is_written(uint64_t node);
+/* A command: "reconnect", what SIGHUP does. EINVAL: it is none. */
+int control_write(struct tree *tree, const void *buffer, size_t len);

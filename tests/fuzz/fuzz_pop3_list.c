@@ -40,7 +40,7 @@ static void check_capa(const struct pop3_capa *capa)
 	FUZZ_CHECK(capa->login_delay_s <= LIMIT_LOGIN_DELAY_S);
 	FUZZ_CHECK(capa->caps & POP3_CAP_LOGIN_DELAY || capa->login_delay_s == 0);
 	FUZZ_CHECK(capa->caps & POP3_CAP_EXPIRE || capa->expire_days == POP3_EXPIRE_NEVER);
-	FUZZ_CHECK(!(capa->caps & POP3_CAP_SASL_PLAIN) || capa->mechanisms);
+	FUZZ_CHECK(!capa->auth || capa->mechanisms);
 }
 
 static void check_timestamp(const char *line, size_t len)

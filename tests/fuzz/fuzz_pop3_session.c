@@ -212,7 +212,7 @@ static bool feed_piece(struct run *run, const uint8_t *bytes, size_t len, bool h
 		FUZZ_CHECK(pop3_session_capa(run->session)->caps == 0);
 		run->tls_active = true;
 		run->stls = false;
-		pop3_session_tls_done(run->session);
+		pop3_session_tls_done(run->session, NULL);
 	}
 	return true;
 }
@@ -256,9 +256,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	run.sent = g_string_new(NULL);
 	run.session = pop3_session_new(
 		&(struct pop3_session_config){
-			.user = "alice",
-			.password = "s3same",
-			.apop = bytes[0] & APOP,
+			.login = {.user = "alice",
+				  .password = "s3same",
+				  .allowed = bytes[0] & APOP ? AUTH_APOP : 0},
 			.tls_active = run.tls_active,
 			.tls_required = bytes[0] & TLS_REQUIRED,
 			.no_capa = bytes[0] & NO_CAPA,

@@ -206,7 +206,7 @@ static bool feed_piece(struct run *run, const uint8_t *bytes, size_t len, bool h
 	if (imap_session_state(run->session) == IMAP_SESSION_WANT_TLS) {
 		g_assert_cmpuint(buf_len(imap_session_output(run->session)), ==, 0);
 		run->tls_active = true;
-		imap_session_tls_done(run->session);
+		imap_session_tls_done(run->session, NULL);
 	}
 	return true;
 }
@@ -240,8 +240,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	run.sent = g_string_new(NULL);
 	run.session = imap_session_new(
 		&(struct imap_session_config){
-			.user = "alice",
-			.password = bytes[0] & 4 ? "\xff" : "s3same",
+			.login = {.user = "alice", .password = bytes[0] & 4 ? "\xff" : "s3same"},
 			.tls_active = run.tls_active,
 			.tls_required = run.tls_required,
 			.tag_prefix = "z",

@@ -220,7 +220,7 @@ static bool feed_piece(struct run *run, const uint8_t *bytes, size_t len, bool h
 		FUZZ_CHECK(smtp_session_caps(run->session) == 0);
 		run->tls_active = true;
 		run->starttls = false;
-		smtp_session_tls_done(run->session);
+		smtp_session_tls_done(run->session, NULL);
 	}
 	return true;
 }
@@ -260,8 +260,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	run.session = smtp_session_new(
 		&(struct smtp_session_config){
 			.helo = "me",
-			.user = bytes[0] & 64 ? NULL : "alice",
-			.password = bytes[0] & 64 ? NULL : "s3same",
+			.login = {.user = bytes[0] & 64 ? NULL : "alice",
+				  .password = bytes[0] & 64 ? NULL : "s3same"},
 			.login_required = bytes[0] & 4,
 			.tls_active = run.tls_active,
 			.tls_required = run.tls_required,

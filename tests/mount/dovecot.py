@@ -1,7 +1,7 @@
 """A private Dovecot on loopback: own directory, ports, certificates and users.
 
 Works as root (mail belongs to nobody) and as an ordinary user (everything is theirs).
-Every user has the same password.
+Every user has the same password, and nobody has to wait for having been wrong.
 """
 
 import base64
@@ -43,7 +43,7 @@ mail_uid = {mail_uid}
 mail_gid = {mail_gid}
 mail_max_userip_connections = 1000
 auth_failure_delay = 0
-auth_mechanisms = plain login
+auth_mechanisms = {mechanisms}
 disable_plaintext_auth = no
 ssl = {ssl}
 ssl_cert = <{dir}/server.pem
@@ -71,6 +71,9 @@ namespace inbox {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service stats {{
   chroot =
@@ -142,17 +145,12 @@ service pop3-login {
 
 
 # An MTA hands in mail for any user, with or without a domain, and asks for passwords; those of the
-# file are right too. Nobody has to wait for having been wrong.
+# file are right too.
 MTA = """
 auth_username_format = %%Ln
 passdb {
   driver = passwd-file
   args = scheme=PLAIN %s
-}
-service anvil {
-  unix_listener anvil-auth-penalty {
-    mode = 0
-  }
 }
 service lmtp {
   unix_listener lmtp {
@@ -162,6 +160,56 @@ service lmtp {
 service auth {
   unix_listener mta-auth {
     mode = 0666
+  }
+}
+"""
+
+
+# A client's certificate says who it is, and is all that it needs.
+CERTIFICATES = """
+ssl_ca = <%s
+ssl_verify_client_cert = yes
+ssl_require_crl = no
+auth_ssl_username_from_cert = yes
+passdb {
+  driver = static
+  mechanisms = external
+  args = nopassword=y
+}
+"""
+
+
+# Who shows a token is whoever the endpoint says; nobody else needs one.
+TOKENS = """
+passdb {
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = %s
+}
+"""
+
+ENDPOINT = """
+introspection_mode = get
+introspection_url = http://127.0.0.1:%d/introspect?token=
+username_attribute = username
+active_attribute = active
+active_value = true
+"""
+
+
+# Takes mail from who logs in, and hands it to a server that asks for no login.
+SUBMISSION = """
+submission_relay_host = 127.0.0.1
+submission_relay_port = %d
+service submission-login {
+  chroot =
+  service_count = 0
+  inet_listener submission {
+    port = %d
+  }
+  inet_listener submissions {
+    port = %d
+    ssl = yes
   }
 }
 """
@@ -239,20 +287,26 @@ class Dovecot:
     compress    IMAP can COMPRESS
     mta         serves one, with sockets in `run`; lines "user:password" of `passwords` count then
     pop3        the INBOX is a maildrop, too, that one session at a time may use
+    mechanisms  of all its logins
+    tokens      the port of an endpoint (RFC 7662) that knows OAuth 2.0 tokens
+    certificates  those of its authority are enough for a login by EXTERNAL
+    relay       the port of a server that takes what is submitted; None: there is no submission
     tls         False: no TLS on any port, no STARTTLS
     san         the names in the certificate
     days        its life
     """
 
     def __init__(self, layout="maildir", separator="/", capability=None, quota_kib=None, acl=False,
-                 compress=False, mta=False, pop3=False, tls=True, san="DNS:localhost,IP:127.0.0.1,IP:::1",
-                 days=30, directory=None):
+                 compress=False, mta=False, pop3=False, mechanisms="plain login", certificates=False,
+                 tokens=None, relay=None, tls=True, san="DNS:localhost,IP:127.0.0.1,IP:::1", days=30,
+                 directory=None):
         self.dir = pathlib.Path(directory or tempfile.mkdtemp(prefix="mailfs-dovecot-"))
         self.dir.mkdir(parents=True, exist_ok=True)
         self.dir.chmod(0o755)
         self.separator = separator
         self.tls = tls
-        self.port, self.tls_port, self.pop3_port, self.pop3s_port = free_ports(4)
+        (self.port, self.tls_port, self.pop3_port, self.pop3s_port, self.submission_port,
+         self.submissions_port) = free_ports(6)
         self.process = None
         self._opened = set()
         root = os.geteuid() == 0
@@ -279,17 +333,29 @@ class Dovecot:
             ssl="yes" if tls else "no", location=location,
             capability=f"imap_capability = {capability}" if capability else "",
             imaps_port=self.tls_port if tls else 0,
-            protocols="imap" + (" lmtp" if mta else "") + (" pop3" if pop3 else ""),
+            mechanisms=mechanisms,
+            protocols="imap" + (" lmtp" if mta else "") + (" pop3" if pop3 else "") +
+            (" submission" if relay else ""),
             plugins=(QUOTA % quota_kib if quota_kib else ACL if acl else ZLIB if compress else
                      "") +
             (MTA % self.passwords if mta else "") +
-            (POP3 % (self.pop3_port, self.pop3s_port if tls else 0) if pop3 else "")))
+            (POP3 % (self.pop3_port, self.pop3s_port if tls else 0) if pop3 else "") +
+            (CERTIFICATES % self.ca if certificates else "") +
+            (TOKENS % self._endpoint(tokens) if tokens else "") +
+            (SUBMISSION % (relay, self.submission_port, self.submissions_port if tls else 0)
+             if relay else "")))
         self.config.chmod(0o644)
 
+    def _endpoint(self, port):
+        path = self.dir / "oauth2.conf"
+        path.write_text(ENDPOINT % port)
+        path.chmod(0o644)
+        return path
+
     def _certify(self, san, days):
-        authority = Authority(self.dir / "tls")
-        cert, key = authority.certify("server", san, days)
-        self.ca = authority.ca
+        self.authority = Authority(self.dir / "tls")
+        cert, key = self.authority.certify("server", san, days)
+        self.ca = self.authority.ca
         shutil.copy(cert, self.dir / "server.pem")
         shutil.copy(key, self.dir / "server.key")
         self.cert = self.dir / "server.pem"
@@ -361,7 +427,7 @@ class Dovecot:
             text += path.read_text(errors="replace") if path.exists() else ""
         return text[-4000:]
 
-    def _open_inbox(self, user):
+    def open_inbox(self, user):
         """Dovecot makes it at its first opening, and refuses whoever opens it meanwhile."""
         if user not in self._opened:
             self._opened.add(user)
@@ -370,7 +436,7 @@ class Dovecot:
             client.logout()
 
     def url(self, user="alice", host="localhost", tls=True):
-        self._open_inbox(user)
+        self.open_inbox(user)
         if ":" in host:
             host = f"[{host}]"
         return f"imaps://{user}@{host}:{self.tls_port}" if tls \
@@ -387,6 +453,10 @@ class Dovecot:
     def pop3_url(self, user="alice", host="localhost", tls=True):
         return f"pop3s://{user}@{host}:{self.pop3s_port}" if tls \
             else f"pop3://{user}@{host}:{self.pop3_port}"
+
+    def smtp_url(self, tls=True):
+        return f"smtps://localhost:{self.submissions_port}" if tls \
+            else f"smtp://localhost:{self.submission_port}"
 
     def pop3(self, user="alice"):
         """A logged-in poplib client: quit() commits. Waits for another session's lock."""

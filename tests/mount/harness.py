@@ -286,15 +286,17 @@ class Mount:
     options   for -o
     home      to mount again with the same cache; without one, a fresh home
     arguments further ones, e.g. ["-d"]
+    secret    False: no password_file, as the options say where what it logs in with comes from
     """
 
-    def __init__(self, server, options=(), user="alice", home=None, arguments=(), ready=60):
+    def __init__(self, server, options=(), user="alice", home=None, arguments=(), ready=60,
+                 secret=True):
         self.url = server if isinstance(server, str) else server.url(user)
         self.owns_home = home is None
         self.home = home or Home()
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="mailfs-mount-"))
         self.ready = ready
-        options = [f"password_file={self.home.secret}", *options]
+        options = [*([f"password_file={self.home.secret}"] if secret else []), *options]
         if not isinstance(server, str):
             options.append(f"tls_ca={server.ca}")
         self.command = [MAILFS, "-f", *arguments, "-o", ",".join(options), self.url,

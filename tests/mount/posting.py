@@ -98,6 +98,8 @@ class Poster:
         return self.mount / name
 
     def other(self, name="friend"):
+        """The address of somebody who has been here before."""
+        self.dovecot.open_inbox(f"{self.user}-{name}")
         return f"{self.user}-{name}@{DOMAIN}"
 
     def note(self, to=None, extra="", body="one\ntwo\nthree\n"):

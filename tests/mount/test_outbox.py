@@ -29,6 +29,7 @@ def one(head, pattern):
 
 @posting()
 def what_is_written_arrives_in_the_inbox(me):
+    me.dovecot.open_inbox(f"hidden-{me.user}")
     me.shell(r'printf "To: $ADDRESS\nBcc: hidden-$ADDRESS\nSubject: hi\n\nHello.\n" > 1.eml')
     assert "1.eml" in me.listed(), me.listed()
     received = me.received()[0]

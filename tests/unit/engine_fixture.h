@@ -23,7 +23,6 @@ struct fixture {
 	char *state_dir;
 	const struct store_ops *ops;
 	struct account account;
-	struct secret *secret;
 	struct index *index;
 	struct index_view *view;
 	struct bodies *bodies;
@@ -154,7 +153,6 @@ static inline void fixture_run(struct fixture *fix)
 	g_assert_no_error(error);
 	fix->engine = engine_new(&(struct engine_config){.names = {same_name, same_name},
 							 .account = &fix->account,
-							 .secret = fix->secret,
 							 .ops = fix->ops,
 							 .index = fix->index,
 							 .bodies = fix->bodies,
@@ -179,7 +177,6 @@ static inline void fixture_open_with(struct fixture *fix, const struct store_ops
 					.poll_s = 30,
 					.timeout_s = 5,
 					.cache_size_bytes = 1 << 20};
-	fix->secret = secret_new("x", 1);
 	pthread_mutex_init(&fix->lock, NULL);
 	pthread_cond_init(&fix->cond, NULL);
 	fix->settled = g_array_new(FALSE, FALSE, sizeof(struct settled));
@@ -214,7 +211,6 @@ static inline void fixture_end(struct fixture *fix)
 static inline void fixture_close(struct fixture *fix)
 {
 	fixture_end(fix);
-	secret_free(&fix->secret);
 	g_array_unref(fix->settled);
 	g_hash_table_unref(fix->names);
 	g_assert_true(file_remove_tree(fix->dir, NULL));

@@ -134,7 +134,8 @@ struct server {
 	uint16_t port;
 	pthread_t thread;
 	/* For after server_stop(): */
-	char *server_name; /* that the client asked for */
+	char *server_name;   /* that the client asked for */
+	uint8_t binding[32]; /* tls-exporter, of RFC 9266 */
 };
 
 static inline int listen_loopback(int family, int backlog, uint16_t *ret_port)
@@ -199,6 +200,8 @@ static inline SSL *peer_accept_tls(struct server *server, SSL_CTX *context, int 
 		return NULL;
 	}
 	server->server_name = g_strdup(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
+	SSL_export_keying_material(ssl, server->binding, sizeof(server->binding),
+				   "EXPORTER-Channel-Binding", 24, (const uint8_t *)"", 0, 1);
 	return ssl;
 }
 

@@ -23,10 +23,11 @@ struct run {
 };
 
 static const struct pop3_session_config with_tls = {
-	.user = "alice", .password = "s3same", .tls_active = true};
+	.login = {.user = "alice", .password = "s3same"}, .tls_active = true};
 static const struct pop3_session_config with_stls = {
-	.user = "alice", .password = "s3same", .tls_required = true};
-static const struct pop3_session_config without_tls = {.user = "alice", .password = "s3same"};
+	.login = {.user = "alice", .password = "s3same"}, .tls_required = true};
+static const struct pop3_session_config without_tls = {
+	.login = {.user = "alice", .password = "s3same"}};
 
 static inline void on_uid(void *data, uint32_t number, const char *uid)
 {

@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "config/account.h"
+#include "config/auth.h"
 
 #include <glib.h>
 #include <string.h>
@@ -79,7 +80,7 @@ static void test_pop3(void)
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-		struct account account = {.apop = true};
+		struct account account = {.auth = AUTH_APOP};
 		g_autoptr(GError) error = NULL;
 		g_autofree char *dir = NULL;
 
@@ -89,7 +90,7 @@ static void test_pop3(void)
 		g_assert_cmpint(account.port, ==, cases[i].port);
 		g_assert_cmpint(account.tls, ==, cases[i].tls);
 		g_assert_cmpint(account.protocol, ==, ACCOUNT_POP3);
-		g_assert_true(account.apop);
+		g_assert_cmphex(account.auth, ==, AUTH_APOP);
 		dir = account_dir_name(&account);
 		g_assert_cmpstr(dir, ==, cases[i].name);
 		account_clear(&account);

@@ -362,6 +362,7 @@ static void test_start_fails(void)
 {
 	assert_start_fails(ERROR_UNREACHABLE);
 	assert_start_fails(ERROR_AUTH);
+	assert_start_fails(ERROR_NO_LOGIN);
 	assert_start_fails(ERROR_TLS);
 }
 

@@ -19,6 +19,7 @@ static void test_codes(void)
 		{ERROR_TLS, 76, EACCES},
 		{ERROR_PROTOCOL, 76, EIO},
 		{ERROR_AUTH, 77, EACCES},
+		{ERROR_NO_LOGIN, 77, EACCES},
 		{ERROR_DENIED, 77, EACCES},
 		{ERROR_MOUNT, 73, EIO},
 		{ERROR_IO, 74, EIO},

@@ -1,3 +1,4 @@
+#include "config/auth.h"
 #include "protocol/imap_caps.h"
 #include "protocol/imap_session.h"
 
@@ -17,8 +18,7 @@ static void test_words(void)
 {
 	g_assert_cmpuint(parse("IMAP4REV1"), ==, 0);
 	g_assert_cmpuint(parse("SASL-IR LOGINDISABLED STARTTLS AUTH=PLAIN"), ==,
-			 IMAP_CAP_SASL_IR | IMAP_CAP_LOGINDISABLED | IMAP_CAP_STARTTLS |
-				 IMAP_CAP_AUTH_PLAIN);
+			 IMAP_CAP_SASL_IR | IMAP_CAP_LOGINDISABLED | IMAP_CAP_STARTTLS);
 	g_assert_cmpuint(parse("LITERAL+ ENABLE CONDSTORE QRESYNC ESEARCH"), ==,
 			 IMAP_CAP_LITERAL_PLUS | IMAP_CAP_ENABLE | IMAP_CAP_CONDSTORE |
 				 IMAP_CAP_QRESYNC | IMAP_CAP_ESEARCH);
@@ -28,6 +28,31 @@ static void test_words(void)
 	g_assert_cmpuint(parse("idle NOTIFY"), ==, IMAP_CAP_IDLE | IMAP_CAP_NOTIFY);
 	g_assert_cmpuint(parse("UIDPLUS MOVE UNSELECT ACL"), ==,
 			 IMAP_CAP_UIDPLUS | IMAP_CAP_MOVE | IMAP_CAP_UNSELECT | IMAP_CAP_ACL);
+}
+
+static void check_auth(const char *line, unsigned mechanisms, const char *shown)
+{
+	g_auto(GStrv) split = g_strsplit(line, " ", -1);
+	g_autoptr(GPtrArray) words = g_ptr_array_new();
+	g_autofree char *text = NULL;
+
+	for (unsigned i = 0; split[i]; i++)
+		g_ptr_array_add(words, split[i]);
+	text = imap_caps_auth_text(words);
+	g_assert_cmphex(imap_caps_auth(words), ==, mechanisms);
+	g_assert_cmpstr(text, ==, shown);
+}
+
+static void test_auth(void)
+{
+	check_auth("IMAP4REV1 AUTH=PLAIN", AUTH_PLAIN, "PLAIN");
+	check_auth("auth=plain SASL-IR Auth=Scram-Sha-256", AUTH_PLAIN | AUTH_SCRAM_SHA_256,
+		   "plain Scram-Sha-256");
+	check_auth("AUTH=NTLM AUTH=SCRAM-SHA-1-PLUS", AUTH_SCRAM_SHA_1_PLUS,
+		   "NTLM SCRAM-SHA-1-PLUS");
+	check_auth("AUTH=PLAINX AUTH= AUTH XAUTH=PLAIN", 0, "PLAINX ");
+	check_auth("IDLE", 0, "");
+	g_assert_cmphex(imap_caps_auth(NULL), ==, 0);
 }
 
 static uint64_t append_limit(const char *line)
@@ -55,7 +80,7 @@ static void test_append_limit(void)
 
 static void test_tolerance(void)
 {
-	g_assert_cmpuint(parse("starttls Auth=Plain"), ==, IMAP_CAP_STARTTLS | IMAP_CAP_AUTH_PLAIN);
+	g_assert_cmpuint(parse("starttls Auth=Plain"), ==, IMAP_CAP_STARTTLS);
 	g_assert_cmpuint(parse(" ID   ID "), ==, IMAP_CAP_ID);
 }
 
@@ -92,6 +117,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/imap-caps/words", test_words);
+	g_test_add_func("/imap-caps/auth", test_auth);
 	g_test_add_func("/imap-caps/append-limit", test_append_limit);
 	g_test_add_func("/imap-caps/tolerance", test_tolerance);
 	g_test_add_func("/imap-caps/near-misses", test_near_misses);

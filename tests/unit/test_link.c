@@ -180,6 +180,49 @@ static void test_plain_echo(void)
 	stop(link, &server);
 }
 
+/* Both ends know it, and it is that of this connection alone. */
+static void test_binding(const void *data)
+{
+	const struct pki *pki = data;
+	uint8_t bindings[2][TLS_BINDING_LEN] = {0};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct server server = tls_server(pki, SCRIPT_ECHO);
+		struct link *link;
+
+		server_start(&server);
+		link = new_link("localhost", server.port, pki->ca_file);
+		g_assert_false(link_binding(link, bindings[i]));
+		drive_open(link);
+		assert_echo(link, "abc");
+		g_assert_true(link_binding(link, bindings[i]));
+		stop(link, &server);
+		g_assert_cmpmem(bindings[i], TLS_BINDING_LEN, server.binding, TLS_BINDING_LEN);
+	}
+	g_assert_cmpint(memcmp(bindings[0], bindings[1], TLS_BINDING_LEN), !=, 0);
+}
+
+/* Neither cleartext nor an older TLS has one. */
+static void test_no_binding(const void *data)
+{
+	struct server old = tls_server(data, SCRIPT_ECHO);
+	struct server clear = {.script = SCRIPT_ECHO};
+	uint8_t binding[TLS_BINDING_LEN];
+	struct link *link;
+
+	old.max_version = TLS1_2_VERSION;
+	server_start(&old);
+	link = new_link("localhost", old.port, ((const struct pki *)data)->ca_file);
+	drive_open(link);
+	g_assert_false(link_binding(link, binding));
+	stop(link, &old);
+	server_start(&clear);
+	link = new_link("127.0.0.1", clear.port, NULL);
+	drive_open(link);
+	g_assert_false(link_binding(link, binding));
+	stop(link, &clear);
+}
+
 static void echo_over_tls(const struct pki *pki, const char *host, int family, int version,
 			  const char *glob)
 {
@@ -773,6 +816,8 @@ int main(int argc, char **argv)
 	pki_init(&pki);
 	g_test_add_func("/link/plain-echo", test_plain_echo);
 	g_test_add_data_func("/link/tls-echo", &pki, test_tls_echo);
+	g_test_add_data_func("/link/binding", &pki, test_binding);
+	g_test_add_data_func("/link/no-binding", &pki, test_no_binding);
 	g_test_add_data_func("/link/ipv6", &pki, test_ipv6);
 	g_test_add_data_func("/link/starttls", &pki, test_starttls);
 	g_test_add_data_func("/link/big", &pki, test_big);

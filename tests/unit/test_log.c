@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <glib.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define THREADS 4
@@ -62,12 +64,53 @@ static void test_levels(void)
 
 	g_assert_true(g_file_get_contents(path, &printed, NULL, NULL));
 	unlink(path);
-	g_assert_cmpstr(printed, ==, "mailfs: broken: 1\nmailfs: odd\nmailfs: trace\n");
+	g_assert_cmpstr(printed, ==,
+			"mailfs-test: broken: 1\nmailfs-test: odd\nmailfs-test: trace\n");
 	text = ring_text();
 	g_assert_true(
 		g_regex_match_simple("^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d error: broken: "
 				     "1\n\\S+ warning: odd\n\\S+ debug: trace\n$",
 				     text, 0, 0));
+}
+
+/* What stands in the file when each level has said something, and JOURNAL_STREAM is `stream`. */
+static char *levels_printed(const char *stream)
+{
+	g_autofree char *path = NULL;
+	g_autofree char *own = NULL;
+	char *printed = NULL;
+	struct stat attr;
+	int fd = g_file_open_tmp("mailfs-test-XXXXXX", &path, NULL);
+	int saved;
+
+	g_assert_cmpint(fd, >=, 0);
+	g_assert_cmpint(fstat(fd, &attr), ==, 0);
+	close(fd);
+	own = g_strdup_printf("%ju:%ju", (uintmax_t)attr.st_dev, (uintmax_t)attr.st_ino);
+	g_setenv("JOURNAL_STREAM", stream ? stream : own, TRUE);
+	saved = stderr_take(path);
+	log_open("mailfs[work]", LOG_LEVEL_DEBUG);
+	log_error("a");
+	log_warning("b");
+	log_info("c");
+	log_debug("d");
+	stderr_give_back(saved);
+	g_unsetenv("JOURNAL_STREAM");
+	g_assert_true(g_file_get_contents(path, &printed, NULL, NULL));
+	unlink(path);
+	return printed;
+}
+
+static void test_journal(void)
+{
+	g_autofree char *journal = levels_printed(NULL);
+	g_autofree char *other = levels_printed("1:2");
+
+	g_assert_cmpstr(journal, ==,
+			"<3>mailfs[work]: a\n<4>mailfs[work]: b\n"
+			"<6>mailfs[work]: c\n<7>mailfs[work]: d\n");
+	g_assert_cmpstr(other, ==,
+			"mailfs[work]: a\nmailfs[work]: b\nmailfs[work]: c\nmailfs[work]: d\n");
 }
 
 static void test_one_line(void)
@@ -139,6 +182,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/log/levels", test_levels);
+	g_test_add_func("/log/journal", test_journal);
 	g_test_add_func("/log/one-line", test_one_line);
 	g_test_add_func("/log/ring-threads", test_ring_threads);
 	return g_test_run();

@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "config/auth.h"
 #include "config/options.h"
 
 #include <glib.h>
@@ -104,7 +105,11 @@ static void test_changing_mail(void)
 	       "--delete=purge");
 	REFUSE(ERROR_CONFIG, "is not flag", URL, "/mnt", "--delete=Flag");
 	REFUSE(ERROR_USAGE, "'delete' needs a value", URL, "/mnt", "-odelete");
-	REFUSE(ERROR_USAGE, "'xattr' takes no value", URL, "/mnt", "-oxattr=on");
+	PARSE(&options, URL, "/mnt", "-oxattr=on,append_seen,append_seen=no", "--ro=false");
+	g_assert_true(options.account.xattr && !options.account.append_seen);
+	g_assert_false(options.account.read_only);
+	options_clear(&options);
+	REFUSE(ERROR_USAGE, "xattr: is yes or no", URL, "/mnt", "-oxattr=maybe");
 }
 
 static void test_long_options(void)
@@ -196,11 +201,31 @@ static void test_mount_helper(void)
 		g_assert_no_error(error);
 		g_assert_cmpstr(options.source, ==, URL);
 		g_assert_false(options.single);
+		g_assert_true(options.helper);
+		g_assert_false(options.fake);
 		g_assert_cmpuint(options.account.poll_s, ==, 4);
 		options_clear(&options);
 	}
 	REFUSE(ERROR_USAGE, "unknown option '-v'", URL, "/mnt", "-v");
 	REFUSE(ERROR_USAGE, "unknown option '-t'", URL, "/mnt", "-t", "x");
+}
+
+/* "mount -f" is no foreground. */
+static void test_mount_fake(void)
+{
+	const char *argv[] = {"/sbin/mount.mailfs", URL, "/mnt", "-sf", "-o", "rw"};
+	g_autoptr(GError) error = NULL;
+	struct options options;
+
+	g_assert_cmpint(options_parse(&options, G_N_ELEMENTS(argv), (char **)argv, &error), ==,
+			OPTIONS_RUN);
+	g_assert_true(options.fake);
+	g_assert_false(options.foreground);
+	options_clear(&options);
+	g_assert_true(options_is_helper("/sbin/mount.mailfs"));
+	g_assert_true(options_is_helper("mount.fuse.mailfs"));
+	g_assert_false(options_is_helper("/mount.d/mailfs"));
+	g_assert_false(options_is_helper("mailfs"));
 }
 
 static void test_paths(void)
@@ -288,14 +313,25 @@ static void test_pop3(void)
 	PARSE(&options, pops, "/mnt");
 	g_assert_cmpint(options.account.protocol, ==, ACCOUNT_POP3);
 	g_assert_cmpint(options.account.tls, ==, TLS_IMPLICIT);
-	g_assert_false(options.account.apop);
+	g_assert_cmphex(options.account.auth, ==, 0);
 	options_clear(&options);
 	PARSE(&options, "--auth=apop", "-o", "delete=flag", pop, "/mnt");
 	g_assert_cmpint(options.account.tls, ==, TLS_STARTTLS);
-	g_assert_true(options.account.apop);
+	g_assert_cmphex(options.account.auth, ==, AUTH_APOP);
 	options_clear(&options);
 	PARSE(&options, pop, "/mnt", "-otls=off,auth=apop,smtp=smtps://h,save_sent=no");
 	g_assert_cmpint(options.account.tls, ==, TLS_OFF);
+	/* Nobody else knows APOP. */
+	g_assert_cmphex(submission_auth(&options.account), ==, 0);
+	options_clear(&options);
+	PARSE(&options, pop, "/mnt", "-oauth=apop:plain,smtp=smtps://h");
+	g_assert_cmphex(submission_auth(&options.account), ==, AUTH_PLAIN);
+	g_assert_true(account_needs_password(&options.account));
+	options_clear(&options);
+	PARSE(&options, pop, "/mnt", "-oauth=external,tls_cert=/c,smtp=smtps://h,smtp_auth=login");
+	g_assert_cmphex(submission_auth(&options.account), ==, AUTH_LOGIN);
+	g_assert_false(account_needs_password(&options.account));
+	g_assert_cmpstr(options.account.tls_cert, ==, "/c");
 	options_clear(&options);
 	PARSE(&options, pop, "/mnt", "-oro,xattr,names=uid,delay_connect");
 	options_clear(&options);
@@ -320,7 +356,48 @@ static void test_pop3(void)
 	g_assert_cmpint(options.account.compress, ==, COMPRESS_OFF);
 	options_clear(&options);
 	REFUSE(ERROR_USAGE, "auth=apop is for POP3", URL, "/mnt", "-oauth=apop");
-	REFUSE(ERROR_CONFIG, "auth: 'plain' is not apop", pops, "/mnt", "-oauth=plain");
+	REFUSE(ERROR_CONFIG, "auth: 'plane' is not", pops, "/mnt", "-oauth=plane");
+	REFUSE(ERROR_CONFIG, "auth: 'plain:' is not one or more, with ':' between, of external, ",
+	       pops, "/mnt", "-oauth=plain:");
+	REFUSE(ERROR_CONFIG, "smtp_auth: 'apop' is not for SMTP: apop is of POP3 alone", pops,
+	       "/mnt", "-osmtp=smtps://h,smtp_auth=apop");
+	REFUSE(ERROR_USAGE, "smtp_auth means nothing without smtp=URL", URL, "/mnt",
+	       "-osmtp_auth=plain");
+	REFUSE(ERROR_USAGE, "tls_key means nothing without tls_cert=FILE", URL, "/mnt",
+	       "-otls_key=/k");
+	REFUSE(ERROR_USAGE, "tls=off leaves nobody to show tls_cert to", "imap://alice@h", "/mnt",
+	       "-otls=off,tls_cert=/c");
+}
+
+/* A token is for both servers, but for one that has a password of its own. */
+static void test_token(void)
+{
+	struct options options;
+
+	PARSE(&options, URL, "/mnt", "--oauth2-token-command=get it", "-osmtp=smtps://h");
+	g_assert_cmpstr(options.account.token_command, ==, "get it");
+	g_assert_false(account_needs_password(&options.account));
+	g_assert_true(submission_uses_token(&options.account));
+	g_assert_false(submission_needs_password(&options.account));
+	options_clear(&options);
+	PARSE(&options, URL, "/mnt",
+	      "-ooauth2_token_command=x,smtp=smtps://h,smtp_password_command=y");
+	g_assert_false(submission_uses_token(&options.account));
+	g_assert_true(submission_needs_password(&options.account));
+	options_clear(&options);
+	PARSE(&options, URL, "/mnt", "-ooauth2_token_command=x,auth=xoauth2:plain");
+	g_assert_false(submission_uses_token(&options.account));
+	g_assert_false(submission_needs_password(&options.account));
+	options_clear(&options);
+	REFUSE(ERROR_USAGE, "auth: oauthbearer and xoauth2 need oauth2_token_command", URL, "/mnt",
+	       "-oauth=xoauth2:oauthbearer");
+	REFUSE(ERROR_USAGE,
+	       "oauth2_token_command means nothing where auth has neither oauthbearer nor xoauth2",
+	       URL, "/mnt", "-ooauth2_token_command=x,auth=plain");
+	REFUSE(ERROR_USAGE, "oauth2_token_command and a password of the account exclude each other",
+	       URL, "/mnt", "-ooauth2_token_command=x,password_file=/y");
+	REFUSE(ERROR_USAGE, "oauth2_token_command and a password of the account exclude each other",
+	       URL, "/mnt", "-ooauth2_token_command=x,password_command=y");
 }
 
 static void test_idle(void)
@@ -347,13 +424,11 @@ static void test_idle(void)
 static void test_bad_values(void)
 {
 	static const char *const bad[] = {
-		"poll=0",	   "poll=x",	   "poll=-1",
-		"poll=4294967296", "timeout=0",	   "timeout=601",
-		"timeout=11m",	   "timeout=1.5",  "names=both",
-		"names=LABEL",	   "cache_size=0", "cache_size=1048575",
-		"compress=yes",	   "compress=ON",  "compress=",
-		"inotify=yes",	   "inotify=ON",
-		"cache_size=",	   "cache_size=x", "cache_size=8388608T",
+		"poll=0",      "poll=x",      "poll=-1",      "poll=4294967296",
+		"timeout=0",   "timeout=601", "timeout=11m",  "timeout=1.5",
+		"names=both",  "names=LABEL", "cache_size=0", "cache_size=1048575",
+		"compress=ja", "compress=ON", "compress=",    "inotify=auto",
+		"inotify=ON",  "cache_size=", "cache_size=x", "cache_size=8388608T",
 	};
 	struct options options;
 
@@ -379,7 +454,7 @@ static void test_unknown(void)
 	REFUSE(ERROR_USAGE, "did you mean 'delay_connect'?", URL, "/mnt", "-o", "delay");
 	REFUSE(ERROR_USAGE, "unknown option 'help'", URL, "/mnt", "-o", "help");
 	REFUSE(ERROR_USAGE, "unknown option '--noatime'", URL, "/mnt", "--noatime");
-	REFUSE(ERROR_USAGE, "'ro' takes no value", URL, "/mnt", "-o", "ro=1");
+	REFUSE(ERROR_USAGE, "ro: is yes or no", URL, "/mnt", "-o", "ro=2");
 	REFUSE(ERROR_USAGE, "unknown option '--'", URL, "/mnt", "--=x");
 	REFUSE(ERROR_USAGE, "unknown option '-x'", URL, "/mnt", "-fx");
 	REFUSE(ERROR_USAGE, "unknown option '-\\x01'", URL, "/mnt", "-\001");
@@ -545,12 +620,21 @@ static void test_arguments(void)
 	REFUSE(ERROR_USAGE, "SOURCE and MOUNTPOINT", "-f");
 	REFUSE(ERROR_USAGE, "MOUNTPOINT is missing", URL);
 	REFUSE(ERROR_USAGE, "more than", URL, "/mnt", "x");
+	REFUSE(ERROR_USAGE, "SOURCE is neither a URL", "alice@h", "/mnt");
+	REFUSE(ERROR_USAGE, "means nothing with a URL", URL, "/mnt", "-c", "/x");
+	REFUSE(ERROR_USAGE, "exclude each other", "--all", "--check");
+	REFUSE(ERROR_USAGE, "takes no argument", "--list-accounts", "x");
+	REFUSE(ERROR_USAGE, "name of one account", "--print-config");
+	REFUSE(ERROR_USAGE, "more than one account", "--check", "a", "b");
+	REFUSE(ERROR_USAGE, "more than DIR", "--all", "/a", "/b");
+	REFUSE(ERROR_USAGE, "unknown option '--mountpoint'", URL, "--mountpoint=/mnt");
+	REFUSE(ERROR_USAGE, "unknown option 'all'", URL, "/mnt", "-oall");
 	REFUSE(ERROR_USAGE, "empty", URL, "");
 	REFUSE(ERROR_USAGE, "scheme", "gopher://a@h", "/mnt");
 	REFUSE(ERROR_USAGE, "'poll' needs a value", URL, "/mnt", "--poll");
 	REFUSE(ERROR_USAGE, "'poll' needs a value", URL, "/mnt", "-o", "poll");
 	REFUSE(ERROR_USAGE, "'poll' needs a value", URL, "/mnt", "--poll=");
-	REFUSE(ERROR_USAGE, "'nonempty' takes no value", URL, "/mnt", "--nonempty=yes");
+	REFUSE(ERROR_USAGE, "'help' takes no value", URL, "/mnt", "--help=yes");
 	REFUSE(ERROR_USAGE, "'-o' needs a value", URL, "/mnt", "-o");
 }
 
@@ -578,11 +662,15 @@ static void test_help(void)
 	g_assert_nonnull(strstr(help, "\n  --smtp-tls-fingerprint=SHA256:HEX\n"));
 	for (size_t i = 0; lines[i]; i++)
 		g_assert_cmpuint(strlen(lines[i]), <=, 80);
+	/* Keys of the file alone are no options. */
+	g_assert_null(strstr(help, "--mountpoint"));
+	g_assert_null(strstr(help, "--password="));
 }
 
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/options/token", test_token);
 	g_test_add_func("/options/defaults", test_defaults);
 	g_test_add_func("/options/long", test_long_options);
 	g_test_add_func("/options/list", test_list_options);
@@ -590,6 +678,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/options/changing-mail", test_changing_mail);
 	g_test_add_func("/options/letters", test_letters);
 	g_test_add_func("/options/mount-helper", test_mount_helper);
+	g_test_add_func("/options/mount-fake", test_mount_fake);
 	g_test_add_func("/options/paths", test_paths);
 	g_test_add_func("/options/last-wins", test_last_wins);
 	g_test_add_func("/options/fingerprint", test_fingerprint);

@@ -14,7 +14,6 @@
 struct world {
 	struct fixture fixture;
 	struct account account;
-	struct secret *secret;
 	struct outbox *outbox;
 	pthread_mutex_t lock;
 	pthread_cond_t news;
@@ -145,15 +144,13 @@ static void world_init(struct world *world)
 						     .tls = TLS_OFF}}};
 	pthread_mutex_init(&world->lock, NULL);
 	pthread_cond_init(&world->news, NULL);
-	world->secret = secret_new("secret", 6);
 	fixture_init(&world->fixture);
 }
 
 /* What was put into its queue is the thread's from now on. */
 static void world_open(struct world *world)
 {
-	const struct outbox_config config = {
-		.account = &world->account, .secret = world->secret, .dir = world->fixture.dir};
+	const struct outbox_config config = {.account = &world->account, .dir = world->fixture.dir};
 	g_autoptr(GError) error = NULL;
 
 	queue_close(&world->fixture.queue);
@@ -166,7 +163,6 @@ static void world_clear(struct world *world)
 	outbox_free(&world->outbox);
 	fixture_open(&world->fixture);
 	fixture_clear(&world->fixture);
-	secret_free(&world->secret);
 	pthread_cond_destroy(&world->news);
 	pthread_mutex_destroy(&world->lock);
 }
@@ -312,10 +308,9 @@ static void test_from(void)
 	world_init(&world);
 	queue_close(&world.fixture.queue);
 	world.account.smtp.from = (char *)"a..b@c.org";
-	g_assert_null(outbox_new(&(struct outbox_config){.account = &world.account,
-							 .secret = world.secret,
-							 .dir = world.fixture.dir},
-				 &events, &world, &error));
+	g_assert_null(outbox_new(
+		&(struct outbox_config){.account = &world.account, .dir = world.fixture.dir},
+		&events, &world, &error));
 	g_assert_error(error, MAILFS_ERROR, ERROR_REFUSED);
 	g_assert_cmpstr(error->message, ==, "option from: 'a..b@c.org' is no address");
 	world_clear(&world);

@@ -1,4 +1,5 @@
 #include "base/limits.h"
+#include "config/auth.h"
 #include "protocol/pop3_list.h"
 
 #include <string.h>
@@ -200,11 +201,27 @@ static void test_capa(void)
 
 static void test_capa_case(void)
 {
-	check_caps("top|uSeR|uidl|stls|Sasl plain|pipelining|resp-codes|utf8 user", 0xff);
+	check_caps("top|uSeR|uidl|stls|Sasl plain|pipelining|resp-codes|utf8 user", 0x7f);
 	check_caps(" TOP|USER |\tUIDL\t", POP3_CAP_TOP | POP3_CAP_USER | POP3_CAP_UIDL);
-	check_caps("SASL LOGIN|SASL\tPLAIN", POP3_CAP_SASL_PLAIN);
 	check_caps("SASL", 0);
-	check_caps("SASL PLAINTEXT XPLAIN", 0);
+}
+
+static void check_auth(const char *lines, unsigned mechanisms)
+{
+	struct pop3_capa capa = capa_of(lines);
+
+	g_assert_cmphex(capa.auth, ==, mechanisms);
+	pop3_capa_clear(&capa);
+	g_assert_cmphex(capa.auth, ==, 0);
+}
+
+static void test_capa_auth(void)
+{
+	check_auth("SASL LOGIN|SASL\tPLAIN", AUTH_LOGIN | AUTH_PLAIN);
+	check_auth("Sasl scram-sha-256 XOAUTH2  GSSAPI",
+		   AUTH_SCRAM_SHA_256 | AUTH_XOAUTH2 | AUTH_GSSAPI);
+	check_auth("SASL", 0);
+	check_auth("SASL PLAINTEXT XPLAIN", 0);
 }
 
 static void test_capa_malformed(void)
@@ -250,6 +267,30 @@ static void test_capa_values(void)
 	}
 }
 
+static void check_text(const char *lines, bool known, const char *wanted)
+{
+	struct pop3_capa capa = capa_of(lines);
+	g_autofree char *text = NULL;
+
+	capa.known = known;
+	text = pop3_capa_text(&capa);
+	g_assert_cmpstr(text, ==, wanted);
+	pop3_capa_clear(&capa);
+}
+
+static void test_capa_text(void)
+{
+	check_text("", false, "not told");
+	check_text("IMPLEMENTATION x", true, "none");
+	check_text("PIPELINING", true, "PIPELINING");
+	check_text("EXPIRE NEVER|UTF8", true, "UTF8 EXPIRE=NEVER");
+	check_text("UTF8|RESP-CODES|PIPELINING|STLS|UIDL|USER|TOP|EXPIRE 3|LOGIN-DELAY 60|"
+		   "SASL PLAIN\x1b LOGIN",
+		   true,
+		   "TOP USER UIDL STLS PIPELINING RESP-CODES UTF8 SASL=PLAIN\\x1B,LOGIN "
+		   "LOGIN-DELAY=60 EXPIRE=3");
+}
+
 /* However often a server says it, what is kept is bounded. */
 static void test_capa_flood(void)
 {
@@ -263,13 +304,14 @@ static void test_capa_flood(void)
 	}
 	g_assert_cmpuint(strlen(capa.mechanisms), <, 300);
 	pop3_capa_take(&capa, "SASL PLAIN");
-	g_assert_cmphex(capa.caps, ==, POP3_CAP_SASL_PLAIN);
+	g_assert_cmphex(capa.auth, ==, AUTH_PLAIN);
 	pop3_capa_clear(&capa);
 }
 
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/pop3_list/capa_text", test_capa_text);
 	g_test_add_func("/pop3_list/uid", test_uid);
 	g_test_add_func("/pop3_list/uid_none", test_uid_none);
 	g_test_add_func("/pop3_list/uid_long", test_uid_long);
@@ -278,6 +320,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/pop3_list/stat", test_stat);
 	g_test_add_func("/pop3_list/capa", test_capa);
 	g_test_add_func("/pop3_list/capa_case", test_capa_case);
+	g_test_add_func("/pop3_list/capa_auth", test_capa_auth);
 	g_test_add_func("/pop3_list/capa_malformed", test_capa_malformed);
 	g_test_add_func("/pop3_list/capa_values", test_capa_values);
 	g_test_add_func("/pop3_list/capa_flood", test_capa_flood);

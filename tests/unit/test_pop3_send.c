@@ -4,7 +4,7 @@
 /* ---- RFC 1939 section 10 ---- */
 
 static const struct pop3_session_config mrose = {
-	.user = "mrose", .password = "tanstaaf", .apop = true};
+	.login = {.user = "mrose", .password = "tanstaaf", .allowed = AUTH_APOP}};
 
 static void rfc_session(struct run *run)
 {

@@ -4,7 +4,7 @@
 #define PLAIN "AGFsaWNlAHMzc2FtZQ=="
 
 static const struct pop3_session_config with_apop = {
-	.user = "mrose", .password = "tanstaaf", .apop = true};
+	.login = {.user = "mrose", .password = "tanstaaf", .allowed = AUTH_APOP}};
 
 /* ---- Logins ---- */
 
@@ -90,7 +90,7 @@ static void test_capa_unasked(void)
 	run_start(&run, &config);
 	play(&run, "S: +OK\nC: STLS\nS: +OK\n");
 	check_state(&run, POP3_SESSION_WANT_TLS);
-	pop3_session_tls_done(run.session);
+	pop3_session_tls_done(run.session, NULL);
 	play(&run, "C: USER alice\nS: +OK\nC: PASS s3same\nS: +OK\n");
 	check_state(&run, POP3_SESSION_READY);
 	check_sent(&run, "");
@@ -104,19 +104,21 @@ static void test_no_login_known(void)
 
 	run_start(&run, &with_tls);
 	play(&run, "S: +OK\nC: CAPA\n");
-	server_fails(&run, "+OK\r\nSASL CRAM-MD5 \x1b[1m\r\n.\r\n", ERROR_AUTH);
-	g_assert_nonnull(strstr(run.error->message, "(CRAM-MD5 \\x1B[1m)"));
+	server_fails(&run, "+OK\r\nSASL CRAM-MD5 \x1b[1m\r\n.\r\n", ERROR_NO_LOGIN);
+	g_assert_nonnull(
+		strstr(run.error->message, "(it offers CRAM-MD5 \\x1B[1m, and these may: "));
 	run_end(&run);
 	run_start(&run, &with_tls);
 	play(&run, "S: +OK\nC: CAPA\n");
-	server_fails(&run, "+OK\r\nTOP\r\n.\r\n", ERROR_AUTH);
+	server_fails(&run, "+OK\r\nTOP\r\n.\r\n", ERROR_NO_LOGIN);
 	run_end(&run);
 }
 
 static void to_plain(struct run *run, const char *password)
 {
-	run_start(run, &(struct pop3_session_config){
-			       .user = "alice", .password = password, .tls_active = true});
+	run_start(run,
+		  &(struct pop3_session_config){.login = {.user = "alice", .password = password},
+						.tls_active = true});
 	play(run, "S: +OK\nC: CAPA\nS: +OK\nS: SASL PLAIN\nS: .\n");
 }
 
@@ -196,7 +198,7 @@ static void test_plain_no_capa_behind_login(void)
 		   "S: -ERR not in this state\n");
 	check_state(&run, POP3_SESSION_READY);
 	g_assert_null(strstr(run.trace->str, PLAIN));
-	g_assert_cmphex(pop3_session_capa(run.session)->caps, ==, POP3_CAP_SASL_PLAIN);
+	g_assert_cmphex(pop3_session_capa(run.session)->auth, ==, AUTH_PLAIN);
 	ask(&run, POP3_NOOP, 0);
 	check_sent(&run, "NOOP\r\n");
 	run_end(&run);
@@ -220,7 +222,83 @@ static void test_plain_asked(void)
 	run_end(&run);
 	to_plain(&run, "s3same");
 	play(&run, "C: AUTH PLAIN " PLAIN "\nS: +\nC: " PLAIN "\n");
-	server_fails(&run, "+ \r\n", ERROR_PROTOCOL);
+	play(&run, "S: + \nC: *\n");
+	server_fails(&run, "-ERR cancelled\r\n", ERROR_PROTOCOL);
+	g_assert_cmpstr(run.error->message, ==, "the server asks for more than its login has");
+	run_end(&run);
+}
+
+static void to_auth(struct run *run, const struct sasl_login *login)
+{
+	run_start(run, &(struct pop3_session_config){.login = *login, .tls_active = true});
+	play(run, "S: +OK\nC: CAPA\nS: +OK\nS: USER\n"
+		  "S: SASL EXTERNAL XOAUTH2 SCRAM-SHA-256 LOGIN CRAM-MD5\nS: .\n");
+}
+
+static void test_auth_external(void)
+{
+	struct run run;
+
+	to_auth(&run, &(struct sasl_login){.user = "alice", .certificate = true});
+	play(&run, "C: AUTH EXTERNAL =\nS: +OK\nC: CAPA\nS: -ERR\n");
+	check_state(&run, POP3_SESSION_READY);
+	run_end(&run);
+}
+
+static void test_auth_login(void)
+{
+	struct run run;
+
+	to_auth(&run,
+		&(struct sasl_login){.user = "alice", .password = "s3same", .allowed = AUTH_LOGIN});
+	play(&run, "C: AUTH LOGIN\nS: + VXNlcm5hbWU6\nC: YWxpY2U=\nS: + UGFzc3dvcmQ6\n"
+		   "C: czNzYW1l\nS: +OK\nC: CAPA\n");
+	run_end(&run);
+}
+
+static void test_auth_token(void)
+{
+	struct run run;
+
+	to_auth(&run, &(struct sasl_login){.user = "alice", .token = "t0ken"});
+	play(&run, "C: AUTH XOAUTH2 dXNlcj1hbGljZQFhdXRoPUJlYXJlciB0MGtlbgEB\n"
+		   "S: + eyJzdGF0dXMiOiI0MDAifQ==\nC: \n");
+	server_fails(&run, "-ERR [AUTH] no\r\n", ERROR_AUTH);
+	g_assert_cmpstr(run.error->message, ==, "login refused (400): -ERR [AUTH] no");
+	run_end(&run);
+}
+
+/* What is pinned is not done by USER and PASS. */
+static void test_auth_pinned(void)
+{
+	struct run run;
+
+	run_start(&run, &(struct pop3_session_config){.login = {.user = "alice",
+								.password = "s3same",
+								.allowed = AUTH_SCRAM_SHA_256},
+						      .tls_active = true});
+	play(&run, "S: +OK <1@h>\nC: CAPA\n");
+	server_fails(&run, "+OK\r\nUSER\r\nSASL PLAIN LOGIN\r\n.\r\n", ERROR_NO_LOGIN);
+	g_assert_cmpstr(run.error->message, ==,
+			"the server offers no login that may be used (it offers PLAIN LOGIN, and "
+			"these may: SCRAM-SHA-256)");
+	run_end(&run);
+}
+
+static void test_auth_early(void)
+{
+	const struct sasl_login alice = {.user = "alice", .password = "s3same"};
+	struct run run;
+
+	to_auth(&run, &alice);
+	pop3_session_wrote(run.session, buf_len(pop3_session_output(run.session)));
+	server_fails(&run, "+OK\r\n", ERROR_AUTH);
+	run_end(&run);
+	to_auth(&run, &alice);
+	pop3_session_wrote(run.session, buf_len(pop3_session_output(run.session)));
+	play(&run, "S: + cj1vdGhlcixzPUFBQUEsaT00MDk2\nC: *\n");
+	server_fails(&run, "+OK\r\n", ERROR_AUTH);
+	g_assert_nonnull(strstr(run.error->message, "another nonce"));
 	run_end(&run);
 }
 
@@ -235,7 +313,8 @@ static void test_plain_too_long(void)
 	server(&run, "+ \r\n");
 	g_assert_cmpuint(buf_len(pop3_session_output(run.session)), ==, 12286);
 	run_end(&run);
-	run_start(&run, &(struct pop3_session_config){.user = "alice", .password = longer});
+	run_start(&run,
+		  &(struct pop3_session_config){.login = {.user = "alice", .password = longer}});
 	play(&run, "S: +OK\nC: CAPA\n");
 	server_fails(&run, "+OK\r\nSASL PLAIN\r\n.\r\n", ERROR_AUTH);
 	run_end(&run);
@@ -243,14 +322,14 @@ static void test_plain_too_long(void)
 
 static void check_unfit(const char *user_name, const char *password)
 {
-	struct pop3_session_config config = {.user = user_name, .password = password};
+	struct pop3_session_config config = {.login = {.user = user_name, .password = password}};
 	struct run run;
 
 	run_start(&run, &config);
 	play(&run, "S: +OK <1@h>\nC: CAPA\n");
 	server_fails(&run, "-ERR\r\n", ERROR_AUTH);
 	run_end(&run);
-	config.apop = true;
+	config.login.allowed = AUTH_APOP;
 	run_start(&run, &config);
 	play(&run, "S: +OK <1@h>\nC: CAPA\n");
 	server_fails(&run, "-ERR\r\n", ERROR_AUTH);
@@ -269,7 +348,8 @@ static void test_unfit_for_lines(void)
 	check_unfit("alice\r\nDELE 1", "a");
 	check_unfit("ali\tce", "a");
 	check_unfit("alice", longer);
-	run_start(&run, &(struct pop3_session_config){.user = "alice", .password = longest});
+	run_start(&run,
+		  &(struct pop3_session_config){.login = {.user = "alice", .password = longest}});
 	play(&run, "S: +OK\nC: CAPA\nS: -ERR\nC: USER alice\nS: +OK\n");
 	g_assert_cmpuint(buf_len(pop3_session_output(run.session)), ==, 12288);
 	run_end(&run);
@@ -302,11 +382,11 @@ static void test_apop_alone(void)
 	run_end(&run);
 	run_start(&run, &with_apop);
 	play(&run, "S: +OK ready\nC: CAPA\n");
-	server_fails(&run, "+OK\r\nUSER\r\nSASL PLAIN\r\n.\r\n", ERROR_AUTH);
+	server_fails(&run, "+OK\r\nUSER\r\nSASL PLAIN\r\n.\r\n", ERROR_NO_LOGIN);
 	run_end(&run);
 	run_start(&run, &with_apop);
 	play(&run, "S: +OK <1@h\xff>\nC: CAPA\n");
-	server_fails(&run, "-ERR\r\n", ERROR_AUTH);
+	server_fails(&run, "-ERR\r\n", ERROR_NO_LOGIN);
 	run_end(&run);
 	run_start(&run, &with_apop);
 	play(&run, "S: +OK <1896.697170952@dbc.mtview.ca.us>\nC: CAPA\nS: -ERR\n"
@@ -331,7 +411,7 @@ static void stls(struct run *run)
 	g_assert_cmpuint(pop3_session_capa(run->session)->login_delay_s, ==, 0);
 	g_assert_cmpuint(pop3_session_capa(run->session)->expire_days, ==, POP3_EXPIRE_NEVER);
 	g_assert_null(pop3_session_capa(run->session)->mechanisms);
-	pop3_session_tls_done(run->session);
+	pop3_session_tls_done(run->session, NULL);
 	play(run, "C: CAPA\nS: +OK\nS: USER\nS: .\nC: USER alice\nS: +OK\nC: PASS s3same\n"
 		  "S: +OK\nC: CAPA\nS: +OK\nS: .\n");
 	check_state(run, POP3_SESSION_READY);
@@ -350,7 +430,7 @@ static void test_stls_no_capa(void)
 	run_start(&run, &with_stls);
 	play(&run, "S: +OK\nC: CAPA\nS: -ERR\nC: STLS\nS: +OK\n");
 	check_state(&run, POP3_SESSION_WANT_TLS);
-	pop3_session_tls_done(run.session);
+	pop3_session_tls_done(run.session, NULL);
 	play(&run, "C: CAPA\nS: -ERR\nC: USER alice\n");
 	run_end(&run);
 }
@@ -416,7 +496,7 @@ static void test_stls_apop(void)
 	config.tls_required = true;
 	run_start(&run, &config);
 	play(&run, "S: +OK <1896.697170952@dbc.mtview.ca.us>\nC: CAPA\nS: -ERR\nC: STLS\nS: +OK\n");
-	pop3_session_tls_done(run.session);
+	pop3_session_tls_done(run.session, NULL);
 	play(&run, "C: CAPA\nS: -ERR\nC: APOP mrose c4c9334bac560ecc979e58001b3e22fb\n");
 	run_end(&run);
 }
@@ -720,7 +800,7 @@ static void test_patience(void)
 	g_assert_cmpint(pop3_session_patience_ms(run.session), ==, 60000);
 	play(&run, "S: +OK\nC: CAPA\nS: -ERR\nC: STLS\nS: +OK\n");
 	g_assert_cmpint(pop3_session_patience_ms(run.session), ==, 0);
-	pop3_session_tls_done(run.session);
+	pop3_session_tls_done(run.session, NULL);
 	play(&run, "C: CAPA\nS: -ERR\nC: USER alice\nS: +OK\nC: PASS s3same\n");
 	g_assert_cmpint(pop3_session_patience_ms(run.session), ==, 300000);
 	server(&run, "+OK\r\n");
@@ -755,6 +835,11 @@ int main(int argc, char **argv)
 			test_plain_no_capa_behind_login);
 	g_test_add_func("/pop3_session/plain_asked", test_plain_asked);
 	g_test_add_func("/pop3_session/plain_too_long", test_plain_too_long);
+	g_test_add_func("/pop3_session/auth_external", test_auth_external);
+	g_test_add_func("/pop3_session/auth_login", test_auth_login);
+	g_test_add_func("/pop3_session/auth_token", test_auth_token);
+	g_test_add_func("/pop3_session/auth_pinned", test_auth_pinned);
+	g_test_add_func("/pop3_session/auth_early", test_auth_early);
 	g_test_add_func("/pop3_session/unfit_for_lines", test_unfit_for_lines);
 	g_test_add_func("/pop3_session/apop", test_apop);
 	g_test_add_func("/pop3_session/apop_alone", test_apop_alone);

@@ -32,6 +32,34 @@ static void assert_secret(struct secret *secret, const char *want)
 	secret_free(&secret);
 }
 
+static struct secret *from_command(const char *text, int timeout_ms, GError **error)
+{
+	const char *const argv[] = {"/bin/sh", "-c", text, NULL};
+
+	return secret_from_command(&(struct secret_command){.what = "password_command",
+							    .noun = "password",
+							    .argv = argv,
+							    .timeout_ms = timeout_ms},
+				   error);
+}
+
+/* NULL without an error: there is none. */
+static struct secret *find(const struct account *account, GError **error)
+{
+	struct secret *secret = NULL;
+
+	secret_find(&(struct secret_search){.account = account}, &secret, error);
+	return secret;
+}
+
+static struct secret *find_submission(const struct account *account, GError **error)
+{
+	struct secret *secret = NULL;
+
+	secret_find_submission(&(struct secret_search){.account = account}, &secret, error);
+	return secret;
+}
+
 static void test_memory(void)
 {
 	g_autofree char *big = g_strnfill(LIMIT_SECRET, 'x');
@@ -61,21 +89,20 @@ static void test_line(void)
 
 static void test_command(void)
 {
-	assert_secret(secret_from_command("echo hunter2", LONG_MS, NULL), "hunter2");
-	assert_secret(secret_from_command("printf 'a b\\r\\nuser: x\\n'", LONG_MS, NULL), "a b");
-	assert_secret(secret_from_command("printf hunter2; cat", LONG_MS, NULL), "hunter2");
+	assert_secret(from_command("echo hunter2", LONG_MS, NULL), "hunter2");
+	assert_secret(from_command("printf 'a b\\r\\nuser: x\\n'", LONG_MS, NULL), "a b");
+	assert_secret(from_command("printf hunter2; cat", LONG_MS, NULL), "hunter2");
 	/* Late output, in pieces. */
-	assert_secret(secret_from_command("printf a; sleep 0.05; printf 'b\\n'", LONG_MS, NULL),
-		      "ab");
+	assert_secret(from_command("printf a; sleep 0.05; printf 'b\\n'", LONG_MS, NULL), "ab");
 	/* Closes its output before it ends. */
-	assert_secret(secret_from_command("echo a; exec >&-; sleep 0.05", LONG_MS, NULL), "a");
+	assert_secret(from_command("echo a; exec >&-; sleep 0.05", LONG_MS, NULL), "a");
 }
 
 static void assert_command_fails(const char *command, int timeout_ms, int code, const char *part)
 {
 	g_autoptr(GError) error = NULL;
 
-	g_assert_null(secret_from_command(command, timeout_ms, &error));
+	g_assert_null(from_command(command, timeout_ms, &error));
 	g_assert_error(error, MAILFS_ERROR, code);
 	g_assert_nonnull(strstr(error->message, part));
 	g_assert_null(strstr(error->message, "hunter2"));
@@ -99,7 +126,7 @@ static void test_command_limit(void)
 			g_strdup_printf("head -c %d /dev/zero | tr '\\000' x", len);
 		g_autofree char *want = g_strnfill((gsize)len, 'x');
 
-		assert_secret(secret_from_command(command, LONG_MS, NULL), want);
+		assert_secret(from_command(command, LONG_MS, NULL), want);
 	}
 	assert_command_fails("yes hunter2", LONG_MS, ERROR_CONFIG, "more than 16384 bytes");
 	{
@@ -169,7 +196,7 @@ static void test_command_setting(void)
 	command = g_strdup_printf("test ! -e /proc/self/fd/%d && test -z \"$(cat)\" && "
 				  "set -- $(cat /proc/$$/stat) && test $5 = $$ && echo good",
 				  fd);
-	assert_secret(secret_from_command(command, LONG_MS, NULL), "good");
+	assert_secret(from_command(command, LONG_MS, NULL), "good");
 	close(fd);
 }
 
@@ -271,10 +298,18 @@ static void assert_not_found(const struct account *account, const char *part)
 {
 	g_autoptr(GError) error = NULL;
 
-	g_assert_null(secret_find(account, false, &error));
+	g_assert_null(find(account, &error));
 	g_assert_error(error, MAILFS_ERROR, ERROR_CONFIG);
 	g_assert_nonnull(strstr(error->message, part));
 	g_assert_null(strstr(error->message, "hunter2"));
+}
+
+static void assert_nothing(const struct account *account)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_assert_null(find(account, &error));
+	g_assert_no_error(error);
 }
 
 static void test_find_order(void)
@@ -283,11 +318,11 @@ static void test_find_order(void)
 	g_autofree char *file = home_put("password", "file\n", 0600);
 	struct account account = account_of_alice();
 
-	assert_secret(secret_find(&account, false, NULL), "net");
+	assert_secret(find(&account, NULL), "net");
 	account.password_file = file;
-	assert_secret(secret_find(&account, false, NULL), "file");
+	assert_secret(find(&account, NULL), "file");
 	account.password_command = (char *)"echo command";
-	assert_secret(secret_find(&account, false, NULL), "command");
+	assert_secret(find(&account, NULL), "command");
 	/* A source that was named is not passed over when it fails. */
 	account.password_command = (char *)"false";
 	assert_not_found(&account, "exit status 1");
@@ -302,21 +337,142 @@ static void test_find_credential(void)
 	struct account account = account_of_alice();
 
 	g_setenv("CREDENTIALS_DIRECTORY", home, TRUE);
-	assert_secret(secret_find(&account, false, NULL), "net");
+	assert_secret(find(&account, NULL), "net");
 	/* With access lists the group's bits say nothing. */
 	g_autofree char *credential = home_put("mailfs.password", "given\n", 0440);
 
-	assert_secret(secret_find(&account, false, NULL), "given");
+	assert_secret(find(&account, NULL), "given");
 	account.password_file = file;
-	assert_secret(secret_find(&account, false, NULL), "file");
+	assert_secret(find(&account, NULL), "file");
 	account.password_file = NULL;
 	g_assert_true(g_file_set_contents(credential, "\nhunter2", -1, NULL));
 	assert_not_found(&account, "no password in credential mailfs.password");
 	g_unsetenv("CREDENTIALS_DIRECTORY");
-	assert_secret(secret_find(&account, false, NULL), "net");
+	assert_secret(find(&account, NULL), "net");
 	g_unlink(credential);
 	g_unlink(netrc);
 	g_unlink(file);
+}
+
+/* Those of an account of the configuration file come before those for all. */
+static void test_find_credential_of_account(void)
+{
+	struct account account = account_of_alice();
+	g_autofree char *all = home_put("mailfs.password", "all\n", 0400);
+	g_autofree char *other = home_put("mailfs.home.password", "other\n", 0400);
+	g_autofree char *smtp = home_put("mailfs.work.smtp_password", "smtp\n", 0400);
+
+	account.smtp.host = (char *)"h";
+	g_setenv("CREDENTIALS_DIRECTORY", home, TRUE);
+	assert_secret(find(&account, NULL), "all");
+	account.alias = (char *)"work";
+	assert_secret(find(&account, NULL), "all");
+	g_autofree char *work = home_put("mailfs.work.password", "work\n", 0400);
+	assert_secret(find(&account, NULL), "work");
+	assert_secret(find_submission(&account, NULL), "smtp");
+	g_unsetenv("CREDENTIALS_DIRECTORY");
+	g_unlink(all);
+	g_unlink(other);
+	g_unlink(smtp);
+	g_unlink(work);
+}
+
+/* A Secret Service that says what it was asked; for "gone" it has nothing to say. */
+static void test_find_service(void)
+{
+	g_autofree char *tool = home_put("secret-tool",
+					 "#!/bin/sh\ncase $* in *gone*) echo hunter2; exit 1;; "
+					 "esac\n"
+					 "printf '%s' \"$*\"\n",
+					 0700);
+	g_autofree char *path = g_strdup(g_getenv("PATH"));
+	g_autofree char *with = g_strdup_printf("%s:%s", home, path);
+	g_autofree char *netrc = home_put(".netrc", "default password net\n", 0600);
+	struct account account = account_of_alice();
+
+	assert_secret(find(&account, NULL), "net");
+	g_setenv("PATH", with, TRUE);
+	assert_secret(find(&account, NULL), "lookup host h service imap user alice");
+	account.protocol = ACCOUNT_POP3;
+	account.user = (char *)"al ice; x";
+	assert_secret(find(&account, NULL), "lookup host h service pop3 user al ice; x");
+	account.smtp.host = (char *)"s";
+	account.smtp.user = (char *)"bob";
+	assert_secret(find_submission(&account, NULL), "lookup host s service smtp user bob");
+	account.host = (char *)"gone";
+	assert_secret(find(&account, NULL), "net");
+	account.password_command = (char *)"echo command";
+	assert_secret(find(&account, NULL), "command");
+	g_setenv("PATH", path, TRUE);
+	g_unlink(tool);
+	g_unlink(netrc);
+}
+
+static struct secret *token_of(const char *command, GError **error)
+{
+	struct account account = account_of_alice();
+
+	account.token_command = (char *)command;
+	return secret_find_token(&(struct secret_search){.account = &account}, error);
+}
+
+static void assert_no_token(const char *command, const char *message)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_assert_null(token_of(command, &error));
+	g_assert_error(error, MAILFS_ERROR, ERROR_CONFIG);
+	g_assert_cmpstr(error->message, ==, message);
+}
+
+static void test_find_token(void)
+{
+	static const char no_token[] =
+		"the first line that oauth2_token_command prints is no token";
+
+	assert_secret(token_of("echo ya29.A0-_~+/==; echo expires: 3600", NULL), "ya29.A0-_~+/==");
+	assert_no_token("echo '{\"error\": \"x\"}'", no_token);
+	assert_no_token("printf 'a\\tb\\n'", no_token);
+	assert_no_token("printf 't\\303\\266ken\\n'", no_token);
+	assert_no_token("true", "oauth2_token_command printed no token");
+	assert_no_token("exit 4", "oauth2_token_command failed with exit status 4");
+}
+
+/* Nothing but what password managers need; and who is meant. */
+static void test_environment(void)
+{
+	struct account account = account_of_alice();
+
+	account.smtp.host = (char *)"s";
+	account.smtp.user = (char *)"bob";
+	account.password_command = (char *)"echo $HOME,$LC_X,$XDG_X,$GNUPGHOME,$OTHER,"
+					   "$CREDENTIALS_DIRECTORY,$MAILFS_ACCOUNT,$MAILFS_USER,"
+					   "$MAILFS_HOST,$MAILFS_PROTOCOL";
+	account.smtp.password_command = (char *)"echo $OTHER,$MAILFS_ACCOUNT,$MAILFS_USER,"
+						"$MAILFS_HOST,$MAILFS_PROTOCOL";
+	g_setenv("LC_X", "lc", TRUE);
+	g_setenv("XDG_X", "xdg", TRUE);
+	g_setenv("GNUPGHOME", "gnupg", TRUE);
+	g_setenv("OTHER", "hunter2", TRUE);
+	g_setenv("CREDENTIALS_DIRECTORY", "/hunter2", TRUE);
+	g_setenv("MAILFS_USER", "mallory", TRUE);
+	{
+		g_autofree char *want =
+			g_strdup_printf("%s,lc,xdg,gnupg,,,alice@h,alice,h,imap", home);
+
+		assert_secret(find(&account, NULL), want);
+	}
+	account.alias = (char *)"work";
+	account.protocol = ACCOUNT_POP3;
+	account.password_command = (char *)"echo $MAILFS_ACCOUNT,$MAILFS_PROTOCOL";
+	assert_secret(find(&account, NULL), "work,pop3");
+	assert_secret(find_submission(&account, NULL), ",work,bob,s,smtp");
+	g_unsetenv("LC_X");
+	g_unsetenv("XDG_X");
+	g_unsetenv("GNUPGHOME");
+	g_unsetenv("OTHER");
+	g_unsetenv("CREDENTIALS_DIRECTORY");
+	g_unsetenv("MAILFS_USER");
 }
 
 static void test_find_file(void)
@@ -327,7 +483,7 @@ static void test_find_file(void)
 	account.password_file = file;
 	assert_not_found(&account, "can be read by others");
 	g_assert_cmpint(g_chmod(file, 0400), ==, 0);
-	assert_secret(secret_find(&account, false, NULL), "hunter2");
+	assert_secret(find(&account, NULL), "hunter2");
 	g_unlink(file);
 	assert_not_found(&account, "password_file: ");
 }
@@ -339,17 +495,23 @@ static void test_find_netrc(void)
 
 	assert_not_found(&account, "can be read by others");
 	account.host = (char *)"other";
-	assert_not_found(&account, "password_command");
+	assert_nothing(&account);
 	g_unlink(netrc);
-	assert_not_found(&account, "no password for alice@h: give password_command");
+	assert_nothing(&account);
+}
+
+/* It is the account's. */
+static void assert_no_own(const struct account *account)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_assert_null(find_submission(account, &error));
+	g_assert_no_error(error);
 }
 
 static void assert_submission(const struct account *account, const char *want)
 {
-	struct secret *own = secret_new("own", 3);
-
-	assert_secret(secret_find_submission(account, own, NULL), want);
-	secret_free(&own);
+	assert_secret(find_submission(account, NULL), want);
 }
 
 static void test_find_submission(void)
@@ -363,21 +525,21 @@ static void test_find_submission(void)
 	struct account account = account_of_alice();
 
 	account.smtp.host = (char *)"other";
-	assert_submission(&account, "own");
+	assert_no_own(&account);
 	account.smtp.host = (char *)"s";
 	assert_submission(&account, "net");
 	account.smtp.user = (char *)"bob";
 	assert_submission(&account, "bobs");
 	account.smtp.host = (char *)"h";
-	assert_submission(&account, "own");
+	assert_no_own(&account);
 	/* The account's own password, which it may have from a better source. */
 	account.smtp.user = NULL;
-	assert_submission(&account, "own");
+	assert_no_own(&account);
 	g_unlink(netrc);
 
 	g_setenv("CREDENTIALS_DIRECTORY", home, TRUE);
 	g_autofree char *other = home_put("mailfs.password", "wrong\n", 0400);
-	assert_submission(&account, "own");
+	assert_no_own(&account);
 	g_autofree char *credential = home_put("mailfs.smtp_password", "given\n", 0400);
 	assert_submission(&account, "given");
 	account.password_file = (char *)"/none";
@@ -396,14 +558,12 @@ static void test_find_submission(void)
 static void assert_no_submission(const struct account *account, const char *part)
 {
 	g_autoptr(GError) error = NULL;
-	struct secret *own = secret_new("own", 3);
 
-	g_assert_null(secret_find_submission(account, own, &error));
+	g_assert_null(find_submission(account, &error));
 	g_assert_error(error, MAILFS_ERROR, ERROR_CONFIG);
 	if (!strstr(error->message, part))
 		g_error("'%s' is not in: %s", part, error->message);
 	g_assert_null(strstr(error->message, "hunter2"));
-	secret_free(&own);
 }
 
 /* A source that was named is not passed over when it fails. */
@@ -554,6 +714,10 @@ int main(int argc, char **argv)
 	g_test_add_func("/secret/netrc-random", test_netrc_random);
 	g_test_add_func("/secret/find-order", test_find_order);
 	g_test_add_func("/secret/find-credential", test_find_credential);
+	g_test_add_func("/secret/find-credential-of-account", test_find_credential_of_account);
+	g_test_add_func("/secret/find-service", test_find_service);
+	g_test_add_func("/secret/find-token", test_find_token);
+	g_test_add_func("/secret/environment", test_environment);
 	g_test_add_func("/secret/find-file", test_find_file);
 	g_test_add_func("/secret/find-netrc", test_find_netrc);
 	g_test_add_func("/secret/find-submission", test_find_submission);

@@ -2,18 +2,18 @@
 
 #define AUTH_PLAIN "AUTH PLAIN AGFsaWNlAHMzc2FtZQ==\r\n"
 
-static const struct smtp_session_config with_login = {.helo = "me.example",
-						      .user = "alice",
-						      .password = "s3same",
-						      .login_required = true,
-						      .tls_active = true};
-static const struct smtp_session_config with_starttls = {.helo = "me.example",
-							 .user = "alice",
-							 .password = "s3same",
-							 .login_required = true,
-							 .tls_required = true};
+static const struct smtp_session_config with_login = {
+	.helo = "me.example",
+	.login = {.user = "alice", .password = "s3same"},
+	.login_required = true,
+	.tls_active = true};
+static const struct smtp_session_config with_starttls = {
+	.helo = "me.example",
+	.login = {.user = "alice", .password = "s3same"},
+	.login_required = true,
+	.tls_required = true};
 static const struct smtp_session_config without_login = {
-	.helo = "me.example", .user = "alice", .password = "s3same"};
+	.helo = "me.example", .login = {.user = "alice", .password = "s3same"}};
 
 /* ---- Greeting and EHLO ---- */
 
@@ -30,14 +30,14 @@ static void test_login_plain(void)
 	server(&run, "250-mx\r\n250-size 1000\r\n250-PIPELINING\r\n250-8BITMIME\r\n"
 		     "250-SMTPUTF8\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n"
 		     "250-AUTH LOGIN PLAIN\r\n250-XNOTHING\r\n250 STARTTLS\r\n");
-	g_assert_cmphex(smtp_session_caps(run.session), ==, 0x3ff);
+	g_assert_cmphex(smtp_session_caps(run.session), ==, 0xff);
 	g_assert_cmpuint(smtp_session_size_max(run.session), ==, 1000);
 	check_sent(&run, AUTH_PLAIN);
 	server(&run, "235 2.7.0 welcome\r\n");
 	check_state(&run, SMTP_SESSION_READY);
 	/* no EHLO behind the login, and what is offered stays */
 	check_sent(&run, "");
-	g_assert_cmphex(smtp_session_caps(run.session), ==, 0x3ff);
+	g_assert_cmphex(smtp_session_caps(run.session), ==, 0xff);
 	run_end(&run);
 }
 
@@ -65,7 +65,7 @@ static void test_login_empty_password(void)
 	struct smtp_session_config config = with_login;
 	struct run run;
 
-	config.password = "";
+	config.login.password = "";
 	run_start(&run, &config);
 	to_auth(&run, "LOGIN");
 	check_sent(&run, "AUTH LOGIN\r\n");
@@ -100,7 +100,81 @@ static void test_login_asks_forever(void)
 	check_sent(&run, AUTH_PLAIN);
 	server(&run, "334 \r\n");
 	check_sent(&run, "AGFsaWNlAHMzc2FtZQ==\r\n");
-	server_fails(&run, "334 \r\n", ERROR_PROTOCOL);
+	server(&run, "334 \r\n");
+	check_sent(&run, "*\r\n");
+	server_fails(&run, "501 cancelled\r\n", ERROR_PROTOCOL);
+	g_assert_cmpstr(run.error->message, ==, "the server asks for more than its login has");
+	run_end(&run);
+}
+
+static void test_login_external(void)
+{
+	struct smtp_session_config config = with_login;
+	struct run run;
+
+	config.login.certificate = true;
+	run_start(&run, &config);
+	to_auth(&run, "EXTERNAL PLAIN");
+	check_sent(&run, "AUTH EXTERNAL =\r\n");
+	server(&run, "334 \r\n");
+	check_sent(&run, "\r\n");
+	server(&run, "235 ok\r\n");
+	check_state(&run, SMTP_SESSION_READY);
+	run_end(&run);
+}
+
+static void test_login_token(void)
+{
+	struct smtp_session_config config = with_login;
+	struct run run;
+
+	config.login.token = "t0ken";
+	run_start(&run, &config);
+	to_auth(&run, "XOAUTH2 PLAIN");
+	check_sent(&run, "AUTH XOAUTH2 dXNlcj1hbGljZQFhdXRoPUJlYXJlciB0MGtlbgEB\r\n");
+	server(&run, "334 eyJzdGF0dXMiOiI0MDAifQ==\r\n");
+	check_sent(&run, "\r\n");
+	server_fails(&run, "535 5.7.8 no\r\n", ERROR_AUTH);
+	g_assert_cmpstr(run.error->message, ==, "login refused (400): 535 5.7.8 no");
+	run_end(&run);
+}
+
+/* RFC 2195 section 2 */
+static void test_login_cram_md5(void)
+{
+	struct smtp_session_config config = with_login;
+	struct run run;
+
+	config.login.user = "tim";
+	config.login.password = "tanstaaftanstaaf";
+	config.login.allowed = AUTH_CRAM_MD5;
+	run_start(&run, &config);
+	to_auth(&run, "CRAM-MD5 PLAIN");
+	check_sent(&run, "AUTH CRAM-MD5\r\n");
+	server(&run, "334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\r\n");
+	check_sent(&run, "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw\r\n");
+	server(&run, "235 ok\r\n");
+	check_state(&run, SMTP_SESSION_READY);
+	run_end(&run);
+}
+
+/* It is done before the server has shown that it knows the password, or cancelled. */
+static void test_login_early(void)
+{
+	struct run run;
+
+	run_start(&run, &with_login);
+	to_auth(&run, "SCRAM-SHA-256 PLAIN");
+	smtp_session_wrote(run.session, buf_len(smtp_session_output(run.session)), NULL);
+	server_fails(&run, "235 ok\r\n", ERROR_AUTH);
+	run_end(&run);
+	run_start(&run, &with_login);
+	to_auth(&run, "SCRAM-SHA-256 PLAIN");
+	smtp_session_wrote(run.session, buf_len(smtp_session_output(run.session)), NULL);
+	server(&run, "334 cj1vdGhlcixzPUFBQUEsaT00MDk2\r\n");
+	check_sent(&run, "*\r\n");
+	server_fails(&run, "235 ok\r\n", ERROR_AUTH);
+	g_assert_nonnull(strstr(run.error->message, "another nonce"));
 	run_end(&run);
 }
 
@@ -117,12 +191,12 @@ static void test_login_long(void)
 	struct smtp_session_config config = with_login;
 	struct run run;
 
-	config.password = fits;
+	config.login.password = fits;
 	run_start(&run, &config);
 	to_auth(&run, "PLAIN");
 	g_assert_cmpuint(buf_len(smtp_session_output(run.session)), ==, 509);
 	run_end(&run);
-	config.password = too_long;
+	config.login.password = too_long;
 	run_start(&run, &config);
 	to_auth(&run, "PLAIN");
 	check_sent(&run, "AUTH PLAIN\r\n");
@@ -138,14 +212,14 @@ static void test_login_too_long(void)
 	struct smtp_session_config config = with_login;
 	struct run run;
 
-	config.password = fits;
+	config.login.password = fits;
 	run_start(&run, &config);
 	to_auth(&run, "PLAIN");
 	check_sent(&run, "AUTH PLAIN\r\n");
 	server(&run, "334 \r\n");
 	g_assert_cmpuint(buf_len(smtp_session_output(run.session)), ==, 12286);
 	run_end(&run);
-	config.password = too_long;
+	config.login.password = too_long;
 	run_start(&run, &config);
 	server(&run, "220 mx\r\n");
 	check_sent(&run, "EHLO me.example\r\n");
@@ -189,7 +263,7 @@ static void check_caps(const char *line, unsigned caps, uint64_t size_max)
 	struct smtp_session_config config = without_login;
 	struct run run;
 
-	config.user = NULL;
+	config.login.user = NULL;
 	run_start(&run, &config);
 	server(&run, "220 mx\r\n");
 	check_sent(&run, "EHLO me.example\r\n");
@@ -202,9 +276,8 @@ static void check_caps(const char *line, unsigned caps, uint64_t size_max)
 
 static void test_caps(void)
 {
-	check_caps("AUTH=PLAIN LOGIN", SMTP_CAP_AUTH | SMTP_CAP_AUTH_PLAIN | SMTP_CAP_AUTH_LOGIN,
-		   UINT64_MAX);
-	check_caps("auth login", SMTP_CAP_AUTH | SMTP_CAP_AUTH_LOGIN, UINT64_MAX);
+	check_caps("AUTH=PLAIN LOGIN", SMTP_CAP_AUTH, UINT64_MAX);
+	check_caps("auth login", SMTP_CAP_AUTH, UINT64_MAX);
 	check_caps("AUTH", SMTP_CAP_AUTH, UINT64_MAX);
 	check_caps("AUTH PLAINER XLOGIN", SMTP_CAP_AUTH, UINT64_MAX);
 	check_caps("SIZE", SMTP_CAP_SIZE, UINT64_MAX);
@@ -288,7 +361,7 @@ static void test_helo_not(void)
 	struct run run;
 
 	starttls.login_required = false;
-	check_ehlo_refused(&with_login, "502 what\r\n", ERROR_AUTH);
+	check_ehlo_refused(&with_login, "502 what\r\n", ERROR_NO_LOGIN);
 	check_ehlo_refused(&with_starttls, "502 what\r\n", ERROR_TLS);
 	check_ehlo_refused(&starttls, "502 what\r\n", ERROR_TLS);
 	check_ehlo_refused(&without_login, "450 later\r\n", ERROR_TEMPORARY);
@@ -341,7 +414,7 @@ static void test_no_auth(void)
 	to_auth(&run, "PLAIN");
 	check_sent(&run, AUTH_PLAIN);
 	run_end(&run);
-	check_ehlo_refused(&with_login, "250-mx\r\n250 SIZE\r\n", ERROR_AUTH);
+	check_ehlo_refused(&with_login, "250-mx\r\n250 SIZE\r\n", ERROR_NO_LOGIN);
 }
 
 static void test_auth_unknown(void)
@@ -352,9 +425,10 @@ static void test_auth_unknown(void)
 	server(&run, "220 mx\r\n");
 	check_sent(&run, "EHLO me.example\r\n");
 	server_fails(&run, "250-mx\r\n250-AUTH CRAM-MD5 XOAUTH2\r\n250 AUTH=CRAM-MD5\r\n",
-		     ERROR_AUTH);
+		     ERROR_NO_LOGIN);
 	g_assert_cmpstr(run.error->message, ==,
-			"the server offers no login that mailfs knows (CRAM-MD5 XOAUTH2)");
+			"the server offers no login that may be used (it offers CRAM-MD5 "
+			"XOAUTH2, and these may: SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN)");
 	run_end(&run);
 }
 
@@ -376,10 +450,10 @@ static void test_starttls(void)
 	check_sent(&run, "");
 	g_assert_cmphex(smtp_session_caps(run.session), ==, 0);
 	g_assert_cmpint(smtp_session_patience_ms(run.session), ==, 0);
-	smtp_session_tls_done(run.session);
+	smtp_session_tls_done(run.session, NULL);
 	check_sent(&run, "EHLO me.example\r\n");
 	server(&run, "250-mx\r\n250 AUTH PLAIN\r\n");
-	g_assert_cmphex(smtp_session_caps(run.session), ==, SMTP_CAP_AUTH | SMTP_CAP_AUTH_PLAIN);
+	g_assert_cmphex(smtp_session_caps(run.session), ==, SMTP_CAP_AUTH);
 	g_assert_cmpuint(smtp_session_size_max(run.session), ==, UINT64_MAX);
 	check_sent(&run, AUTH_PLAIN);
 	server(&run, "235 ok\r\n");
@@ -628,6 +702,10 @@ int main(int argc, char **argv)
 	g_test_add_func("/smtp-session/login-empty-password", test_login_empty_password);
 	g_test_add_func("/smtp-session/login-plain-asked", test_login_plain_asked);
 	g_test_add_func("/smtp-session/login-asks-forever", test_login_asks_forever);
+	g_test_add_func("/smtp-session/login-external", test_login_external);
+	g_test_add_func("/smtp-session/login-token", test_login_token);
+	g_test_add_func("/smtp-session/login-cram-md5", test_login_cram_md5);
+	g_test_add_func("/smtp-session/login-early", test_login_early);
 	g_test_add_func("/smtp-session/login-long", test_login_long);
 	g_test_add_func("/smtp-session/login-too-long", test_login_too_long);
 	g_test_add_func("/smtp-session/login-refused", test_login_refused);

@@ -594,6 +594,43 @@ static void test_status(struct fixture *f, gconstpointer data)
 	tree_close(f->tree, &file);
 }
 
+/* Each write is a command, also where nothing else may be written. */
+static void test_ctl(struct fixture *f, gconstpointer data)
+{
+	static const char *const words[] = {"",
+					    "\n",
+					    "re",
+					    "connect\n",
+					    "Reconnect",
+					    "reconnect now",
+					    "reconnect\nreconnect\n"};
+	const struct tree_setattr cut = {.set_size = true};
+	struct tree_file *file = NULL;
+	struct tree_entry entry;
+	uint64_t ctl;
+	g_autofree char *text = NULL;
+
+	f->account.read_only = true;
+	g_assert_cmpint(tree_lookup(f->tree, &f->call, NODE_ROOT, ".mailfs", &entry), ==, 0);
+	g_assert_cmpint(tree_lookup(f->tree, &f->call, entry.node, "ctl", &entry), ==, 0);
+	ctl = entry.node;
+	g_assert_cmphex(entry.attr.st_mode, ==, S_IFREG | 0200);
+	g_assert_cmpint(tree_setattr(f->tree, &f->call, ctl, NULL, &cut, &entry), ==, 0);
+	g_assert_cmpint(tree_open(f->tree, &f->call, ctl, O_RDWR | O_TRUNC, &file), ==, 0);
+	text = read_control(f, file, 0, 100);
+	g_assert_cmpstr(text, ==, "");
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+		g_assert_cmpint(tree_write(f->tree, &f->call, file, 0, strlen(words[i]), words[i]),
+				==, EINVAL);
+	g_assert_cmpuint(f->engine.reconnects, ==, 0);
+	g_assert_cmpint(tree_write(f->tree, &f->call, file, 0, 9, "reconnectx"), ==, 0);
+	g_assert_cmpint(tree_write(f->tree, &f->call, file, 9, 10, "reconnect\n"), ==, 0);
+	g_assert_cmpuint(f->engine.reconnects, ==, 2);
+	g_assert_cmpint(tree_flush(f->tree, &f->call, file), ==, 0);
+	g_assert_cmpint(tree_fsync(f->tree, &f->call, file), ==, 0);
+	tree_close(f->tree, &file);
+}
+
 /* As `tail -f` does: what was logged since is read behind the end. */
 static void test_log(struct fixture *f, gconstpointer data)
 {
@@ -636,6 +673,7 @@ int main(int argc, char **argv)
 	ADD("/tree-file/range", test_range);
 	ADD("/tree-file/threads", test_threads);
 	ADD("/tree-file/status", test_status);
+	ADD("/tree-file/ctl", test_ctl);
 	ADD("/tree-file/log", test_log);
 	return g_test_run();
 }

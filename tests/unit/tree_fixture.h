@@ -27,7 +27,8 @@ struct engine {
 	uint64_t used, limit;
 	unsigned needs; /* stated by engine_need() */
 	struct need last;
-	unsigned changes; /* calls of engine_changed() */
+	unsigned changes;    /* calls of engine_changed() */
+	unsigned reconnects; /* calls of engine_reconnect() */
 	unsigned abilities;
 	uint64_t append_max;
 	bool rights_known;
@@ -58,6 +59,11 @@ void engine_need(struct engine *engine, const struct need *need)
 	engine->needs++;
 	engine->last = *need;
 	pthread_mutex_unlock(&engine->lock);
+}
+
+void engine_reconnect(struct engine *engine)
+{
+	engine->reconnects++;
 }
 
 void engine_opened(struct engine *engine, uint32_t epoch, uint32_t uid)

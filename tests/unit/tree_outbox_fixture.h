@@ -24,6 +24,11 @@ void outbox_changed(struct outbox *outbox)
 	outbox->changes++;
 }
 
+void outbox_retry(struct outbox *outbox)
+{
+	outbox->changes++;
+}
+
 bool outbox_is_settled(struct outbox *outbox, uint32_t id, int *ret_error)
 {
 	if (outbox->settled)

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/number.h"
+#include "config/auth.h"
 #include "protocol/imap_caps.h"
 #include "protocol/imap_session.h"
 
@@ -12,6 +13,9 @@ struct subject {
 	struct imap_session *session; /* NULL while settings are read */
 	char *user;
 	char *password;
+	char *token;   /* NULL: none */
+	unsigned auth; /* enum auth_mechanism */
+	bool certificate;
 	char *tag;
 	bool tls_active;
 	bool tls_required;
@@ -233,8 +237,13 @@ static const struct {
 	enum mailfs_error code;
 	const char *name;
 } error_names[] = {
-	{ERROR_TLS, "TLS"},	      {ERROR_AUTH, "AUTH"},   {ERROR_TEMPORARY, "TEMPORARY"},
-	{ERROR_PROTOCOL, "PROTOCOL"}, {ERROR_LIMIT, "LIMIT"}, {ERROR_IO, "IO"},
+	{ERROR_TLS, "TLS"},
+	{ERROR_AUTH, "AUTH"},
+	{ERROR_NO_LOGIN, "NO_LOGIN"},
+	{ERROR_TEMPORARY, "TEMPORARY"},
+	{ERROR_PROTOCOL, "PROTOCOL"},
+	{ERROR_LIMIT, "LIMIT"},
+	{ERROR_IO, "IO"},
 };
 
 static void expect_text(struct subject *subject, const char *got, const char *expected)
@@ -379,6 +388,7 @@ static void subject_close(void *data)
 		g_string_free(subject->body, TRUE);
 	g_free(subject->user);
 	g_free(subject->password);
+	g_free(subject->token);
 	g_free(subject->tag);
 	g_free(subject);
 }
@@ -391,8 +401,11 @@ static void subject_start(struct subject *subject)
 		.body_data = on_body_data,
 	};
 	struct imap_session_config config = {
-		.user = subject->user,
-		.password = subject->password,
+		.login = {.user = subject->user,
+			  .password = subject->password,
+			  .token = subject->token,
+			  .allowed = subject->auth,
+			  .certificate = subject->certificate},
 		.tls_active = subject->tls_active,
 		.tls_required = subject->tls_required,
 		.compress = subject->compress,
@@ -466,6 +479,14 @@ static bool setting(struct subject *subject, const char *text)
 		wire_unescape(rest, false, bytes);
 		g_free(subject->password);
 		subject->password = g_strdup(bytes->str);
+	} else if ((rest = after(text, "token"))) {
+		g_free(subject->token);
+		subject->token = g_strdup(rest);
+	} else if ((rest = after(text, "auth"))) {
+		if (!auth_parse(rest, &subject->auth))
+			wire_fail(subject->play, "no such login: %s", rest);
+	} else if (g_str_equal(text, "certificate")) {
+		subject->certificate = true;
 	} else if ((rest = after(text, "tag"))) {
 		g_free(subject->tag);
 		subject->tag = g_strdup(rest);
@@ -495,7 +516,7 @@ static void subject_directive(void *data, const char *text)
 	else if ((rest = after(text, "then")))
 		g_queue_push_tail(&subject->then, g_strdup(rest));
 	else if (g_str_equal(text, "tls-done"))
-		imap_session_tls_done(subject->session);
+		imap_session_tls_done(subject->session, NULL);
 	else if (g_str_equal(text, "deflate-done"))
 		imap_session_deflate_done(subject->session);
 	else if (g_str_equal(text, "idle"))

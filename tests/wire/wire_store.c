@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/number.h"
 #include "cache/uidls.h"
-#include "config/secret.h"
+#include "config/credentials.h"
 #include "store/pop3/pop3_header.h"
 #include "wire_facts.h"
 
@@ -27,6 +27,7 @@ struct subject {
 	struct index *index;
 	struct account account;
 	struct secret *secret;
+	struct credential credential;
 	struct store *store; /* NULL after its end */
 	int listener;
 	int peer;      /* the server's end */
@@ -123,11 +124,12 @@ static void connect_pair(struct subject *subject)
 
 static void open_store(struct subject *subject)
 {
-	subject->store = subject->ops->open(&(struct store_config){.account = &subject->account,
-								   .secret = subject->secret,
-								   .role = "test",
-								   .index = subject->index},
-					    &wire_facts_sink, &subject->facts, subject->now_ms);
+	subject->store =
+		subject->ops->open(&(struct store_config){.account = &subject->account,
+							  .credential = &subject->credential,
+							  .role = "test",
+							  .index = subject->index},
+				   &wire_facts_sink, &subject->facts, subject->now_ms);
 	connect_pair(subject);
 }
 
@@ -160,6 +162,7 @@ static struct subject *subject_new(struct wire_play *play, const struct store_op
 	subject->ops = ops;
 	subject->sent = g_string_new(NULL);
 	subject->secret = secret_new("sesame", 6);
+	subject->credential.password = subject->secret;
 	subject->account = (struct account){.name = g_strdup("alice@test"),
 					    .user = g_strdup("alice"),
 					    .host = g_strdup("127.0.0.1"),

@@ -4,7 +4,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "config/secret.h"
+#include "config/credentials.h"
 
 #include <string.h>
 
@@ -214,7 +214,7 @@ static struct store *imap_open(const struct store_config *config, const struct s
 	const struct account *account = config->account;
 
 	store->account = account;
-	store->secret = config->secret;
+	store->credential = config->credential;
 	store->sink = sink;
 	store->data = data;
 	store->role = config->role;
@@ -225,6 +225,8 @@ static struct store *imap_open(const struct store_config *config, const struct s
 						     .port = account->port,
 						     .tls = account->tls == TLS_IMPLICIT,
 						     .ca_file = account->tls_ca,
+						     .cert_file = account->tls_cert,
+						     .key_file = account->tls_key,
 						     .fingerprint = account->tls_fingerprint},
 			       now_ms);
 	return store;
@@ -244,6 +246,33 @@ static bool wants_compression(const struct store *store)
 	return false;
 }
 
+static struct sasl_binding binding_of(const struct store *store)
+{
+	struct sasl_binding binding = {0};
+
+	binding.known = link_binding(store->link, binding.bytes);
+	return binding;
+}
+
+static struct sasl_login login_of(const struct store *store)
+{
+	const struct account *account = store->account;
+	const struct credential *credential = store->credential;
+	const struct secret *password = credential ? credential->password : NULL;
+	const struct secret *token = credential ? credential->token : NULL;
+
+	return (struct sasl_login){
+		.user = account->user,
+		.password = password ? secret_text(password) : NULL,
+		.token = token ? secret_text(token) : NULL,
+		.host = account->host,
+		.port = account->port,
+		.allowed = account->auth,
+		.certificate = account->tls_cert != NULL,
+		.binding = binding_of(store),
+	};
+}
+
 static void open_session(struct store *store)
 {
 	char tag[5] = "";
@@ -252,8 +281,7 @@ static void open_session(struct store *store)
 		tag[i] = (char)('a' + g_random_int_range(0, 26));
 	store->session = imap_session_new(
 		&(struct imap_session_config){
-			.user = store->account->user,
-			.password = secret_text(store->secret),
+			.login = login_of(store),
 			.tls_active = store->account->tls == TLS_IMPLICIT,
 			.tls_required = store->account->tls == TLS_STARTTLS,
 			.compress = wants_compression(store),
@@ -393,10 +421,17 @@ static bool receive(struct store *store, GError **error)
 	return true;
 }
 
+static void start_login(struct store *store)
+{
+	const struct sasl_binding binding = binding_of(store);
+
+	imap_session_tls_done(store->session, &binding);
+}
+
 static bool converse(struct store *store, GError **error)
 {
 	if (imap_session_state(store->session) == IMAP_SESSION_WANT_TLS)
-		imap_session_tls_done(store->session);
+		start_login(store);
 	if (!flush(store, error) || !receive(store, error))
 		return false;
 	if (link_state(store->link) == LINK_OPEN && !flush(store, error))
@@ -533,12 +568,16 @@ static void imap_describe(const struct store *store, GString *out)
 {
 	g_autofree char *peer = link_describe_peer(store->link);
 	g_autofree char *tls = link_describe_tls(store->link);
+	g_autofree char *certificate = link_describe_certificate(store->link);
 
-	g_string_append_printf(out, "server: %s\ntls: %s\ncompression: %s\n", peer, tls,
+	g_string_append_printf(out, "server: %s\ntls: %s\ncertificate: %s\ncompression: %s\n", peer,
+			       tls, certificate,
 			       link_is_compressed(store->link) ? "deflate" : "none");
-	if (store->session)
-		g_string_append_printf(out, "capabilities: %s\n",
-				       imap_session_cap_text(store->session));
+	if (!store->session)
+		return;
+	if (imap_session_way_in(store->session))
+		g_string_append_printf(out, "login: %s\n", imap_session_way_in(store->session));
+	g_string_append_printf(out, "capabilities: %s\n", imap_session_cap_text(store->session));
 }
 
 const struct store_ops store_imap = {

@@ -56,7 +56,7 @@ struct imap_job {
 
 struct store {
 	const struct account *account;
-	const struct secret *secret;
+	const struct credential *credential; /* for the login alone */
 	const struct store_sink *sink;
 	void *data;
 	const char *role;

@@ -97,8 +97,12 @@ static void listing_ended(struct pop3_ask *ask, const struct pop3_reply *reply, 
 	if (++store->listings < LISTINGS || store->stage != POP3_STAGE_LISTING || store->fatal)
 		return;
 	g_ptr_array_sort(store->messages, compare_places);
-	if (is_listed(store))
+	if (!is_listed(store))
+		return;
+	if (store->index)
 		pop3_map_begin(store);
+	else
+		store->stage = POP3_STAGE_WORKING;
 }
 
 static void counted(struct pop3_ask *ask, const struct pop3_reply *reply)

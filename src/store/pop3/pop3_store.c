@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "config/secret.h"
+#include "config/credentials.h"
 
 #include <string.h>
 
@@ -225,6 +225,8 @@ static void status_start(struct pop3_job *job)
 {
 	struct store *store = job->store;
 	const struct store_job *wanted = job->job;
+	uint32_t next = store->index ? uidls_next(store->index) : 0;
+	guint count = store->index ? g_hash_table_size(store->numbers) : store->messages->len;
 
 	for (unsigned i = 0; i < wanted->names->len && !store->partial; i++) {
 		if (is_inbox(g_ptr_array_index(wanted->names, i)))
@@ -232,8 +234,8 @@ static void status_start(struct pop3_job *job)
 					    g_array_index(wanted->folders, uint32_t, i),
 					    &(struct store_mailbox){
 						    .uidvalidity = store->validity,
-						    .messages = g_hash_table_size(store->numbers),
-						    .uidnext = uidls_next(store->index),
+						    .messages = count,
+						    .uidnext = next,
 					    });
 	}
 	pop3_store_end(job);
@@ -332,6 +334,8 @@ static void open_link(struct store *store)
 						     .port = account->port,
 						     .tls = account->tls == TLS_IMPLICIT,
 						     .ca_file = account->tls_ca,
+						     .cert_file = account->tls_cert,
+						     .key_file = account->tls_key,
 						     .fingerprint = account->tls_fingerprint},
 			       store->now_ms);
 }
@@ -342,7 +346,7 @@ static struct store *pop3_open(const struct store_config *config, const struct s
 	struct store *store = g_new0(struct store, 1);
 
 	store->account = config->account;
-	store->secret = config->secret;
+	store->credential = config->credential;
 	store->index = config->index;
 	store->sink = sink;
 	store->data = data;
@@ -358,13 +362,38 @@ static struct store *pop3_open(const struct store_config *config, const struct s
 	return store;
 }
 
+static struct sasl_binding binding_of(const struct store *store)
+{
+	struct sasl_binding binding = {0};
+
+	binding.known = link_binding(store->link, binding.bytes);
+	return binding;
+}
+
+static struct sasl_login login_of(const struct store *store)
+{
+	const struct account *account = store->account;
+	const struct credential *credential = store->credential;
+	const struct secret *password = credential ? credential->password : NULL;
+	const struct secret *token = credential ? credential->token : NULL;
+
+	return (struct sasl_login){
+		.user = account->user,
+		.password = password ? secret_text(password) : NULL,
+		.token = token ? secret_text(token) : NULL,
+		.host = account->host,
+		.port = account->port,
+		.allowed = account->auth,
+		.certificate = account->tls_cert != NULL,
+		.binding = binding_of(store),
+	};
+}
+
 static void open_session(struct store *store)
 {
 	store->session = pop3_session_new(
 		&(struct pop3_session_config){
-			.user = store->account->user,
-			.password = secret_text(store->secret),
-			.apop = store->account->apop,
+			.login = login_of(store),
 			.tls_active = store->account->tls == TLS_IMPLICIT,
 			.tls_required = store->account->tls == TLS_STARTTLS,
 			.no_capa = store->no_capa,
@@ -573,10 +602,17 @@ static void carry_on(struct store *store)
 		pop3_list_begin(store);
 }
 
+static void start_login(struct store *store)
+{
+	const struct sasl_binding binding = binding_of(store);
+
+	pop3_session_tls_done(store->session, &binding);
+}
+
 static bool converse(struct store *store, GError **error)
 {
 	if (pop3_session_state(store->session) == POP3_SESSION_WANT_TLS)
-		pop3_session_tls_done(store->session);
+		start_login(store);
 	if (!flush(store, error) || !receive(store, error))
 		return false;
 	carry_on(store);
@@ -651,35 +687,21 @@ static unsigned pop3_abilities(const struct store *store, uint64_t *ret_append_m
 	return STORE_CAN_REMOVE;
 }
 
-static void describe_capa(const struct pop3_capa *capa, GString *out)
-{
-	static const char *const names[] = {"TOP",	   "USER",	 "UIDL",       "STLS",
-					    "SASL PLAIN",  "PIPELINING", "RESP-CODES", "UTF8",
-					    "LOGIN-DELAY", "EXPIRE"};
-
-	g_string_append(out, "capabilities:");
-	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
-		if (!(capa->caps & (1u << i)))
-			continue;
-		g_string_append_printf(out, " %s", names[i]);
-		if (1u << i == POP3_CAP_LOGIN_DELAY)
-			g_string_append_printf(out, " %u", capa->login_delay_s);
-		else if (1u << i == POP3_CAP_EXPIRE && capa->expire_days == POP3_EXPIRE_NEVER)
-			g_string_append(out, " NEVER");
-		else if (1u << i == POP3_CAP_EXPIRE)
-			g_string_append_printf(out, " %u", capa->expire_days);
-	}
-	g_string_append_c(out, '\n');
-}
-
 static void pop3_describe(const struct store *store, GString *out)
 {
 	g_autofree char *peer = link_describe_peer(store->link);
 	g_autofree char *tls = link_describe_tls(store->link);
+	g_autofree char *certificate = link_describe_certificate(store->link);
+	g_autofree char *capa = NULL;
 
-	g_string_append_printf(out, "server: %s\ntls: %s\n", peer, tls);
-	if (store->session)
-		describe_capa(pop3_session_capa(store->session), out);
+	g_string_append_printf(out, "server: %s\ntls: %s\ncertificate: %s\n", peer, tls,
+			       certificate);
+	if (!store->session)
+		return;
+	if (pop3_session_way_in(store->session))
+		g_string_append_printf(out, "login: %s\n", pop3_session_way_in(store->session));
+	capa = pop3_capa_text(pop3_session_capa(store->session));
+	g_string_append_printf(out, "capabilities: %s\n", capa);
 }
 
 const struct store_ops store_pop3 = {

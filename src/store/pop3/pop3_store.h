@@ -75,7 +75,7 @@ struct pop3_ask {
 
 struct store {
 	const struct account *account;
-	const struct secret *secret;
+	const struct credential *credential; /* for the login alone */
 	const struct store_sink *sink;
 	void *data;
 	const char *role;
