@@ -364,11 +364,14 @@ static void packed_drop_all(struct bodies *bodies, uint32_t epoch, uint32_t pack
 {
 	g_autoptr(GArray) names = packs_names(bodies->packs, epoch, pack);
 
+	pthread_mutex_lock(&bodies->lock);
 	for (guint i = 0; i < names->len; i++) {
 		const struct packs_name *name = &g_array_index(names, struct packs_name, i);
 
-		packed_drop(bodies, name->epoch, name->uid, UINT64_MAX);
+		held_going(bodies->held, name->epoch, name->uid);
 	}
+	packs_drop_all(bodies->packs, epoch, pack);
+	pthread_mutex_unlock(&bodies->lock);
 }
 
 static void entry_drop(struct bodies *bodies, const char *path, bool is_part,
@@ -452,4 +455,5 @@ void bodies_evict(struct bodies *bodies)
 			continue;
 		entry_evict(bodies, entry);
 	}
+	packs_tidy(bodies->packs);
 }

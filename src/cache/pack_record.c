@@ -30,6 +30,13 @@ void pack_record_init(struct pack_record *ret, uint32_t epoch, uint32_t uid, con
 	ret->check = head_check(ret);
 }
 
+void pack_record_rename(struct pack_record *record, uint32_t epoch, uint32_t uid)
+{
+	record->epoch = epoch;
+	record->uid = uid;
+	record->check = head_check(record);
+}
+
 uint64_t pack_record_bytes(uint32_t size)
 {
 	return sizeof(struct pack_record) + size;
@@ -63,13 +70,13 @@ bool pack_record_head(int fd, uint64_t at, uint64_t size, struct pack_record *re
 }
 
 struct pack_record *pack_record_read(int fd, uint64_t start, uint32_t epoch, uint32_t uid,
-				     uint32_t size, bool checked)
+				     uint32_t size)
 {
 	g_autofree struct pack_record *record = g_malloc(pack_record_bytes(size));
 
 	if (!read_all(fd, record, pack_record_bytes(size), start - sizeof(*record)) ||
 	    !is_sound(record) || record->epoch != epoch || record->uid != uid ||
-	    record->size != size || (!checked && check_of(record + 1, size) != record->data_check))
+	    record->size != size || check_of(record + 1, size) != record->data_check)
 		return NULL;
 	return g_steal_pointer(&record);
 }

@@ -23,9 +23,11 @@ uint64_t pack_record_bytes(uint32_t size);
 /* The header at `at` of a file of `size` bytes. False: there is no whole record. */
 bool pack_record_head(int fd, uint64_t at, uint64_t size, struct pack_record *ret);
 /* What was written of this message with its bytes at `start` (free with g_free()), or NULL: that is
- * not what is there. With `checked` the bytes are not looked at. */
+ * not what is there. */
 struct pack_record *pack_record_read(int fd, uint64_t start, uint32_t epoch, uint32_t uid,
-				     uint32_t size, bool checked);
+				     uint32_t size);
+/* The same bytes under another name: what was wrong with them stays so. */
+void pack_record_rename(struct pack_record *record, uint32_t epoch, uint32_t uid);
 /* Both: false with errno. */
 bool pack_record_write(int fd, uint64_t at, const struct pack_record *record, const void *bytes);
 bool pack_record_remove(int fd, uint64_t start);

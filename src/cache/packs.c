@@ -169,6 +169,23 @@ struct pack *pack_new_locked(struct packs *packs, uint32_t number, int64_t used_
 	return pack;
 }
 
+/* What is behind the records goes; else the pack would go on behind it, and not be believed. */
+static void scan_end(struct packs *packs, struct pack *pack, int fd, uint64_t size)
+{
+	g_autofree char *path = pack_path(packs, pack->number);
+
+	if (pack->entries == 0) {
+		pack_forget_locked(packs, pack);
+		unlink(path);
+		return;
+	}
+	if (pack->end < size && ftruncate(fd, (off_t)pack->end) < 0) {
+		packs->total += size - pack->end;
+		pack->end = size;
+	}
+	pack_note_thin_locked(packs, pack);
+}
+
 static void scan_pack(struct packs *packs, uint32_t number)
 {
 	int fd = pack_open(packs, number, O_RDWR);
@@ -177,19 +194,11 @@ static void scan_pack(struct packs *packs, uint32_t number)
 	if (fd < 0)
 		return;
 	if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode)) {
-		g_autofree char *path = pack_path(packs, number);
 		struct pack *pack = pack_new_locked(
 			packs, number, stat.st_atim.tv_sec * NS_PER_S + stat.st_atim.tv_nsec);
 
 		scan_records(packs, pack, fd, (uint64_t)stat.st_size);
-		if (pack->entries == 0) {
-			pack_forget_locked(packs, pack);
-			unlink(path);
-		} else if (pack->end < (uint64_t)stat.st_size &&
-			   ftruncate(fd, (off_t)pack->end) < 0) {
-			packs->total += (uint64_t)stat.st_size - pack->end;
-			pack->end = (uint64_t)stat.st_size;
-		}
+		scan_end(packs, pack, fd, (uint64_t)stat.st_size);
 	}
 	close(fd);
 }
@@ -203,9 +212,9 @@ static int by_number(const void *left, const void *right)
 
 static bool number_of(const char *name, uint32_t *ret)
 {
-	return g_str_has_suffix(name, SUFFIX) &&
-	       number_parse_u32(name, strlen(name) - strlen(SUFFIX), ret) && *ret > 0 &&
-	       *ret < PACK_NUMBERS;
+	/* "01.pack" would be 1.pack again */
+	return g_str_has_suffix(name, SUFFIX) && name[0] != '0' &&
+	       number_parse_u32(name, strlen(name) - strlen(SUFFIX), ret) && *ret < PACK_NUMBERS;
 }
 
 static void scan(struct packs *packs)
@@ -320,7 +329,7 @@ void pack_settle_check(struct packs *packs, uint32_t epoch, const struct pack_en
 
 struct pack_record *pack_read_entry(int fd, uint32_t epoch, const struct pack_entry *entry)
 {
-	return pack_record_read(fd, entry->start, epoch, entry->uid, entry->size, entry->checked);
+	return pack_record_read(fd, entry->start, epoch, entry->uid, entry->size);
 }
 
 static bool check(struct packs *packs, uint32_t epoch, const struct pack_entry *entry, int fd)
@@ -395,6 +404,32 @@ void packs_drop(struct packs *packs, uint32_t epoch, uint32_t uid, uint64_t unle
 	pthread_mutex_unlock(&packs->lock);
 	if (loss.pack)
 		pack_settle_loss(packs, &loss);
+}
+
+void packs_drop_all(struct packs *packs, uint32_t epoch, uint32_t number)
+{
+	g_autoptr(GArray) losses = g_array_new(FALSE, FALSE, sizeof(struct loss));
+	struct loss loss;
+
+	pthread_mutex_lock(&packs->lock);
+	g_autoptr(GArray) names = pack_table_names(packs->table, epoch, number);
+
+	for (guint i = 0; i < names->len; i++) {
+		const struct packs_name *name = &g_array_index(names, struct packs_name, i);
+
+		entry_remove_locked(packs, name->epoch, name->uid, &loss);
+		g_array_append_val(losses, loss);
+	}
+	/* what goes with its pack need not be marked */
+	for (guint i = losses->len; i-- > 0;) {
+		const struct loss *old = &g_array_index(losses, struct loss, i);
+
+		if (!old->empty && !pack_find(packs, old->pack))
+			g_array_remove_index_fast(losses, i);
+	}
+	pthread_mutex_unlock(&packs->lock);
+	for (guint i = 0; i < losses->len; i++)
+		pack_settle_loss(packs, &g_array_index(losses, struct loss, i));
 }
 
 GArray *packs_names(struct packs *packs, uint32_t epoch, uint32_t number)

@@ -51,7 +51,9 @@ bool packs_has(struct packs *packs, uint32_t epoch, uint32_t uid);
 uint64_t packs_total(struct packs *packs);
 /* Unless it is of the size `unless`. */
 void packs_drop(struct packs *packs, uint32_t epoch, uint32_t uid, uint64_t unless);
-/* Of struct packs_name: of one epoch, one pack, or (0) of any. */
+/* Those of one epoch, one pack, or (0) of any. */
+void packs_drop_all(struct packs *packs, uint32_t epoch, uint32_t number);
+/* Of struct packs_name, likewise: of one epoch, one pack, or (0) of any. */
 GArray *packs_names(struct packs *packs, uint32_t epoch, uint32_t number);
 /* Of struct packs_use. */
 GArray *packs_uses(struct packs *packs);

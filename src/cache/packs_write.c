@@ -67,15 +67,18 @@ static bool record_enter(struct packs *packs, const struct pack_record *record,
 
 	pthread_mutex_lock(&packs->lock);
 	struct pack *pack = pack_find(packs, entry->pack);
+	bool counts = !from ||
+		      pack_is_same(pack_table_find(packs->table, record->epoch, record->uid), from);
 
 	if (pack) {
 		pack->end += pack_record_bytes(entry->size);
 		packs->total += pack_record_bytes(entry->size);
 		pack_use_locked(pack, packs->current_fd);
 	}
-	if (pack && (!from ||
-		     pack_is_same(pack_table_find(packs->table, record->epoch, record->uid), from)))
+	if (pack && counts)
 		pack_set_locked(packs, pack, record->epoch, entry, &loss);
+	else if (pack)
+		loss = (struct loss){.pack = entry->pack, .start = entry->start};
 	pthread_mutex_unlock(&packs->lock);
 	if (loss.pack)
 		pack_settle_loss(packs, &loss);
@@ -148,7 +151,6 @@ bool packs_copy(struct packs *packs, uint32_t epoch, uint32_t uid, uint32_t to_e
 		uint32_t to_uid, GError **error)
 {
 	g_autofree struct pack_record *record = NULL;
-	struct pack_record copy;
 	struct pack_entry entry;
 	int fd = -1;
 
@@ -162,8 +164,8 @@ bool packs_copy(struct packs *packs, uint32_t epoch, uint32_t uid, uint32_t to_e
 		g_set_error(error, MAILFS_ERROR, ERROR_IO, "it cannot be read");
 		return false;
 	}
-	pack_record_init(&copy, to_epoch, to_uid, record + 1, record->size);
-	return append(packs, &copy, record + 1, entry.fresh, NULL, error);
+	pack_record_rename(record, to_epoch, to_uid);
+	return append(packs, record, record + 1, entry.fresh, NULL, error);
 }
 
 /* One that is not what was written goes. False: there is no room. */

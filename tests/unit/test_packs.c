@@ -270,7 +270,8 @@ static void test_flipped(struct fixture *f, const void *data)
 static void test_junk(struct fixture *f, const void *data)
 {
 	static const char *const names[] = {"0.pack",	       "x.pack", "99999999999.pack",
-					    "4294967295.pack", "7",	 "7.pack.old"};
+					    "4294967295.pack", "7",	 "7.pack.old",
+					    "07.pack"};
 	g_autofree char *link = path_of(f, 8);
 	g_autofree char *target = g_build_filename(f->dir, "target", NULL);
 	g_autofree char *empty = path_of(f, 9);
@@ -367,6 +368,57 @@ static void test_moved(struct fixture *f, const void *data)
 	}
 }
 
+/* What a mount before has left so. */
+static void test_moved_at_start(struct fixture *f, const void *data)
+{
+	const uint32_t count = 8;
+
+	reopen(f, 16 * count * (HEAD + 100));
+	put_many(f, 1, count + 1, 100);
+	for (uint32_t uid = 1; uid < count; uid++)
+		packs_drop(f->packs, EPOCH, uid, UINT64_MAX);
+	g_assert_cmpint(size_of(f, 1), ==, count * (HEAD + 100));
+	reopen(f, 16 * count * (HEAD + 100));
+	packs_tidy(f->packs);
+	g_assert_cmpint(size_of(f, 1), ==, -1);
+	g_assert_cmpint(size_of(f, 2), ==, 2 * (HEAD + 100));
+	g_assert_true(reads_filled(f, count, 100));
+	g_assert_true(reads_filled(f, count + 1, 100));
+}
+
+/* Those of an epoch: packs of it alone go as they are, in the others they are marked. */
+static void test_drop_all(struct fixture *f, const void *data)
+{
+	g_autofree char *first = path_of(f, 1);
+	g_autofree char *kept = g_build_filename(f->dir, "kept", NULL);
+	g_autofree char *before = NULL;
+	g_autofree char *after = NULL;
+	gsize len;
+
+	reopen(f, 16 * 3 * (HEAD + 10));
+	put_many(f, 1, 5, 10);
+	put_bytes(f, OTHER, 6, "other", 5);
+	g_assert_cmpint(size_of(f, 2), ==, 3 * HEAD + 25);
+	g_assert_cmpint(link(first, kept), ==, 0);
+	before = get_contents(f, 1, &len);
+	packs_drop_all(f->packs, EPOCH, 0);
+	packs_drop_all(f->packs, EPOCH, 0);
+	g_assert_cmpint(size_of(f, 1), ==, -1);
+	g_assert_true(g_file_get_contents(kept, &after, &len, NULL));
+	g_assert_cmpuint(len, ==, 3 * (HEAD + 10));
+	g_assert_cmpint(memcmp(before, after, len), ==, 0);
+	for (unsigned round = 0; round < 2; round++) {
+		for (uint32_t uid = 1; uid <= 5; uid++)
+			g_assert_false(packs_has(f->packs, EPOCH, uid));
+		g_assert_true(reads(f, OTHER, 6, "other"));
+		g_assert_cmpuint(packs_total(f->packs), ==, 3 * HEAD + 25);
+		reopen(f, LARGE);
+	}
+	packs_drop_all(f->packs, 0, 2);
+	g_assert_cmpuint(packs_total(f->packs), ==, 0);
+	g_assert_cmpint(on_disk(f), ==, 0);
+}
+
 static void test_full_disk(struct fixture *f, const void *data)
 {
 	const struct rlimit small = {.rlim_cur = 2 * HEAD + 100, .rlim_max = RLIM_INFINITY};
@@ -403,6 +455,24 @@ static void test_copy(struct fixture *f, const void *data)
 	g_error_free(error);
 	reopen(f, LARGE);
 	g_assert_true(reads(f, OTHER, 7, "one"));
+}
+
+/* It was right when it was read; a copy is made of what is right now. */
+static void test_copy_of_damaged(struct fixture *f, const void *data)
+{
+	g_autofree char *path = path_of(f, 1);
+	GError *error = NULL;
+	int fd;
+
+	put(f, 1, "one");
+	g_assert_true(reads(f, EPOCH, 1, "one"));
+	fd = open(path, O_WRONLY);
+	g_assert_cmpint(pwrite(fd, "O", 1, HEAD), ==, 1);
+	close(fd);
+	g_assert_false(packs_copy(f->packs, EPOCH, 1, OTHER, 7, &error));
+	g_assert_error(error, MAILFS_ERROR, ERROR_IO);
+	g_error_free(error);
+	g_assert_false(packs_has(f->packs, OTHER, 7));
 }
 
 static void set_use(const struct fixture *f, unsigned number, time_t age_s)
@@ -510,7 +580,8 @@ static void *drop_often(void *data)
 	return NULL;
 }
 
-/* Readers, and one who finds messages of a wrong size, beside the one who writes and moves. */
+/* Readers, and one who finds messages of a wrong size, beside the one who writes and moves. What is
+ * there in the end is what is there at the next start. */
 static void test_threads(struct fixture *f, const void *data)
 {
 	pthread_t threads[3];
@@ -526,6 +597,14 @@ static void test_threads(struct fixture *f, const void *data)
 	for (unsigned i = 0; i < G_N_ELEMENTS(threads); i++)
 		pthread_join(threads[i], NULL);
 	g_assert_cmpuint(packs_total(f->packs), ==, (guint64)on_disk(f));
+	g_autoptr(GArray) names = packs_names(f->packs, EPOCH, 0);
+
+	reopen(f, LARGE);
+	g_autoptr(GArray) later = packs_names(f->packs, EPOCH, 0);
+
+	g_assert_cmpuint(names->len, ==, later->len);
+	for (guint i = 0; i < names->len; i++)
+		g_assert_true(reads_filled(f, g_array_index(names, struct packs_name, i).uid, 30));
 }
 
 #define ADD(name, function) g_test_add(name, struct fixture, NULL, setup, function, teardown)
@@ -542,8 +621,11 @@ int main(int argc, char **argv)
 	ADD("/packs/full", test_full);
 	ADD("/packs/removed", test_removed);
 	ADD("/packs/moved", test_moved);
+	ADD("/packs/moved-at-start", test_moved_at_start);
+	ADD("/packs/drop-all", test_drop_all);
 	ADD("/packs/full-disk", test_full_disk);
 	ADD("/packs/copy", test_copy);
+	ADD("/packs/copy-of-damaged", test_copy_of_damaged);
 	ADD("/packs/use", test_use);
 	ADD("/packs/names", test_names);
 	ADD("/packs/many", test_many);
