@@ -6,10 +6,10 @@ import os
 import pathlib
 import re
 import shutil
-import struct
 
 from harness import (Dovecot, Home, Mount, case, equal, mail, main, ok, quote, run, uids_of,
                      wait_until)
+from packs import packed
 
 COUNT = 20
 MAILS = [(mail(f"mail {n}", f"body {n}\r\n" * n), 1600000000 + n) for n in range(1, COUNT + 1)]
@@ -107,21 +107,6 @@ def descriptors(mount):
     for link in pathlib.Path(f"/proc/{mount.process.pid}/fd").iterdir():
         with contextlib.suppress(OSError):
             found += any(d in os.readlink(link) for d in ("/bodies/", "/packs/"))
-    return found
-
-
-def packed(home):
-    """The UIDs of the messages in packs."""
-    found = set()
-    for file in home.cache.rglob("packs/*.pack"):
-        data, at = b"", 0
-        with contextlib.suppress(FileNotFoundError):
-            data = file.read_bytes()
-        while at < len(data):
-            kind, _, _, uid, size, _ = struct.unpack_from("=6I", data, at)
-            at += 24 + size
-            if kind == 0x4b43504d:
-                found.add(uid)
     return found
 
 
