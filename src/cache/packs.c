@@ -3,32 +3,27 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "base/number.h"
 #include "cache/packs_private.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SUFFIX ".pack"
 #define NS_PER_S INT64_C(1000000000)
 #define USE_GRAIN_NS (60 * NS_PER_S) /* younger uses are not written to disk one by one */
 
 enum {
 	PACK_BYTES = 4 * 1024 * 1024,
-	PACK_PART = 16,		/* and no more than that part of the cache */
-	PACK_THIN = 4,		/* what is left of a thin one is less than that part of it */
-	PACK_NUMBERS = 1 << 30, /* larger ones are not ours */
+	PACK_PART = 16, /* and no more than that part of the cache */
+	PACK_THIN = 4,	/* what is left of a thin one is less than that part of it */
 };
 
 char *pack_path(const struct packs *packs, uint32_t number)
 {
-	return g_strdup_printf("%s/%" PRIu32 SUFFIX, packs->dir, number);
+	return g_strdup_printf("%s/%" PRIu32 PACK_SUFFIX, packs->dir, number);
 }
 
 int pack_open(const struct packs *packs, uint32_t number, int flags)
@@ -50,7 +45,7 @@ struct pack *pack_find(const struct packs *packs, uint32_t number)
 	return g_hash_table_lookup(packs->packs, GUINT_TO_POINTER(number));
 }
 
-static void pack_forget_locked(struct packs *packs, const struct pack *pack)
+void pack_forget_locked(struct packs *packs, const struct pack *pack)
 {
 	packs->total -= pack->end;
 	g_hash_table_remove(packs->packs, GUINT_TO_POINTER(pack->number));
@@ -130,34 +125,7 @@ void pack_lost_locked(struct packs *packs, uint32_t number)
 		pack_forget_locked(packs, pack);
 }
 
-/* --- opening --- */
-
-static void scan_record(struct packs *packs, struct pack *pack, const struct pack_record *record)
-{
-	const struct pack_entry entry = {.uid = record->uid,
-					 .pack = pack->number,
-					 .start = (uint32_t)(pack->end + sizeof(*record)),
-					 .size = record->size & PACK_ENTRY_SIZE};
-	struct loss loss;
-
-	if (record->kind == PACK_RECORD_LIVE &&
-	    pack_set_locked(packs, pack, record->epoch, &entry, &loss))
-		pack_settle_loss(packs, &loss);
-}
-
-/* Ends before the first record that is not whole. */
-static void scan_records(struct packs *packs, struct pack *pack, int fd, uint64_t size)
-{
-	struct pack_record record;
-
-	while (pack_record_head(fd, pack->end, MIN(size, INT32_MAX), &record)) {
-		uint64_t bytes = pack_record_bytes(record.size);
-
-		scan_record(packs, pack, &record);
-		pack->end += bytes;
-		packs->total += bytes;
-	}
-}
+/* --- opening and closing --- */
 
 struct pack *pack_new_locked(struct packs *packs, uint32_t number, int64_t used_ns)
 {
@@ -169,72 +137,27 @@ struct pack *pack_new_locked(struct packs *packs, uint32_t number, int64_t used_
 	return pack;
 }
 
-/* What is behind the records goes; else the pack would go on behind it, and not be believed. */
-static void scan_end(struct packs *packs, struct pack *pack, int fd, uint64_t size)
+void packs_end_current(struct packs *packs)
 {
-	g_autofree char *path = pack_path(packs, pack->number);
+	if (packs->current_fd >= 0)
+		close(packs->current_fd);
+	packs->current_fd = -1;
+	packs->current = 0;
+}
 
-	if (pack->entries == 0) {
-		pack_forget_locked(packs, pack);
-		unlink(path);
+static void packs_free(struct packs **packs)
+{
+	struct packs *old = g_steal_pointer(packs);
+
+	if (!old)
 		return;
-	}
-	if (pack->end < size && ftruncate(fd, (off_t)pack->end) < 0) {
-		packs->total += size - pack->end;
-		pack->end = size;
-	}
-	pack_note_thin_locked(packs, pack);
-}
-
-static void scan_pack(struct packs *packs, uint32_t number)
-{
-	int fd = pack_open(packs, number, O_RDWR);
-	struct stat stat;
-
-	if (fd < 0)
-		return;
-	if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode)) {
-		struct pack *pack = pack_new_locked(
-			packs, number, stat.st_atim.tv_sec * NS_PER_S + stat.st_atim.tv_nsec);
-
-		scan_records(packs, pack, fd, (uint64_t)stat.st_size);
-		scan_end(packs, pack, fd, (uint64_t)stat.st_size);
-	}
-	close(fd);
-}
-
-static int by_number(const void *left, const void *right)
-{
-	uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-
-	return a < b ? -1 : a > b;
-}
-
-static bool number_of(const char *name, uint32_t *ret)
-{
-	/* "01.pack" would be 1.pack again */
-	return g_str_has_suffix(name, SUFFIX) && name[0] != '0' &&
-	       number_parse_u32(name, strlen(name) - strlen(SUFFIX), ret) && *ret < PACK_NUMBERS;
-}
-
-static void scan(struct packs *packs)
-{
-	g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-	DIR *dir = opendir(packs->dir);
-	struct dirent *file;
-	uint32_t number;
-
-	while (dir && (file = readdir(dir))) {
-		if (number_of(file->d_name, &number))
-			g_array_append_val(numbers, number);
-	}
-	if (dir)
-		closedir(dir);
-	g_array_sort(numbers, by_number);
-	for (guint i = 0; i < numbers->len; i++)
-		scan_pack(packs, g_array_index(numbers, uint32_t, i));
-	packs->current = numbers->len ? g_array_index(numbers, uint32_t, numbers->len - 1) : 0;
-	packs->next = packs->current + 1;
+	packs_end_current(old);
+	pack_table_free(&old->table);
+	g_hash_table_destroy(old->packs);
+	g_array_unref(old->thin);
+	pthread_mutex_destroy(&old->lock);
+	g_free(old->dir);
+	g_free(old);
 }
 
 struct packs *packs_open(const char *dir, uint64_t max_bytes, GError **error)
@@ -249,33 +172,17 @@ struct packs *packs_open(const char *dir, uint64_t max_bytes, GError **error)
 	packs->current_fd = -1;
 	pthread_mutex_init(&packs->lock, NULL);
 	if (file_make_private_dir(packs->dir, error))
-		scan(packs);
+		packs_scan(packs);
 	else
-		packs_close(&packs);
+		packs_free(&packs);
 	return packs;
-}
-
-void packs_end_current(struct packs *packs)
-{
-	if (packs->current_fd >= 0)
-		close(packs->current_fd);
-	packs->current_fd = -1;
-	packs->current = 0;
 }
 
 void packs_close(struct packs **packs)
 {
-	struct packs *old = g_steal_pointer(packs);
-
-	if (!old)
-		return;
-	packs_end_current(old);
-	pack_table_free(&old->table);
-	g_hash_table_destroy(old->packs);
-	g_array_unref(old->thin);
-	pthread_mutex_destroy(&old->lock);
-	g_free(old->dir);
-	g_free(old);
+	if (*packs)
+		packs_list(*packs);
+	packs_free(packs);
 }
 
 /* --- readers --- */

@@ -1,4 +1,4 @@
-/* What packs.c and packs_write.c share. "_locked": with the lock held. */
+/* What packs.c, packs_scan.c and packs_write.c share. "_locked": with the lock held. */
 #pragma once
 
 #include "cache/pack_record.h"
@@ -6,6 +6,8 @@
 #include "cache/packs.h"
 
 #include <pthread.h>
+
+#define PACK_SUFFIX ".pack"
 
 struct pack {
 	uint32_t number;
@@ -47,10 +49,16 @@ int pack_open(const struct packs *packs, uint32_t number, int flags);
 struct pack_record *pack_read_entry(int fd, uint32_t epoch, const struct pack_entry *entry);
 void packs_end_current(struct packs *packs);
 
+/* --- packs_scan.c --- */
+
+void packs_scan(struct packs *packs);
+void packs_list(const struct packs *packs);
+
 /* --- packs and entries --- */
 
 struct pack *pack_find(const struct packs *packs, uint32_t number);
 struct pack *pack_new_locked(struct packs *packs, uint32_t number, int64_t used_ns);
+void pack_forget_locked(struct packs *packs, const struct pack *pack);
 /* Somebody else has removed its file. */
 void pack_lost_locked(struct packs *packs, uint32_t number);
 /* If little is left of it, it waits for packs_tidy(). */

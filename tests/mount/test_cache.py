@@ -122,8 +122,9 @@ def a_half_written_message_is_fetched_again():
 
 @case
 def a_flipped_bit_is_never_shown():
-    """Of a message, or of what is noted of it: then those behind it in that file are lost."""
-    for place in ("bytes", "header"):
+    """Of a message, or of what stands before it: if that has to be read at the start, as nothing
+    was written at the end, those behind it in the file are lost with it."""
+    for place in ("bytes", "header", "header after a kill"):
         with cache() as home, serve() as server:
             with mounted(server, home) as mount:
                 read_all(mount)
@@ -131,7 +132,10 @@ def a_flipped_bit_is_never_shown():
             equal({uid for _, _, _, uid, _ in found}, set(range(1, COUNT)))
             file, at, _, _, data = found[COUNT // 2]
             flip(file, at + len(data) // 2 if place == "bytes" else at - HEAD.size + 9)
-            damaged = found[COUNT // 2:][:1 if place == "bytes" else None]
+            damaged = found[COUNT // 2:COUNT // 2 + 1]
+            if place == "header after a kill":
+                (file.parent / "list").unlink()
+                damaged = found[COUNT // 2:]
             fetched(server)
             with mounted(server, home) as mount:
                 read_all(mount)

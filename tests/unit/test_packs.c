@@ -1,6 +1,7 @@
 #include "cache/packs.h"
 
 #include "base/error.h"
+#include "cache/pack_list.h"
 #include "cache/pack_record.h"
 
 #include <errno.h>
@@ -20,19 +21,35 @@
 struct fixture {
 	char *dir;
 	struct packs *packs;
+	bool killed; /* what the end leaves is never there */
 };
+
+static char *list_path(const struct fixture *f)
+{
+	return g_build_filename(f->dir, "packs", "list", NULL);
+}
+
+static void end(struct fixture *f)
+{
+	g_autofree char *list = list_path(f);
+
+	packs_close(&f->packs);
+	if (f->killed)
+		unlink(list);
+}
 
 static void reopen(struct fixture *f, uint64_t max_bytes)
 {
 	GError *error = NULL;
 
-	packs_close(&f->packs);
+	end(f);
 	f->packs = packs_open(f->dir, max_bytes, &error);
 	g_assert_no_error(error);
 }
 
 static void setup(struct fixture *f, const void *data)
 {
+	f->killed = data != NULL;
 	f->dir = g_dir_make_tmp("packs-XXXXXX", NULL);
 	g_assert_nonnull(f->dir);
 	reopen(f, LARGE);
@@ -225,7 +242,7 @@ static void test_torn(struct fixture *f, const void *data)
 	}
 	bytes = get_contents(f, 1, &len);
 	for (gsize cut = 0; cut < len; cut++) {
-		packs_close(&f->packs);
+		end(f);
 		set_contents(f, 1, bytes, cut);
 		reopen(f, LARGE);
 		for (uint32_t i = 0; i < G_N_ELEMENTS(texts); i++)
@@ -246,25 +263,96 @@ static void test_torn(struct fixture *f, const void *data)
 static void test_flipped(struct fixture *f, const void *data)
 {
 	static const char *const texts[] = {"first", "second"};
+	g_autofree char *list = list_path(f);
 	g_autofree char *bytes = NULL;
-	gsize len;
+	g_autofree char *listed = NULL;
+	gsize len, listed_len = 0;
 
 	put(f, 1, texts[0]);
 	put(f, 2, texts[1]);
 	bytes = get_contents(f, 1, &len);
+	end(f);
+	g_assert_true(g_file_get_contents(list, &listed, &listed_len, NULL) == !f->killed);
 	for (gsize bit = 0; bit < len * 8; bit++) {
 		bool first = bit / 8 < HEAD + strlen(texts[0]);
 
-		packs_close(&f->packs);
+		end(f);
 		bytes[bit / 8] ^= (char)(1 << bit % 8);
 		set_contents(f, 1, bytes, len);
+		if (listed)
+			g_assert_true(g_file_set_contents(list, listed, (gssize)listed_len, NULL));
 		reopen(f, LARGE);
 		g_assert_false(reads(f, EPOCH, first ? 1 : 2, texts[first ? 0 : 1]));
 		g_assert_false(packs_has(f->packs, EPOCH, first ? 1 : 2));
 		if (!first)
 			g_assert_true(reads(f, EPOCH, 1, texts[0]));
+		else if (listed)
+			g_assert_true(reads(f, EPOCH, 2, texts[1]));
 		bytes[bit / 8] ^= (char)(1 << bit % 8);
 	}
+}
+
+/* What the end left of an end before, or of something else, is not believed, nor a damaged one. */
+static void test_list(struct fixture *f, const void *data)
+{
+	static const char *const texts[] = {"first", "second"};
+	g_autofree char *list = list_path(f);
+	g_autofree char *listed = NULL;
+	gsize len;
+
+	put(f, 1, texts[0]);
+	put(f, 2, texts[1]);
+	packs_close(&f->packs);
+	g_assert_true(g_file_get_contents(list, &listed, &len, NULL));
+	for (gsize bit = 0; bit < len * 8; bit++) {
+		gsize cut = bit % 8 ? len : bit / 8;
+
+		packs_close(&f->packs);
+		listed[bit / 8] ^= (char)(1 << bit % 8);
+		g_assert_true(g_file_set_contents(list, listed, (gssize)cut, NULL));
+		listed[bit / 8] ^= (char)(1 << bit % 8);
+		f->packs = packs_open(f->dir, LARGE, NULL);
+		g_assert_false(g_file_test(list, G_FILE_TEST_EXISTS));
+		g_assert_true(reads(f, EPOCH, 1, texts[0]));
+		g_assert_true(reads(f, EPOCH, 2, texts[1]));
+	}
+	put(f, 2, "something else");
+	packs_close(&f->packs);
+	g_assert_true(g_file_set_contents(list, listed, (gssize)len, NULL));
+	f->packs = packs_open(f->dir, LARGE, NULL);
+	g_assert_true(reads(f, EPOCH, 1, texts[0]));
+	g_assert_true(reads(f, EPOCH, 2, "something else"));
+}
+
+/* Whoever wrote it: nothing is read that is not a message. */
+static void test_list_lies(struct fixture *f, const void *data)
+{
+	const uint32_t len = HEAD + 5;
+	const struct pack_list_pack pack = {1, len};
+	const struct pack_list_entry lies[] = {
+		{EPOCH, 2, 2, HEAD, 5},	     {EPOCH, 3, 1, HEAD - 1, 5},
+		{EPOCH, 4, 1, HEAD + 1, 5},  {EPOCH, 5, 1, HEAD, UINT32_MAX},
+		{EPOCH, 6, 1, len + 1, 0},   {EPOCH, 7, 1, 0, 5},
+		{EPOCH, 8, 1, UINT32_MAX, 9}};
+	const struct pack_list_entry others[] = {
+		{EPOCH, 1, 1, HEAD, 5}, {EPOCH, 1, 1, HEAD, 4}, {EPOCH, 9, 1, HEAD, 5}};
+	g_autofree char *dir = g_build_filename(f->dir, "packs", NULL);
+	struct pack_list *list = pack_list_new();
+
+	put(f, 1, "first");
+	packs_close(&f->packs);
+	g_array_append_val(list->packs, pack);
+	g_array_append_vals(list->entries, lies, G_N_ELEMENTS(lies));
+	g_array_append_vals(list->entries, others, G_N_ELEMENTS(others));
+	pack_list_write(list, dir);
+	pack_list_free(&list);
+	f->packs = packs_open(f->dir, LARGE, NULL);
+	for (uint32_t uid = 2; uid <= 8; uid++)
+		g_assert_false(packs_has(f->packs, EPOCH, uid));
+	g_assert_true(reads(f, EPOCH, 1, "first"));
+	g_assert_true(packs_has(f->packs, EPOCH, 9));
+	g_assert_false(reads(f, EPOCH, 9, "first"));
+	g_assert_false(packs_has(f->packs, EPOCH, 9));
 }
 
 static void test_junk(struct fixture *f, const void *data)
@@ -607,28 +695,34 @@ static void test_threads(struct fixture *f, const void *data)
 		g_assert_true(reads_filled(f, g_array_index(names, struct packs_name, i).uid, 30));
 }
 
-#define ADD(name, function) g_test_add(name, struct fixture, NULL, setup, function, teardown)
+#define ADD(name, function)                                                                        \
+	do {                                                                                       \
+		g_test_add("/packs" name, struct fixture, NULL, setup, function, teardown);        \
+		g_test_add("/packs/killed" name, struct fixture, "", setup, function, teardown);   \
+	} while (0)
 
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	ADD("/packs/put", test_put);
-	ADD("/packs/sizes", test_sizes);
-	ADD("/packs/reopen", test_reopen);
-	ADD("/packs/torn", test_torn);
-	ADD("/packs/flipped", test_flipped);
-	ADD("/packs/junk", test_junk);
-	ADD("/packs/full", test_full);
-	ADD("/packs/removed", test_removed);
-	ADD("/packs/moved", test_moved);
-	ADD("/packs/moved-at-start", test_moved_at_start);
-	ADD("/packs/drop-all", test_drop_all);
-	ADD("/packs/full-disk", test_full_disk);
-	ADD("/packs/copy", test_copy);
-	ADD("/packs/copy-of-damaged", test_copy_of_damaged);
-	ADD("/packs/use", test_use);
-	ADD("/packs/names", test_names);
-	ADD("/packs/many", test_many);
-	ADD("/packs/threads", test_threads);
+	ADD("/put", test_put);
+	ADD("/sizes", test_sizes);
+	ADD("/reopen", test_reopen);
+	ADD("/torn", test_torn);
+	ADD("/flipped", test_flipped);
+	ADD("/list", test_list);
+	ADD("/list-lies", test_list_lies);
+	ADD("/junk", test_junk);
+	ADD("/full", test_full);
+	ADD("/removed", test_removed);
+	ADD("/moved", test_moved);
+	ADD("/moved-at-start", test_moved_at_start);
+	ADD("/drop-all", test_drop_all);
+	ADD("/full-disk", test_full_disk);
+	ADD("/copy", test_copy);
+	ADD("/copy-of-damaged", test_copy_of_damaged);
+	ADD("/use", test_use);
+	ADD("/names", test_names);
+	ADD("/many", test_many);
+	ADD("/threads", test_threads);
 	return g_test_run();
 }
