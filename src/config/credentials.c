@@ -402,16 +402,19 @@ static void taken_locked(struct side *side, const struct attempt *attempt)
 		attempt->token->taken = true;
 }
 
-/* Somebody else may have found another one already. */
+/* True: another one is there or on its way. Several logins may be refused the same one. */
 static bool token_renew_locked(struct credentials *credentials, struct side *side,
 			       const struct attempt *attempt)
 {
 	struct part *part = &credentials->parts[PART_TOKEN];
+	bool is_found = part->state == PART_FOUND;
+	bool is_latest = is_found && part->held == attempt->token;
 
-	if (!attempt->token || side->token_renewed)
+	if (!attempt->token || (is_latest && side->token_renewed))
 		return false;
-	side->token_renewed = true;
-	if (part->state == PART_FOUND && part->held == attempt->token)
+	if (is_latest || !is_found || is_untaken(part->held))
+		side->token_renewed = true;
+	if (is_latest)
 		part_want_locked(part);
 	return true;
 }

@@ -123,6 +123,40 @@ def secrets_are_found_anew_outside_of_it(server):
         wait_until(lambda: not os.path.exists(f"/proc/{shell}"), what="the end of the command")
 
 
+def holds(pid, secret):
+    """It stands in the memory of that process."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            span, mode = line.split()[:2]
+            first, end = (int(address, 16) for address in span.split("-"))
+            if not mode.startswith("rw"):
+                continue
+            memory.seek(first)
+            with contextlib.suppress(OSError):
+                if secret in memory.read(end - first):
+                    return True
+    return False
+
+
+@case
+def the_password_is_in_no_memory_but_that_of_the_daemon(server):
+    """Above all not in that of the one that finds it."""
+    if SANITIZED or os.geteuid() != 0:
+        raise Skip("there are copies, or nobody may look")
+    home = Home()
+    config = home.dir / "mailfs.conf"
+    config.write_text(f"[account work]\nimap = {server.url()}\ntls_ca = {server.ca}\n"
+                      f"password = {PASSWORD}\n")
+    config.chmod(0o600)
+    with Mount("work", options=[f"config={config}"], home=home, secret=False) as mount:
+        (mount.path / ".mailfs/ctl").write_text("reconnect\n")
+        wait_until(lambda: mount.text(".mailfs/log").count(": online") == 2, what="a new login")
+        helpers = out("pgrep", "-P", str(mount.process.pid)).split()
+        equal(len(helpers), 3)
+        equal([pid for pid in helpers if holds(pid, PASSWORD.encode())], [])
+    home.remove()
+
+
 @case
 def the_kernel_lists_no_mount_when_it_was_ended_while_in_use(server):
     for _ in range(2):

@@ -69,6 +69,14 @@ def the_helpers_of_mount_lead_to_the_program(tree):
 
 
 @case
+def the_program_is_bound_when_it_starts(tree):
+    needs("readelf")
+    flags = out("readelf", "--dynamic", tree.prefix / "bin/mailfs")
+    assert re.search(r"\(FLAGS_1\) +Flags: NOW", flags), flags
+    assert "GNU_RELRO" in out("readelf", "--segments", "--wide", tree.prefix / "bin/mailfs")
+
+
+@case
 def the_unit_is_well_formed(tree):
     text = (tree.prefix / "lib/systemd/user/mailfs@.service").read_text()
     assert "@" not in re.sub(r"mailfs@", "", text), text

@@ -314,6 +314,31 @@ static void test_token_single_flight(void)
 	world_clear(&world);
 }
 
+/* As many connections as a mailbox has may be refused the same one. */
+static void test_token_of_several(void)
+{
+	struct world world;
+	const struct credential *late[3], *next;
+
+	world_init(&world);
+	world.account.token_command = counting(&world, "t");
+	world_open(&world);
+	find(&world);
+	logs_in(&world, CREDENTIALS_MAILBOX, NULL, "t1", -1);
+	for (size_t i = 0; i < G_N_ELEMENTS(late); i++)
+		late[i] = go(&world, CREDENTIALS_MAILBOX);
+	g_assert_true(ends(&world, CREDENTIALS_MAILBOX, &late[0], ERROR_AUTH));
+	g_assert_true(ends(&world, CREDENTIALS_MAILBOX, &late[1], ERROR_AUTH));
+	next = go(&world, CREDENTIALS_MAILBOX);
+	g_assert_cmpstr(secret_text(next->token), ==, "t2");
+	ends(&world, CREDENTIALS_MAILBOX, &next, -1);
+	g_assert_true(ends(&world, CREDENTIALS_MAILBOX, &late[2], ERROR_AUTH));
+	g_assert_true(logs_in(&world, CREDENTIALS_MAILBOX, NULL, "t2", ERROR_AUTH));
+	g_assert_false(logs_in(&world, CREDENTIALS_MAILBOX, NULL, "t3", ERROR_AUTH));
+	stops(&world, CREDENTIALS_MAILBOX, ERROR_AUTH, "login refused");
+	world_clear(&world);
+}
+
 /* One connection too many says nothing about a password. */
 static void test_beside(void)
 {
@@ -475,6 +500,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/credentials/submission-own", test_submission_own);
 	g_test_add_func("/credentials/token", test_token);
 	g_test_add_func("/credentials/token-single-flight", test_token_single_flight);
+	g_test_add_func("/credentials/token-of-several", test_token_of_several);
 	g_test_add_func("/credentials/beside", test_beside);
 	g_test_add_func("/credentials/renew-fails", test_renew_fails);
 	g_test_add_func("/credentials/renew-meanwhile", test_renew_meanwhile);
