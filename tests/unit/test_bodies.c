@@ -6,7 +6,9 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -666,6 +668,35 @@ static void test_packed_deleted_under_us(struct fixture *f, const void *data)
 	g_assert_false(has(f, 1));
 }
 
+/* What does not fit is not there, and can be kept later. */
+static void test_packed_full_disk(struct fixture *f, const void *data)
+{
+	const struct rlimit small = {.rlim_cur = 60, .rlim_max = RLIM_INFINITY};
+	const struct rlimit none = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+	GError *error = NULL;
+
+	reopen(f, 1 << 20);
+	put_packed(f, 1, "one");
+	uint64_t total = bodies_total(f->bodies);
+
+	begin(f, 2);
+	write_part(f, 2, 0, "two");
+	write_part(f, 2, 3, " and a tail that has no room");
+	signal(SIGXFSZ, SIG_IGN);
+	g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &small), ==, 0);
+	bool done = bodies_part_commit(f->bodies, EPOCH, 2, 31, &error);
+
+	g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &none), ==, 0);
+	assert_refused(done, error, ERROR_IO);
+	g_assert_false(bodies_has(f->bodies, EPOCH, 2));
+	g_assert_true(bodies_is_coming(f->bodies, EPOCH, 2));
+	g_assert_cmpuint(bodies_total(f->bodies), ==, total);
+	g_assert_true(bodies_part_commit(f->bodies, EPOCH, 2, 31, NULL));
+	reopen(f, 1 << 20);
+	assert_packed(f, EPOCH, 1, "one");
+	assert_packed(f, EPOCH, 2, "two and a tail that has no room");
+}
+
 static void *read_packed(void *data)
 {
 	struct fixture *f = data;
@@ -736,6 +767,7 @@ int main(int argc, char **argv)
 	ADD("/bodies/packed-link", test_packed_link);
 	ADD("/bodies/packed-evict", test_packed_evict);
 	ADD("/bodies/packed-deleted-under-us", test_packed_deleted_under_us);
+	ADD("/bodies/packed-full-disk", test_packed_full_disk);
 	ADD("/bodies/packed-threads", test_packed_threads);
 	return g_test_run();
 }

@@ -4,9 +4,9 @@
 #include "cache/pack_list.h"
 #include "cache/pack_record.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
