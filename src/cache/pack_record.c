@@ -30,13 +30,6 @@ void pack_record_init(struct pack_record *ret, uint32_t epoch, uint32_t uid, con
 	ret->check = head_check(ret);
 }
 
-void pack_record_rename(struct pack_record *record, uint32_t epoch, uint32_t uid)
-{
-	record->epoch = epoch;
-	record->uid = uid;
-	record->check = head_check(record);
-}
-
 uint64_t pack_record_bytes(uint32_t size)
 {
 	return sizeof(struct pack_record) + size;

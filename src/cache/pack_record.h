@@ -26,8 +26,6 @@ bool pack_record_head(int fd, uint64_t at, uint64_t size, struct pack_record *re
  * not what is there. */
 struct pack_record *pack_record_read(int fd, uint64_t start, uint32_t epoch, uint32_t uid,
 				     uint32_t size);
-/* The same bytes under another name: what was wrong with them stays so. */
-void pack_record_rename(struct pack_record *record, uint32_t epoch, uint32_t uid);
 /* Both: false with errno. */
 bool pack_record_write(int fd, uint64_t at, const struct pack_record *record, const void *bytes);
 bool pack_record_remove(int fd, uint64_t start);

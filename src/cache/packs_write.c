@@ -164,7 +164,7 @@ bool packs_copy(struct packs *packs, uint32_t epoch, uint32_t uid, uint32_t to_e
 		g_set_error(error, MAILFS_ERROR, ERROR_IO, "it cannot be read");
 		return false;
 	}
-	pack_record_rename(record, to_epoch, to_uid);
+	pack_record_init(record, to_epoch, to_uid, record + 1, record->size);
 	return append(packs, record, record + 1, entry.fresh, NULL, error);
 }
 

@@ -382,6 +382,20 @@ static void test_junk(struct fixture *f, const void *data)
 	g_assert_true(g_file_test(target, G_FILE_TEST_EXISTS));
 }
 
+/* It is no second one, whose records would take the place of the first one's. */
+static void test_same_number(struct fixture *f, const void *data)
+{
+	g_autofree char *path = path_of(f, 1);
+	g_autofree char *other = g_build_filename(f->dir, "packs", "01.pack", NULL);
+
+	put(f, 1, "one");
+	g_assert_cmpint(link(path, other), ==, 0);
+	for (unsigned round = 0; round < 3; round++) {
+		reopen(f, LARGE);
+		g_assert_true(reads(f, EPOCH, 1, "one"));
+	}
+}
+
 /* A pack has a sixteenth of the cache, or 4 MiB. */
 static void test_full(struct fixture *f, const void *data)
 {
@@ -712,6 +726,7 @@ int main(int argc, char **argv)
 	ADD("/list", test_list);
 	ADD("/list-lies", test_list_lies);
 	ADD("/junk", test_junk);
+	ADD("/same-number", test_same_number);
 	ADD("/full", test_full);
 	ADD("/removed", test_removed);
 	ADD("/moved", test_moved);
