@@ -140,7 +140,7 @@ static char *path_new(const struct parse *parse, const char *name, const char *v
 		options_bad_value(error, name, value, "a path that begins with '/' or '~/'");
 		return NULL;
 	}
-	return g_canonicalize_filename(home ? home : value, NULL);
+	return g_canonicalize_filename(home ? home : value, parse->dir);
 }
 
 static bool text_apply(const struct row *row, struct parse *parse, const char *value,

@@ -18,6 +18,7 @@ struct said {
 /* What the command line and the configuration file have said so far. */
 struct parse {
 	struct options *options;
+	const char *dir;	    /* what paths are relative to; NULL: the current directory */
 	GPtrArray *arguments;	    /* of const char *: SOURCE and MOUNTPOINT */
 	enum origin origin;	    /* of what is being read */
 	struct said *said;	    /* one a row of the table */

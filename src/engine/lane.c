@@ -639,7 +639,8 @@ static void lane_ready(struct engine *engine, struct lane *lane)
 	lane->state = LANE_READY;
 	lane->ready_ms = lane->used_ms = engine->now_ms;
 	engine->refused = false;
-	credentials_end(engine->credentials, CREDENTIALS_MAILBOX, &lane->credential, NULL);
+	credentials_taken(engine->credentials, CREDENTIALS_MAILBOX, &lane->credential,
+			  engine->ops->way_in(lane->store));
 	share_abilities(engine, lane);
 	status_recovered(engine, lane);
 	change_soon(engine, 0);

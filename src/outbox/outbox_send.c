@@ -437,9 +437,12 @@ static void begin_login(struct outbox *outbox)
 
 static void hand_in(struct outbox *outbox)
 {
+	const char *way_in = submitter_way_in(outbox->submitter);
+
 	note_size_max(outbox);
-	if (submitter_is_logged_in(outbox->submitter))
-		end_login(outbox, NULL);
+	if (way_in)
+		credentials_taken(outbox->config.credentials, CREDENTIALS_SUBMISSION,
+				  &outbox->credential, way_in);
 	drop_login(outbox);
 	if (!outbox->delivering || outbox->handed)
 		return;

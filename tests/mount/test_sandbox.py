@@ -85,6 +85,20 @@ def a_new_connection_finds_a_new_ca(server):
 
 
 @case
+def a_ca_in_the_home_directory_can_be_written_over(server):
+    """What else lies there is out of reach, so that another file in its place is, too."""
+    home = Home()
+    ca = pathlib.Path(home.environment["HOME"]) / "ca.pem"
+    shutil.copy(server.ca, ca)
+    with Mount(server.url(), options=[f"tls_ca={ca}"], home=home) as mount:
+        ca.write_bytes(b"# another\n" + ca.read_bytes())
+        mount.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: mount.errors().count(": online") == 2, what="reconnecting")
+        assert "Permission denied" not in mount.errors(), mount.errors()
+    home.remove()
+
+
+@case
 def a_ca_may_be_a_link_to_elsewhere(server):
     with scratch() as directory, scratch() as elsewhere:
         ca = elsewhere / "ca.pem"
@@ -100,11 +114,17 @@ def a_ca_may_be_a_link_to_elsewhere(server):
 
 @case
 def secrets_are_found_anew_outside_of_it(server):
-    """By a process that was made before, and ends with the daemon, as does what it runs."""
+    """By a process that was made before, and ends with the daemon, as does what it runs. Also
+    without a sandbox: the daemon's end waits for none of it."""
+    for options in ([], ["sandbox=off"]):
+        finds_secrets_anew(server, options)
+
+
+def finds_secrets_anew(server, options):
     with scratch() as directory:
         ran = directory / "ran"
         command = f"echo x >>{ran}; test -e {directory}/hang && sleep 600; echo {PASSWORD}"
-        mount = Mount(server)
+        mount = Mount(server, options)
         mount.command = [part.replace(f"password_file={mount.home.secret}",
                                       f"password_command={command}") for part in mount.command]
         with mount:

@@ -206,6 +206,41 @@ static void test_refused(void)
 	world_clear(&world);
 }
 
+static void check_below(struct world *world, enum credentials_side side, unsigned below,
+			const char *mechanism)
+{
+	const struct credential *credential = go(world, side);
+
+	g_assert_cmphex(credential->below, ==, below);
+	credentials_taken(world->credentials, side, &credential, mechanism);
+	g_assert_null(credential);
+}
+
+/* Each server by itself, and for good. */
+static void test_below(void)
+{
+	struct world world;
+	unsigned below = auth_below(AUTH_SCRAM_SHA_256);
+	unsigned more = below | auth_below(AUTH_SCRAM_SHA_1_PLUS);
+
+	world_init(&world);
+	world.account.password_command = counting(&world, "p");
+	world.account.smtp.host = g_strdup("smtp.example.org");
+	world.account.smtp.user = g_strdup("alice");
+	world_open(&world);
+	find(&world);
+	check_below(&world, CREDENTIALS_MAILBOX, 0, NULL);
+	check_below(&world, CREDENTIALS_MAILBOX, 0, "USER");
+	check_below(&world, CREDENTIALS_MAILBOX, 0, "PLAIN");
+	check_below(&world, CREDENTIALS_MAILBOX, 0, "SCRAM-SHA-256");
+	check_below(&world, CREDENTIALS_SUBMISSION, 0, "LOGIN");
+	check_below(&world, CREDENTIALS_MAILBOX, below, "SCRAM-SHA-1-PLUS");
+	credentials_renew(world.credentials);
+	check_below(&world, CREDENTIALS_MAILBOX, more, "EXTERNAL");
+	check_below(&world, CREDENTIALS_MAILBOX, more, NULL);
+	world_clear(&world);
+}
+
 /* Two servers, one password: the mailbox is asked first, and what it refuses is not shown to the
  * other. */
 static void test_one_at_a_time(void)
@@ -496,6 +531,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/credentials/nothing", test_nothing);
 	g_test_add_func("/credentials/password", test_password);
 	g_test_add_func("/credentials/refused", test_refused);
+	g_test_add_func("/credentials/below", test_below);
 	g_test_add_func("/credentials/one-at-a-time", test_one_at_a_time);
 	g_test_add_func("/credentials/submission-own", test_submission_own);
 	g_test_add_func("/credentials/token", test_token);

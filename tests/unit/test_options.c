@@ -631,6 +631,7 @@ static void test_arguments(void)
 	REFUSE(ERROR_USAGE, "exclude each other", "--all", "--check");
 	REFUSE(ERROR_USAGE, "takes no argument", "--list-accounts", "x");
 	REFUSE(ERROR_USAGE, "name of one account", "--print-config");
+	REFUSE(ERROR_USAGE, "no URL", "--print-config", "imaps://a@h");
 	REFUSE(ERROR_USAGE, "more than one account", "--check", "a", "b");
 	REFUSE(ERROR_USAGE, "more than DIR", "--all", "/a", "/b");
 	REFUSE(ERROR_USAGE, "unknown option '--mountpoint'", URL, "--mountpoint=/mnt");

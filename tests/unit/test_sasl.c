@@ -384,6 +384,12 @@ static void test_choice_errors(void)
 	check_no_login(&(struct sasl_login){.user = "u"}, 0, ERROR_NO_LOGIN,
 		       "the server offers no login that may be used (it offers none, and these "
 		       "may: none)");
+	check_no_login(&(struct sasl_login){.user = "u",
+					    .password = "p",
+					    .below = auth_below(AUTH_SCRAM_SHA_1)},
+		       AUTH_PLAIN | AUTH_LOGIN, ERROR_NO_LOGIN,
+		       "the server offers no login that may be used (it offers none, and these "
+		       "may: SCRAM-SHA-256 SCRAM-SHA-1): it took a better one before");
 	g_assert_false(sasl_may_tell_password(&pinned, &server));
 	g_assert_true(sasl_may_tell_password(&alice, &server));
 	server.tls = false;
@@ -401,11 +407,9 @@ static void test_choice_errors(void)
 #endif
 #endif
 
+#ifndef LEAKS_ARE_SEEN
 static void test_gssapi_without_ticket(void)
 {
-#ifdef LEAKS_ARE_SEEN
-	g_test_skip("GNU SASL leaks here");
-#else
 	const struct sasl_login login = {.user = "u", .host = "127.0.0.1", .allowed = AUTH_GSSAPI};
 	const struct sasl_server server = {.service = "imap", .offered = AUTH_GSSAPI, .tls = true};
 	g_autoptr(GError) error = NULL;
@@ -413,8 +417,8 @@ static void test_gssapi_without_ticket(void)
 	g_assert_null(sasl_new(&login, &server, &error));
 	g_assert_error(error, MAILFS_ERROR, ERROR_AUTH);
 	g_assert_nonnull(strstr(error->message, "GSSAPI"));
-#endif
 }
+#endif
 
 /* ---- Echoes ---- */
 
@@ -463,7 +467,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/sasl/length", test_length);
 	g_test_add_func("/sasl/choice", test_choice);
 	g_test_add_func("/sasl/choice-errors", test_choice_errors);
+#ifndef LEAKS_ARE_SEEN
 	g_test_add_func("/sasl/gssapi-without-ticket", test_gssapi_without_ticket);
+#endif
 	g_test_add_func("/sasl/echo", test_echo);
 	return g_test_run();
 }
