@@ -3,7 +3,15 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
+
+/* Bytes of a file. */
+struct file_span {
+	int fd; /* -1: none */
+	uint64_t start;
+	uint64_t size;
+};
 
 /* It says that the disk has no room, or none for this user. */
 bool file_is_full(int number);

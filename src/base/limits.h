@@ -13,8 +13,9 @@
 #define LIMIT_FOLDER_DEPTH 64
 #define LIMIT_MESSAGES 2000000 /* a folder */
 #define LIMIT_MESSAGE_SIZE (256ull * 1024 * 1024)
-#define LIMIT_KEYWORDS 64 /* flags beyond the system ones, a message */
-#define LIMIT_KEYWORD 255 /* the name of one */
+#define LIMIT_GATHERED (4 * 1024 * 1024) /* of messages under way, in memory */
+#define LIMIT_KEYWORDS 64		 /* flags beyond the system ones, a message */
+#define LIMIT_KEYWORD 255		 /* the name of one */
 #define LIMIT_CAPABILITIES 512
 #define LIMIT_INFLATE_RATIO 1000 /* of a compressed stream, once it is longer than */
 #define LIMIT_INFLATE_BYTES (64ull * 1024 * 1024)

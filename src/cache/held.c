@@ -30,7 +30,7 @@ struct held_body {
 	gint64 key;
 	struct held *held;
 	uint64_t size;
-	int fd; /* -1, unless the file was removed */
+	struct file_span span; /* none, unless the file was removed */
 	struct held_body *next;
 };
 
@@ -133,32 +133,35 @@ struct held_body *held_take(struct held *held, uint32_t epoch, uint32_t uid, uin
 		body->key = key;
 		body->held = held;
 		body->size = size;
-		body->fd = -1;
+		body->span.fd = -1;
 		add_locked(held, body);
 	}
 	pthread_mutex_unlock(&held->lock);
 	return body;
 }
 
-static int open_file(const struct held *held, const struct held_body *body)
+static bool open_file(const struct held *held, const struct held_body *body, struct file_span *ret)
 {
-	return held->open(held->data, (uint32_t)(body->key >> 32), (uint32_t)body->key, body->size);
+	return held->open(held->data, (uint32_t)(body->key >> 32), (uint32_t)body->key, body->size,
+			  ret);
 }
 
 /* If it cannot be opened by its name, and we removed it, it was opened before that. */
-int held_open(struct held_body **body)
+bool held_open(struct held_body **body, struct file_span *ret)
 {
 	struct held_body *old = *body;
-	int fd = open_file(old->held, old);
+	bool opened = open_file(old->held, old, ret);
 
-	if (fd < 0) {
+	if (!opened) {
 		pthread_mutex_lock(&old->held->lock);
-		fd = old->fd;
-		old->fd = -1;
+		opened = old->span.fd >= 0;
+		if (opened)
+			*ret = old->span;
+		old->span.fd = -1;
 		pthread_mutex_unlock(&old->held->lock);
 	}
 	held_release(body);
-	return fd;
+	return opened;
 }
 
 void held_release(struct held_body **body)
@@ -170,8 +173,8 @@ void held_release(struct held_body **body)
 	pthread_mutex_lock(&old->held->lock);
 	remove_locked(old->held, old);
 	pthread_mutex_unlock(&old->held->lock);
-	if (old->fd >= 0)
-		close(old->fd);
+	if (old->span.fd >= 0)
+		close(old->span.fd);
 	g_free(old);
 }
 
@@ -184,8 +187,8 @@ void held_going(struct held *held, uint32_t epoch, uint32_t uid)
 	held->removals++;
 	g_hash_table_remove(held->seen, &key);
 	for (body = g_hash_table_lookup(held->bodies, &key); body; body = body->next) {
-		if (body->fd < 0)
-			body->fd = open_file(held, body);
+		if (body->span.fd < 0)
+			open_file(held, body, &body->span);
 	}
 	pthread_mutex_unlock(&held->lock);
 }

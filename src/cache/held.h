@@ -3,13 +3,17 @@
  * readable as long as it is held, like any open file. Any thread. */
 #pragma once
 
+#include "base/file.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 
 struct held;	  /* the table, a part of struct bodies */
 struct held_body; /* one open message */
 
-/* A descriptor of the complete message, or -1. Called with the table's lock, and without. */
-typedef int (*held_open_fn)(void *data, uint32_t epoch, uint32_t uid, uint64_t size);
+/* Opens the complete message. Called with the table's lock, and without. */
+typedef bool (*held_open_fn)(void *data, uint32_t epoch, uint32_t uid, uint64_t size,
+			     struct file_span *ret);
 
 struct held *held_new(held_open_fn open, void *data);
 /* Nothing is held any more. */
@@ -18,8 +22,8 @@ void held_free(struct held **held);
 /* The message of this length, if its file was seen within the last minutes and not removed since;
  * else NULL, which says nothing. Does not look at the disk. */
 struct held_body *held_take(struct held *held, uint32_t epoch, uint32_t uid, uint64_t size);
-/* Ends the holding. A descriptor, the caller's, or -1: somebody else removed the file. */
-int held_open(struct held_body **body);
+/* Ends the holding. The descriptor is the caller's; false: somebody else removed the file. */
+bool held_open(struct held_body **body, struct file_span *ret);
 void held_release(struct held_body **body);
 
 /* --- for bodies.c --- */

@@ -316,15 +316,12 @@ static void on_quota(void *data, const struct store_quota *quota)
 static bool on_body_begin(void *data, const struct store_job *job, uint32_t uid)
 {
 	struct engine *engine = data;
-	g_autoptr(GError) error = NULL;
 	uint64_t received;
 
 	if (job->batch && !body_takes_ahead(engine, job->epoch, uid))
 		return false;
-	if (bodies_part_begin(engine->bodies, job->epoch, uid, &received, &error))
-		return true;
-	log_error("%s: %s", engine->account->name, error->message);
-	return false;
+	bodies_part_begin(engine->bodies, job->epoch, uid, &received);
+	return true;
 }
 
 static bool on_body_data(void *data, const struct store_job *job, uint32_t uid, uint64_t offset,

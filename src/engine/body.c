@@ -11,15 +11,13 @@
 bool body_is_met(struct engine *engine, uint32_t epoch, uint32_t uid, uint64_t upto)
 {
 	uint64_t received = bodies_received(engine->bodies, epoch, uid);
-	uint64_t size;
-	int fd;
+	struct file_span span;
 
 	if (received >= upto)
 		return true;
-	fd = bodies_get(engine->bodies, epoch, uid, UINT64_MAX, &size);
-	if (fd < 0)
+	if (!bodies_get(engine->bodies, epoch, uid, UINT64_MAX, &span))
 		return false;
-	close(fd);
+	close(span.fd);
 	return true;
 }
 

@@ -685,13 +685,14 @@ bool spool_set_clone(struct state *state, uint32_t id, const struct state_box *b
 	return ok;
 }
 
-static bool fill_clone(struct state *state, struct entry *entry, int fd, GError **error)
+static bool fill_clone(struct state *state, struct entry *entry, const struct file_span *from,
+		       GError **error)
 {
 	bool ok;
 
 	entry->busy = true;
 	pthread_mutex_unlock(&state->lock);
-	ok = part_fill(state, entry->file.id, fd, error);
+	ok = part_fill(state, entry->file.id, from, error);
 	pthread_mutex_lock(&state->lock);
 	entry_unbusy(state, entry);
 	if (!ok)
@@ -701,7 +702,8 @@ static bool fill_clone(struct state *state, struct entry *entry, int fd, GError 
 	return entry_write(state, entry, &entry->file, -1, false, error);
 }
 
-bool spool_fill_clone(struct state *state, uint32_t id, int fd, GError **error)
+bool spool_fill_clone(struct state *state, uint32_t id, const struct file_span *from,
+		      GError **error)
 {
 	pthread_mutex_lock(&state->lock);
 	struct entry *entry = entry_wait(state, id);
@@ -709,7 +711,7 @@ bool spool_fill_clone(struct state *state, uint32_t id, int fd, GError **error)
 
 	/* Another thread may have filled it, and a client written since. */
 	if (ok && entry->file.clone_uid)
-		ok = fill_clone(state, entry, fd, error);
+		ok = fill_clone(state, entry, from, error);
 	pthread_mutex_unlock(&state->lock);
 	return ok;
 }

@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "base/file.h"
 #include "state/state.h"
 
 enum spool_step {
@@ -114,9 +115,10 @@ bool spool_set_clone(struct state *state, uint32_t id, const struct state_box *b
 		     uint64_t size, GError **error);
 /* The first that is to be a copy of the message. */
 bool spool_find_clone(struct state *state, uint32_t epoch, uint32_t uid, struct spool_file *ret);
-/* It has bytes of its own after all: those of `fd` (-1: none), copied into the working file.
+/* It has bytes of its own after all: those of `from` (NULL: none), copied into the working file.
  * Nothing to do if it is no clone any more. */
-bool spool_fill_clone(struct state *state, uint32_t id, int fd, GError **error);
+bool spool_fill_clone(struct state *state, uint32_t id, const struct file_span *from,
+		      GError **error);
 
 /* --- the engine --- */
 

@@ -189,26 +189,31 @@ bool part_make_upload(struct state *state, uint32_t id, GError **error)
 
 /* --- filling --- */
 
-static bool copy_plain(int from, int to)
+static bool copy_plain(const struct file_span *from, int to)
 {
 	g_autofree char *buffer = g_malloc(BUFFER_SIZE);
-	off_t offset = 0;
-	ssize_t len = 0;
+	uint64_t left = from ? from->size : 0, done = 0;
 
 	if (ftruncate(to, 0) != 0)
 		return false;
-	while (from >= 0 && (len = read_some(from, buffer, offset)) > 0) {
-		if (!file_pwrite_all(to, buffer, (size_t)len, offset))
+	while (left > 0) {
+		ssize_t len = read_some(from->fd, buffer, (off_t)(from->start + done));
+		size_t take = len > 0 ? MIN((size_t)len, left) : 0;
+
+		if (len == 0)
+			errno = EIO; /* somebody has cut it */
+		if (take == 0 || !file_pwrite_all(to, buffer, take, (off_t)done))
 			return false;
-		offset += len;
+		done += take;
+		left -= take;
 	}
-	return len == 0;
+	return true;
 }
 
-bool part_fill(struct state *state, uint32_t id, int fd, GError **error)
+bool part_fill(struct state *state, uint32_t id, const struct file_span *from, GError **error)
 {
 	int to = part_open(state, id, PART_WORK, O_WRONLY);
-	bool ok = to >= 0 && copy_plain(fd, to);
+	bool ok = to >= 0 && copy_plain(from, to);
 
 	if (!ok)
 		part_fail(state, id, PART_WORK, "write", error);

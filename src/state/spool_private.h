@@ -1,6 +1,7 @@
 /* A spool file in memory, and what is done to the files of the spool directory. */
 #pragma once
 
+#include "base/file.h"
 #include "state/state_private.h"
 
 #include <sys/stat.h>
@@ -96,5 +97,5 @@ bool part_rename(struct state *state, uint32_t id, enum part from, enum part to)
 bool part_fail(struct state *state, uint32_t id, enum part part, const char *verb, GError **error);
 /* Makes the upload of the working file. Without the lock. ERROR_REFUSED: it holds NUL. */
 bool part_make_upload(struct state *state, uint32_t id, GError **error);
-/* All bytes of `fd` (-1: none) become those of the working file. Without the lock. */
-bool part_fill(struct state *state, uint32_t id, int fd, GError **error);
+/* The bytes of `from` (NULL: none) become those of the working file. Without the lock. */
+bool part_fill(struct state *state, uint32_t id, const struct file_span *from, GError **error);

@@ -139,20 +139,16 @@ static int check_size(const struct visit *visit, const char *name, uint64_t size
 
 /* --- copies of messages --- */
 
-static int get_body(const struct visit *visit, uint32_t epoch, uint32_t uid, int *ret_fd)
+static int get_body(const struct visit *visit, uint32_t epoch, uint32_t uid, struct file_span *ret)
 {
 	struct need need = {.kind = NEED_BODY, .id = epoch, .uid = uid, .upto = UINT64_MAX};
 	struct message_facts facts;
-	uint64_t size;
-	int fd;
 
 	if (!message_get_facts(visit, epoch, uid, &facts))
 		return ESTALE;
-	fd = bodies_get(visit->tree->config.bodies, epoch, uid,
-			facts.exact ? facts.size : UINT64_MAX, &size);
-	if (fd < 0)
+	if (!bodies_get(visit->tree->config.bodies, epoch, uid,
+			facts.exact ? facts.size : UINT64_MAX, ret))
 		return visit_need_hard(visit, &need);
-	*ret_fd = fd;
 	return 0;
 }
 
@@ -160,16 +156,17 @@ static int get_body(const struct visit *visit, uint32_t epoch, uint32_t uid, int
 static int fill(const struct visit *visit, const struct spool_file *spool)
 {
 	g_autoptr(GError) error = NULL;
-	int fd = -1, result;
+	struct file_span body;
+	int result;
 	bool filled;
 
 	if (spool->clone_epoch == 0)
 		return 0;
-	result = get_body(visit, spool->clone_epoch, spool->clone_uid, &fd);
+	result = get_body(visit, spool->clone_epoch, spool->clone_uid, &body);
 	if (result != 0)
 		return result;
-	filled = spool_fill_clone(state_of(visit), spool->id, fd, &error);
-	close(fd);
+	filled = spool_fill_clone(state_of(visit), spool->id, &body, &error);
+	close(body.fd);
 	if (filled)
 		return 0;
 	log_error("cannot copy a message: %s", error->message);

@@ -175,11 +175,12 @@ static int need_body(const struct visit *visit, const struct tree_file *file, ui
 	return visit_need_hard(visit, &need);
 }
 
-static void replace_fd_locked(struct tree_file *file, int fd)
+static void replace_fd_locked(struct tree_file *file, int fd, uint64_t start)
 {
 	if (file->fd >= 0)
 		close(file->fd);
 	file->fd = fd;
+	file->start = start;
 }
 
 static void set_size_locked(struct tree_file *file, const struct message_facts *facts,
@@ -196,13 +197,14 @@ static void set_size_locked(struct tree_file *file, const struct message_facts *
 static void refresh_locked(struct tree_file *file, struct bodies *bodies,
 			   const struct message_facts *facts)
 {
-	uint64_t size = 0, received = 0;
-	int fd = bodies_get(bodies, epoch_of(file), node_low(file->node),
-			    facts->exact ? facts->size : UINT64_MAX, &size);
+	struct file_span span;
+	uint64_t received = 0;
+	int fd;
 
-	if (fd >= 0) {
-		replace_fd_locked(file, fd);
-		set_size_locked(file, facts, size, true);
+	if (bodies_get(bodies, epoch_of(file), node_low(file->node),
+		       facts->exact ? facts->size : UINT64_MAX, &span)) {
+		replace_fd_locked(file, span.fd, span.start);
+		set_size_locked(file, facts, span.size, true);
 		file->complete = true;
 		return;
 	}
@@ -210,7 +212,7 @@ static void refresh_locked(struct tree_file *file, struct bodies *bodies,
 	fd = bodies_get_part(bodies, epoch_of(file), node_low(file->node), &received);
 	/* A part that was begun anew may hold less than ours does. */
 	if (fd >= 0 && received > file->received) {
-		replace_fd_locked(file, fd);
+		replace_fd_locked(file, fd, 0);
 		file->received = received;
 	} else if (fd >= 0) {
 		close(fd);
@@ -260,21 +262,20 @@ static struct tree_file *reopen(const struct tree *tree, uint64_t node)
 	struct tree_file *file;
 	struct tree_entry entry;
 	struct held_body *held;
+	struct file_span span = {.fd = -1};
 	uint64_t size;
-	int fd = -1;
 
 	if (!lately_find(tree->lately, node, &entry))
 		return NULL;
 	size = (uint64_t)entry.attr.st_size;
 	held = held_take(bodies_held(tree->config.bodies), tree_node_epoch(node), node_low(node),
 			 size);
-	if (!held)
-		fd = bodies_get(tree->config.bodies, tree_node_epoch(node), node_low(node), size,
-				&size);
-	if (!held && fd < 0)
+	if (!held &&
+	    !bodies_get(tree->config.bodies, tree_node_epoch(node), node_low(node), size, &span))
 		return NULL;
 	engine_opened(tree->config.engine, tree_node_epoch(node), node_low(node));
-	file = file_new(node, fd);
+	file = file_new(node, span.fd);
+	file->start = span.start;
 	file->held = held;
 	file->entry = entry;
 	file->size = size;
@@ -315,15 +316,14 @@ bool tree_peek(struct tree *tree, uint64_t node, uint64_t size, void *buffer)
 {
 	size_t len = 0;
 	struct file_range range = {.len = size, .buffer = buffer, .ret_len = &len};
-	uint64_t told;
-	int fd =
-		bodies_get(tree->config.bodies, tree_node_epoch(node), node_low(node), size, &told);
+	struct file_span span;
 	bool whole;
 
-	if (fd < 0)
+	if (!bodies_get(tree->config.bodies, tree_node_epoch(node), node_low(node), size, &span))
 		return false;
-	whole = file_read_fd(fd, &range) == 0 && len == size;
-	close(fd);
+	range.offset = span.start;
+	whole = file_read_fd(span.fd, &range) == 0 && len == size;
+	close(span.fd);
 	return whole;
 }
 
@@ -434,10 +434,28 @@ static int find_more(const struct visit *visit, struct tree_file *file,
 /* Who removed the file by hand gets it fetched again. */
 static void open_held_locked(struct tree_file *file)
 {
+	struct file_span span = {.fd = -1};
+
 	if (!file->held)
 		return;
-	file->fd = held_open(&file->held);
-	file->complete = file->was_here = file->fd >= 0;
+	file->complete = file->was_here = held_open(&file->held, &span);
+	replace_fd_locked(file, span.fd, span.start);
+}
+
+/* No further than the message's end: another one may stand behind it. */
+static int read_complete(struct tree_file *file, const struct file_range *range)
+{
+	struct file_range part = *range;
+
+	/* they do not change any more */
+	pthread_mutex_lock(&file->lock);
+	int fd = file->fd;
+	uint64_t start = file->start, size = file->size;
+
+	pthread_mutex_unlock(&file->lock);
+	part.len = MIN(range->len, size - MIN(range->offset, size));
+	part.offset = start + MIN(range->offset, size);
+	return file_read_fd(fd, &part);
 }
 
 static int read_message(struct tree *tree, struct tree_call *call, struct tree_file *file,
@@ -445,7 +463,7 @@ static int read_message(struct tree *tree, struct tree_call *call, struct tree_f
 {
 	struct visit visit;
 	bool covered, complete, asks;
-	int fd, result;
+	int result;
 
 	pthread_mutex_lock(&file->lock);
 	open_held_locked(file);
@@ -463,11 +481,10 @@ static int read_message(struct tree *tree, struct tree_call *call, struct tree_f
 	pthread_mutex_lock(&file->lock);
 	complete = file->complete;
 	asks = file->was_here && range->offset == 0;
-	fd = file->fd;
 	pthread_mutex_unlock(&file->lock);
 	if (asks)
 		engine_read(tree->config.engine, epoch_of(file), node_low(file->node));
-	return complete ? file_read_fd(fd, range) : read_covered(tree, file, range);
+	return complete ? read_complete(file, range) : read_covered(tree, file, range);
 }
 
 static void lost_entry(struct tree_file *file, struct tree_entry *ret)

@@ -21,6 +21,7 @@ struct tree_file {
 	int write_error; /* of a draft: errno of a write that failed; 0: none */
 
 	/* of a message */
+	uint64_t start;		 /* where it begins in `fd` */
 	bool complete;		 /* `fd` or `held` holds all of it, for good; else only the start */
 	struct held_body *held;	 /* instead of `fd`, until it is read */
 	bool was_here;		 /* complete when it was opened */

@@ -97,13 +97,12 @@ bool message_get_facts(const struct visit *visit, uint32_t epoch, uint32_t uid,
 /* A file can be complete before the index tells its size; what an open would give counts. */
 static void correct_size(struct bodies *bodies, uint32_t epoch, struct tree_entry *entry)
 {
-	uint64_t size;
-	int fd = bodies_get(bodies, epoch, node_low(entry->node), UINT64_MAX, &size);
+	struct file_span span;
 
-	if (fd < 0)
+	if (!bodies_get(bodies, epoch, node_low(entry->node), UINT64_MAX, &span))
 		return;
-	close(fd);
-	attr_set_size(entry, size);
+	close(span.fd);
+	attr_set_size(entry, span.size);
 }
 
 /* A node outlives its message: what was there once and is gone is stale. One that is only hidden is

@@ -293,12 +293,13 @@ static inline void assert_body(struct fixture *fix, uint32_t epoch, uint32_t uid
 			       const char *expected)
 {
 	char bytes[256] = "";
-	uint64_t size;
-	int fd = bodies_get(fix->bodies, epoch, uid, UINT64_MAX, &size);
+	struct file_span span;
 
-	g_assert_cmpint(fd, >=, 0);
-	g_assert_cmpuint(size, ==, strlen(expected));
-	g_assert_cmpint(read(fd, bytes, sizeof(bytes) - 1), ==, (ssize_t)size);
+	g_assert_true(bodies_get(fix->bodies, epoch, uid, UINT64_MAX, &span));
+	g_assert_cmpuint(span.size, ==, strlen(expected));
+	g_assert_cmpuint(span.size, <, sizeof(bytes));
+	g_assert_cmpint(pread(span.fd, bytes, span.size, (off_t)span.start), ==,
+			(ssize_t)span.size);
 	g_assert_cmpstr(bytes, ==, expected);
-	close(fd);
+	close(span.fd);
 }

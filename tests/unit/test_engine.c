@@ -291,21 +291,20 @@ static void read_large(bool slow, unsigned pieces)
 	g_autofree char *body = g_strnfill(size, 'x');
 	struct fixture fix;
 	struct folder_row row;
-	uint64_t got = 0;
-	int fd = -1;
+	struct file_span span = {.fd = -1};
 
 	fixture_open(&fix);
 	memory.slow = slow;
 	memory_message_add(memory_folder_add("INBOX", 7), 5, "a", body);
 	row = start_and_list(&fix);
-	while (fd < 0) {
+	while (span.fd < 0) {
 		uint64_t received = bodies_received(fix.bodies, row.epoch, 5);
 
 		g_assert_cmpint(ask(&fix, NEED_BODY, row.epoch, 5, received + 1), ==, 0);
-		fd = bodies_get(fix.bodies, row.epoch, 5, size, &got);
+		bodies_get(fix.bodies, row.epoch, 5, size, &span);
 	}
-	close(fd);
-	g_assert_cmpuint(got, ==, size);
+	close(span.fd);
+	g_assert_cmpuint(span.size, ==, size);
 	g_assert_cmpuint(jobs(STORE_BODY), ==, pieces);
 	folder_row_clear(&row);
 	fixture_close(&fix);

@@ -16,10 +16,12 @@ struct fixture {
 	char *dir;
 	struct bodies *bodies;
 	struct held *held;
+	bool packed;
 };
 
 static void setup(struct fixture *f, const void *data)
 {
+	f->packed = data != NULL;
 	f->dir = g_dir_make_tmp("held-XXXXXX", NULL);
 	f->bodies = bodies_open(f->dir, MAX_BYTES, NULL);
 	g_assert_nonnull(f->bodies);
@@ -37,19 +39,20 @@ static void make(struct fixture *f, uint32_t uid, const char *text)
 {
 	uint64_t received;
 
-	g_assert_true(bodies_part_begin(f->bodies, EPOCH, uid, &received, NULL));
+	bodies_part_begin(f->bodies, EPOCH, uid, &received);
 	g_assert_true(bodies_part_write(f->bodies, EPOCH, uid, 0, text, strlen(text), NULL));
+	if (!f->packed)
+		bodies_part_publish(f->bodies, EPOCH, uid, 1);
 	g_assert_true(bodies_part_commit(f->bodies, EPOCH, uid, strlen(text), NULL));
 }
 
 static void see(struct fixture *f, uint32_t uid, uint64_t size)
 {
-	uint64_t found = 0;
-	int fd = bodies_get(f->bodies, EPOCH, uid, size, &found);
+	struct file_span span;
 
-	g_assert_cmpint(fd, >=, 0);
-	g_assert_cmpuint(found, ==, size);
-	close(fd);
+	g_assert_true(bodies_get(f->bodies, EPOCH, uid, size, &span));
+	g_assert_cmpuint(span.size, ==, size);
+	close(span.fd);
 }
 
 static void make_seen(struct fixture *f, uint32_t uid, const char *text)
@@ -61,18 +64,21 @@ static void make_seen(struct fixture *f, uint32_t uid, const char *text)
 static void assert_reads(struct held_body **body, const char *text)
 {
 	char bytes[MAX_BYTES + 1] = "";
-	int fd = held_open(body);
+	struct file_span span;
 
-	g_assert_cmpint(fd, >=, 0);
+	g_assert_true(held_open(body, &span));
 	g_assert_null(*body);
-	g_assert_cmpint(read(fd, bytes, MAX_BYTES), ==, (gssize)strlen(text));
+	g_assert_cmpuint(span.size, ==, strlen(text));
+	g_assert_cmpint(pread(span.fd, bytes, span.size, (off_t)span.start), ==, (gssize)span.size);
 	g_assert_cmpstr(bytes, ==, text);
-	close(fd);
+	close(span.fd);
 }
 
-static char *path_of(const struct fixture *f, const char *name)
+/* Of the first message. */
+static char *path_of(const struct fixture *f)
 {
-	return g_build_filename(f->dir, "bodies", "7", name, NULL);
+	return f->packed ? g_build_filename(f->dir, "packs", "1.pack", NULL)
+			 : g_build_filename(f->dir, "bodies", "7", "1", NULL);
 }
 
 /* The next descriptor tells whether any was opened meanwhile. */
@@ -142,7 +148,7 @@ static void test_dropped_with_its_folder(struct fixture *f, const void *data)
 static void test_evicted(struct fixture *f, const void *data)
 {
 	g_autofree char *large = g_strnfill(MAX_BYTES - 2, 'x');
-	g_autofree char *path = path_of(f, "1");
+	g_autofree char *path = path_of(f);
 	struct held_body *body;
 
 	make_seen(f, 1, "hello");
@@ -156,10 +162,10 @@ static void test_evicted(struct fixture *f, const void *data)
 /* Found to be of another size by who looks at it. */
 static void test_removed_as_wrong(struct fixture *f, const void *data)
 {
-	uint64_t size;
+	struct file_span span;
 
 	make_seen(f, 1, "hello");
-	g_assert_cmpint(bodies_get(f->bodies, EPOCH, 1, 6, &size), <, 0);
+	g_assert_false(bodies_get(f->bodies, EPOCH, 1, 6, &span));
 	g_assert_null(held_take(f->held, EPOCH, 1, 5));
 }
 
@@ -179,25 +185,27 @@ static void test_replaced(struct fixture *f, const void *data)
 
 static void test_removed_by_hand(struct fixture *f, const void *data)
 {
-	g_autofree char *path = path_of(f, "1");
+	g_autofree char *path = path_of(f);
 	struct held_body *body;
+	struct file_span span;
 
 	make_seen(f, 1, "hello");
 	body = held_take(f->held, EPOCH, 1, 5);
 	g_assert_cmpint(unlink(path), ==, 0);
-	g_assert_cmpint(held_open(&body), ==, -1);
+	g_assert_false(held_open(&body, &span));
 	g_assert_null(body);
 }
 
 static void test_altered_by_hand(struct fixture *f, const void *data)
 {
-	g_autofree char *path = path_of(f, "1");
+	g_autofree char *path = path_of(f);
 	struct held_body *body;
+	struct file_span span;
 
 	make_seen(f, 1, "hello");
 	body = held_take(f->held, EPOCH, 1, 5);
 	g_assert_cmpint(truncate(path, 4), ==, 0);
-	g_assert_cmpint(held_open(&body), ==, -1);
+	g_assert_false(held_open(&body, &span));
 }
 
 /* What was seen before a removal may have been what was removed. */
@@ -244,21 +252,25 @@ static void test_readers_beside_removals(struct fixture *f, const void *data)
 		pthread_join(threads[i], NULL);
 }
 
-#define ADD(name, function) g_test_add(name, struct fixture, NULL, setup, function, teardown)
+#define ADD(name, function)                                                                        \
+	do {                                                                                       \
+		g_test_add("/held" name, struct fixture, NULL, setup, function, teardown);         \
+		g_test_add("/held/packed" name, struct fixture, "", setup, function, teardown);    \
+	} while (0)
 
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	ADD("/held/no-descriptor", test_no_descriptor);
-	ADD("/held/unknown", test_unknown);
-	ADD("/held/dropped", test_dropped);
-	ADD("/held/dropped-with-its-folder", test_dropped_with_its_folder);
-	ADD("/held/evicted", test_evicted);
-	ADD("/held/removed-as-wrong", test_removed_as_wrong);
-	ADD("/held/replaced", test_replaced);
-	ADD("/held/removed-by-hand", test_removed_by_hand);
-	ADD("/held/altered-by-hand", test_altered_by_hand);
-	ADD("/held/seen-too-early", test_seen_too_early);
-	ADD("/held/readers-beside-removals", test_readers_beside_removals);
+	ADD("/no-descriptor", test_no_descriptor);
+	ADD("/unknown", test_unknown);
+	ADD("/dropped", test_dropped);
+	ADD("/dropped-with-its-folder", test_dropped_with_its_folder);
+	ADD("/evicted", test_evicted);
+	ADD("/removed-as-wrong", test_removed_as_wrong);
+	ADD("/replaced", test_replaced);
+	ADD("/removed-by-hand", test_removed_by_hand);
+	ADD("/altered-by-hand", test_altered_by_hand);
+	ADD("/seen-too-early", test_seen_too_early);
+	ADD("/readers-beside-removals", test_readers_beside_removals);
 	return g_test_run();
 }

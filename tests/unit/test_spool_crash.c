@@ -109,16 +109,17 @@ static void test_clone_filled(void)
 	struct fixture fixture;
 	struct spool_file file;
 	g_autofree char *path = NULL;
-	int fd, from;
+	struct file_span from = {.start = 4, .size = 6};
+	int fd;
 
 	fixture_init(&fixture);
 	uint32_t id = make_clone(&fixture, "c.eml", &fd);
 
 	path = g_build_filename(fixture.dir, "source", NULL);
-	g_assert_true(g_file_set_contents(path, "bytes\n", -1, NULL));
-	from = open(path, O_RDONLY);
-	g_assert_true(spool_fill_clone(fixture.state, id, from, NULL));
-	close(from);
+	g_assert_true(g_file_set_contents(path, "not bytes\nnor this", -1, NULL));
+	from.fd = open(path, O_RDONLY);
+	g_assert_true(spool_fill_clone(fixture.state, id, &from, NULL));
+	close(from.fd);
 	file = get(&fixture, id);
 	g_assert_cmpuint(file.clone_epoch, ==, 0);
 	g_assert_cmpuint(file.clone_uid, ==, 0);
@@ -186,12 +187,12 @@ static void test_leaving_of_cloned(void)
 	spool_file_clear(&file);
 	g_assert_false(changes_add(fixture.state, &request, &error));
 	g_assert_error(error, MAILFS_ERROR, ERROR_BUSY);
-	g_assert_true(spool_fill_clone(fixture.state, id, -1, NULL));
+	g_assert_true(spool_fill_clone(fixture.state, id, NULL, NULL));
 	g_assert_false(spool_find_clone(fixture.state, box_b.epoch, 44, &file));
 	g_assert_true(changes_add(fixture.state, &request, NULL));
 	/* Filled once: what was written since stays. */
 	write_bytes(&fixture, id, fd, "bytes\n");
-	g_assert_true(spool_fill_clone(fixture.state, id, -1, NULL));
+	g_assert_true(spool_fill_clone(fixture.state, id, NULL, NULL));
 	g_assert_true(finish(&fixture, id, fd));
 	assert_sent(&fixture, id, "bytes\r\n");
 	fixture_clear(&fixture);

@@ -353,6 +353,49 @@ static void test_part_exact(struct fixture *f, gconstpointer data)
 	tree_close(f->tree, &file);
 }
 
+static void pack(struct fixture *f, uint32_t epoch, uint32_t uid, uint64_t size)
+{
+	g_autofree uint8_t *bytes = g_malloc(size);
+	uint64_t from;
+
+	for (uint64_t at = 0; at < size; at++)
+		bytes[at] = pattern(at);
+	put(f, epoch, uid, "m", size);
+	bodies_part_begin(f->bodies, epoch, uid, &from);
+	g_assert_true(bodies_part_write(f->bodies, epoch, uid, 0, bytes, size, NULL));
+	g_assert_true(bodies_part_commit(f->bodies, epoch, uid, size, NULL));
+	index_message_size(f->index, epoch, uid, size);
+	commit(f);
+}
+
+/* Nothing is read of the messages before and behind it in the same file, however it is opened. */
+static void test_packed(struct fixture *f, gconstpointer data)
+{
+	uint32_t epoch = fill_inbox(f, NULL, 0);
+	uint8_t bytes[2000];
+
+	pack(f, epoch, 2, 1000);
+	pack(f, epoch, 1, 1000);
+	pack(f, epoch, 3, 1000);
+	for (unsigned round = 0; round < 3; round++) {
+		struct tree_file *file = must_open(f, epoch);
+
+		must_read(f, file, 0, 4096, 1000);
+		must_read(f, file, 990, 4096, 10);
+		must_read(f, file, 1000, 1, 0);
+		must_read(f, file, 1001, 4096, 0);
+		tree_close(f->tree, &file);
+	}
+	g_assert_true(tree_peek(f->tree, tree_message_node(epoch, 1), 1000, bytes));
+	for (size_t i = 0; i < 1000; i++)
+		g_assert_cmpuint(bytes[i], ==, pattern(i));
+	struct tree_file *file = must_open(f, epoch);
+
+	expunge(f, epoch);
+	must_read(f, file, 990, 4096, 10);
+	tree_close(f->tree, &file);
+}
+
 /* A file of a wrong size (a power failure) is not served. */
 static void test_wrong_file(struct fixture *f, gconstpointer data)
 {
@@ -417,7 +460,7 @@ static void test_ahead(struct fixture *f, gconstpointer data)
 	file = must_open(f, epoch);
 	must_read(f, file, 0, 4096, 4096);
 	g_assert_cmpuint(f->engine.needs, ==, 0);
-	g_assert_true(bodies_part_begin(f->bodies, epoch, 1, &received, NULL));
+	bodies_part_begin(f->bodies, epoch, 1, &received);
 	must_read(f, file, MIB, 4096, 4096);
 	g_assert_cmpuint(f->engine.needs, ==, 0);
 	bodies_part_rest(f->bodies, epoch, 1);
@@ -622,6 +665,7 @@ int main(int argc, char **argv)
 	ADD("/tree-file/part", test_part);
 	ADD("/tree-file/part-resized", test_part_resized);
 	ADD("/tree-file/part-exact", test_part_exact);
+	ADD("/tree-file/packed", test_packed);
 	ADD("/tree-file/wrong-file", test_wrong_file);
 	ADD("/tree-file/part-gone", test_part_gone);
 	ADD("/tree-file/part-anew", test_part_anew);
