@@ -63,7 +63,7 @@ struct imap_session {
 	bool caps_known;
 	bool qresync_enabled;
 	size_t left;	      /* bytes fed last that were not taken */
-	unsigned after_login; /* commands of ours that READY waits for */
+	unsigned extensions; /* ENABLE and ID that are not answered */
 
 	GError *error; /* the fatal one: stays */
 };
