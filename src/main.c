@@ -41,7 +41,7 @@ struct app {
 	struct supervisor *supervisor; /* NULL: none */
 	struct watchdog *watchdog;
 	struct replay *replay; /* NULL: watchers are told nothing */
-	struct keeper *keeper; /* NULL: secrets are found here */
+	struct keeper *keeper; /* NULL: nothing is found again */
 	struct mounter *mounter;
 	char *sandbox;			 /* what holds us */
 	struct credentials *credentials; /* NULL: it never connects */
@@ -212,9 +212,9 @@ static bool app_start_helpers(struct app *app, GError **error)
 		if (!app->replay)
 			return false;
 	}
-	if (options->sandbox == SANDBOX_OFF || options->account.offline)
+	if (options->account.offline)
 		return true;
-	app->keeper = keeper_new(&options->account, !options->foreground, error);
+	app->keeper = keeper_new(options, error);
 	return app->keeper != NULL;
 }
 
@@ -362,6 +362,8 @@ static int run(struct app *app)
 			return EX_OSERR;
 		}
 	}
+	/* There is nothing to reload yet. Who asks on a terminal hears of its end. */
+	signal(SIGHUP, SIG_IGN);
 	if (!app_prepare(app, &error) || !app_serve(app, &error))
 		code = report(error);
 	app_close(app);
@@ -394,8 +396,8 @@ static void print_version(void)
 	       glib_major_version, glib_minor_version, glib_micro_version);
 }
 
-/* One account, until it is unmounted. Takes over the options. */
-static int serve(struct options *options)
+/* One account, until it is unmounted; as all_serve_fn has it. */
+static int serve(struct options *options, struct supervisor *supervisor)
 {
 	struct app app = {
 		.options = *options, .parent_fd = -1, .state_claim = -1, .cache_claim = -1};
@@ -403,7 +405,7 @@ static int serve(struct options *options)
 	g_autofree char *ident = alias ? g_strdup_printf("mailfs[%s]", alias) : g_strdup("mailfs");
 
 	log_open(ident, options->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-	app.supervisor = supervisor_new();
+	app.supervisor = supervisor ? supervisor : supervisor_new();
 	return run(&app);
 }
 
@@ -423,11 +425,9 @@ static int perform(int argc, char **argv)
 	switch (options_parse(&options, argc, argv, &error)) {
 	case OPTIONS_RUN:
 		if (!options.fake)
-			return serve(&options);
+			return serve(&options, NULL);
 		break;
 	case OPTIONS_ALL:
-		/* None of its processes can say that all are mounted. */
-		g_unsetenv("NOTIFY_SOCKET");
 		code = all_run(&options, argc, argv, serve);
 		break;
 	case OPTIONS_CHECK:

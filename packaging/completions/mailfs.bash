@@ -66,7 +66,8 @@ _mailfs_keys() {
 		delete= append_seen xattr inotify= poll= idle= timeout= compress= cache_size=
 		delay_connect offline smtp= smtp_tls= smtp_auth= smtp_tls_fingerprint=
 		smtp_password_command= smtp_password_file= from= save_sent= send_delay= dsn_notify=
-		sandbox= nonempty allow_other allow_root auto_unmount default_permissions noatime' \
+		sandbox= nonempty allow_other allow_root auto_unmount default_permissions noatime
+		nodiratime' \
 		-- "${1##*,}")
 	compopt -o nospace 2>/dev/null
 }

@@ -26,7 +26,7 @@ function __mailfs_keys
         'smtp_tls=off smtp_auth= smtp_tls_fingerprint= smtp_password_command= smtp_password_file= from=' \
         'save_sent=auto save_sent=yes save_sent=no send_delay= dsn_notify= sandbox=auto' \
         'sandbox=off nonempty allow_other allow_root auto_unmount default_permissions' \
-        'noatime'
+        'noatime nodiratime'
 end
 
 # How many arguments stand before the word.

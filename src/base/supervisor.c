@@ -57,7 +57,6 @@ static int address_connect(const char *name)
 struct supervisor *supervisor_new(void)
 {
 	g_autofree char *name = g_strdup(g_getenv("NOTIFY_SOCKET"));
-	struct supervisor *supervisor;
 	int fd;
 
 	if (!name || *name == '\0')
@@ -68,7 +67,13 @@ struct supervisor *supervisor_new(void)
 		log_warning("NOTIFY_SOCKET: %s", g_strerror(errno));
 		return NULL;
 	}
-	supervisor = g_new0(struct supervisor, 1);
+	return supervisor_of(fd);
+}
+
+struct supervisor *supervisor_of(int fd)
+{
+	struct supervisor *supervisor = g_new0(struct supervisor, 1);
+
 	supervisor->fd = fd;
 	return supervisor;
 }

@@ -8,6 +8,9 @@ struct supervisor;
 
 /* Takes the variable out of the environment, so that no child speaks for us. NULL: nobody asks. */
 struct supervisor *supervisor_new(void);
+/* The same to whoever has the other end of this socket, which keeps messages apart; takes it over.
+ */
+struct supervisor *supervisor_of(int fd);
 /* Lines of NAME=value, such as "READY=1". NULL is told nothing. */
 void supervisor_tell(const struct supervisor *supervisor, const char *lines);
 void supervisor_free(struct supervisor **supervisor);

@@ -44,7 +44,7 @@ static const struct url_kind submission_url = {
 		    {.name = "smtp", .tls = TLS_STARTTLS, .port = 587}},
 };
 
-static void submission_clear(struct submission *smtp)
+void submission_clear(struct submission *smtp)
 {
 	g_free(smtp->host);
 	g_free(smtp->user);
@@ -52,6 +52,7 @@ static void submission_clear(struct submission *smtp)
 	g_free(smtp->password_command);
 	g_free(smtp->password_file);
 	g_free(smtp->from);
+	*smtp = (struct submission){0};
 }
 
 void account_clear(struct account *account)

@@ -104,6 +104,8 @@ struct account {
 };
 
 void account_clear(struct account *account);
+/* Nothing can be sent any more. */
+void submission_clear(struct submission *smtp);
 
 /* Parses "imaps://user@host:port" (993), "imap://" (143, STARTTLS), "pop3s://" (995) or "pop3://"
  * (110, STLS) into the account. ERROR_USAGE says which part is wrong; a

@@ -45,6 +45,16 @@ bool auth_parse(const char *list, unsigned *ret_set)
 	return true;
 }
 
+unsigned auth_below(unsigned mechanism)
+{
+	const unsigned shown = AUTH_PLAIN | AUTH_LOGIN | AUTH_BY_TOKEN;
+	const unsigned bound = AUTH_SCRAM_SHA_256_PLUS | AUTH_SCRAM_SHA_1_PLUS;
+
+	if (mechanism & bound)
+		return ~(bound | AUTH_EXTERNAL | AUTH_GSSAPI);
+	return mechanism == 0 || mechanism & shown ? 0 : shown;
+}
+
 char *auth_text(unsigned set)
 {
 	GString *text = g_string_new(NULL);

@@ -36,5 +36,8 @@ const char *auth_name(enum auth_mechanism mechanism);
 unsigned auth_find(const char *name, size_t len);
 /* One or more names with ':' or ',' between. `ret_` is untouched on failure. */
 bool auth_parse(const char *list, unsigned *ret_set);
+/* Those that are less than this one: they show the password or token, or are not bound to the
+ * connection as it was. */
+unsigned auth_below(unsigned mechanism);
 /* "SCRAM-SHA-256 PLAIN", or "none". Free with g_free(). */
 char *auth_text(unsigned set);

@@ -2,9 +2,11 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "config/auth.h"
 #include "config/keeper.h"
 
 #include <pthread.h>
+#include <string.h>
 
 /* A secret, and who has it in hand. */
 struct held {
@@ -39,6 +41,7 @@ struct side {
 	void *data;
 	unsigned untaken;   /* logins under way with what nobody has taken yet */
 	bool token_renewed; /* because this server refused one, and has taken none since */
+	unsigned below;	    /* enum auth_mechanism: it has taken better */
 	GError *stopped;
 };
 
@@ -52,6 +55,8 @@ struct credentials {
 	pthread_t finder;
 	bool finder_started; /* it is to be joined */
 	bool finding;
+	bool reload;	  /* the configuration file is to be read again, before anything is found */
+	char *file_error; /* what was wrong with it; NULL: nothing */
 };
 
 struct attempt {
@@ -147,8 +152,10 @@ static void part_settle_locked(struct credentials *credentials, enum part_name n
 	g_clear_error(&part->error);
 	part->state = PART_FOUND;
 	if (error && is_still_good(part->held)) {
-		log_warning("%s: %s: what was found before is used", credentials->account->name,
-			    error->message);
+		/* Of a file that cannot be read that was said. */
+		if (g_strcmp0(error->message, credentials->file_error) != 0)
+			log_warning("%s: %s: what was found before is used",
+				    credentials->account->name, error->message);
 		g_error_free(error);
 		return;
 	}
@@ -193,14 +200,46 @@ static void find_one_locked(struct credentials *credentials, enum part_name name
 	g_clear_error(&error);
 }
 
+static void tell_reload(const struct credentials *credentials, const char *text, const char *why)
+{
+	const char *name = credentials->account->name;
+
+	if (why)
+		log_error("%s: %s; the settings stay as they were", name, why);
+	else if (text)
+		log_info("%s: %s", name, text);
+}
+
+static void reload_locked(struct credentials *credentials)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = NULL;
+
+	credentials->reload = false;
+	pthread_mutex_unlock(&credentials->lock);
+	keeper_reload(credentials->keeper, &credentials->cancelled, &text, &error);
+	pthread_mutex_lock(&credentials->lock);
+	g_clear_pointer(&credentials->file_error, g_free);
+	if (error)
+		credentials->file_error = g_strdup(error->message);
+	if (!atomic_load(&credentials->cancelled))
+		tell_reload(credentials, text, credentials->file_error);
+}
+
 static void *finder_run(void *data)
 {
 	struct credentials *credentials = data;
 	int name;
 
 	pthread_mutex_lock(&credentials->lock);
-	while (!atomic_load(&credentials->cancelled) && (name = next_wanted(credentials)) >= 0)
-		find_one_locked(credentials, name);
+	while (!atomic_load(&credentials->cancelled)) {
+		if (credentials->reload)
+			reload_locked(credentials);
+		else if ((name = next_wanted(credentials)) >= 0)
+			find_one_locked(credentials, name);
+		else
+			break;
+	}
 	credentials->finding = false;
 	pthread_mutex_unlock(&credentials->lock);
 	return NULL;
@@ -368,7 +407,8 @@ static enum credentials_answer begin_locked(struct credentials *credentials,
 	attempt->password = held_ref(password);
 	attempt->token = held_ref(token);
 	attempt->credential = (struct credential){.password = password ? password->secret : NULL,
-						  .token = token ? token->secret : NULL};
+						  .token = token ? token->secret : NULL,
+						  .below = side->below};
 	return CREDENTIALS_GO;
 }
 
@@ -402,16 +442,19 @@ static void taken_locked(struct side *side, const struct attempt *attempt)
 		attempt->token->taken = true;
 }
 
-/* Somebody else may have found another one already. */
+/* True: another one is there or on its way. Several logins may be refused the same one. */
 static bool token_renew_locked(struct credentials *credentials, struct side *side,
 			       const struct attempt *attempt)
 {
 	struct part *part = &credentials->parts[PART_TOKEN];
+	bool is_found = part->state == PART_FOUND;
+	bool is_latest = is_found && part->held == attempt->token;
 
-	if (!attempt->token || side->token_renewed)
+	if (!attempt->token || (is_latest && side->token_renewed))
 		return false;
-	side->token_renewed = true;
-	if (part->state == PART_FOUND && part->held == attempt->token)
+	if (is_latest || !is_found || is_untaken(part->held))
+		side->token_renewed = true;
+	if (is_latest)
 		part_want_locked(part);
 	return true;
 }
@@ -484,6 +527,18 @@ bool credentials_end_beside(struct credentials *credentials, enum credentials_si
 	return end(credentials, side, true, credential, error);
 }
 
+void credentials_taken(struct credentials *credentials, enum credentials_side side,
+		       const struct credential **credential, const char *mechanism)
+{
+	if (credentials && mechanism) {
+		pthread_mutex_lock(&credentials->lock);
+		credentials->sides[side].below |=
+			auth_below(auth_find(mechanism, strlen(mechanism)));
+		pthread_mutex_unlock(&credentials->lock);
+	}
+	credentials_end(credentials, side, credential, NULL);
+}
+
 /* What a person typed cannot be had again without him: it is what there is. */
 static void part_renew_locked(struct part *part)
 {
@@ -506,6 +561,9 @@ void credentials_renew(struct credentials *credentials)
 		credentials->sides[i].token_renewed = false;
 		g_clear_error(&credentials->sides[i].stopped);
 	}
+	credentials->reload = credentials->keeper && credentials->account->config;
+	if (credentials->reload)
+		finder_start_locked(credentials);
 	wake_all_locked(credentials);
 	pthread_mutex_unlock(&credentials->lock);
 }
@@ -559,6 +617,7 @@ void credentials_free(struct credentials **ret_credentials)
 	}
 	for (size_t i = 0; i < G_N_ELEMENTS(credentials->sides); i++)
 		g_clear_error(&credentials->sides[i].stopped);
+	g_free(credentials->file_error);
 	pthread_mutex_destroy(&credentials->lock);
 	g_clear_pointer(ret_credentials, g_free);
 }

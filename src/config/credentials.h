@@ -21,6 +21,7 @@ struct keeper;
 struct credential {
 	const struct secret *password;
 	const struct secret *token; /* OAuth 2.0 */
+	unsigned below; /* enum auth_mechanism: this server has taken better than these */
 };
 
 enum credentials_side { CREDENTIALS_MAILBOX, CREDENTIALS_SUBMISSION };
@@ -58,9 +59,14 @@ enum credentials_answer credentials_begin(struct credentials *credentials,
  * it may be tried again at once, with another. `*credential` may be NULL: there is none. */
 bool credentials_end(struct credentials *credentials, enum credentials_side side,
 		     const struct credential **credential, const GError *error);
+/* It was taken, by this mechanism (auth_find()): from here on the server is not let down to one
+ * that is less (auth_below()). Who it is that offers less, nobody knows. */
+void credentials_taken(struct credentials *credentials, enum credentials_side side,
+		       const struct credential **credential, const char *mechanism);
 /* The same for one of several connections to that server, of which one is logged in with the same:
  * if it was refused, it may be one connection too many. */
 bool credentials_end_beside(struct credentials *credentials, enum credentials_side side,
 			    const struct credential **credential, const GError *error);
-/* All is found anew, but for what was asked for on the terminal, and may be tried again. */
+/* All is found anew, but for what was asked for on the terminal, and may be tried again. Before,
+ * the keeper reads the configuration file again; what has changed, or is wrong there, is logged. */
 void credentials_renew(struct credentials *credentials);

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "config/reload.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #define NAME "mailfs-keeper"
+#define RELOAD (KEEPER_TOKEN + 1) /* asked for like a secret */
 #define WAIT_STEP_MS 100
 /* What it reads may lie on a file server that is gone, and there are things that cannot be killed:
  * the daemon does not wait for those. */
@@ -23,7 +25,7 @@
 /* Room for what secret_from_line() lets pass, and for messages. */
 #define TEXT_MAX (LIMIT_SECRET + 1)
 
-/* A secret, none, or why not. */
+/* A secret (or a text), none, or why not. */
 enum answer_kind { ANSWER_SECRET, ANSWER_NONE, ANSWER_ERROR };
 
 struct answer {
@@ -98,22 +100,57 @@ static void answer_set(struct answer *answer, const char *text, size_t len)
 	memcpy(answer->text, text, answer->len);
 }
 
-static void answer_find(struct answer *answer, const struct account *account,
+static void answer_fail(struct answer *answer, const GError *error)
+{
+	answer->kind = ANSWER_ERROR;
+	answer->code = error->code;
+	answer_set(answer, error->message, strlen(error->message));
+}
+
+/* What stands there now may be the password of another server. */
+static bool is_elsewhere(const struct reload *reload, enum keeper_secret which, GError **error)
+{
+	const struct account *account = reload_account(reload);
+	bool in_file = which == KEEPER_PASSWORD	       ? account->password_in_file
+		       : which == KEEPER_SMTP_PASSWORD ? account->smtp.password_in_file
+						       : false;
+
+	if (in_file && reload_has_moved(reload))
+		g_set_error(error, MAILFS_ERROR, ERROR_CONFIG,
+			    "%s: [account %s] tells of other servers or logins than the mount has",
+			    account->config, account->alias);
+	return in_file && reload_has_moved(reload);
+}
+
+static void answer_find(struct answer *answer, const struct reload *reload,
 			enum keeper_secret which, const atomic_bool *cancelled)
 {
 	g_autoptr(GError) error = NULL;
 	struct secret *secret = NULL;
 
-	if (!keeper_look(account, which, cancelled, &secret, &error)) {
-		answer->kind = ANSWER_ERROR;
-		answer->code = error->code;
-		answer_set(answer, error->message, strlen(error->message));
+	if (is_elsewhere(reload, which, &error) ||
+	    !keeper_look(reload_account(reload), which, cancelled, &secret, &error)) {
+		answer_fail(answer, error);
 		return;
 	}
 	answer->kind = secret ? ANSWER_SECRET : ANSWER_NONE;
 	if (secret)
 		answer_set(answer, secret_text(secret), secret_len(secret));
 	secret_free(&secret);
+}
+
+static void answer_reload(struct answer *answer, struct reload *reload)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = NULL;
+
+	if (!reload_read(reload, &text, &error)) {
+		answer_fail(answer, error);
+		return;
+	}
+	answer->kind = text ? ANSWER_SECRET : ANSWER_NONE;
+	if (text)
+		answer_set(answer, text, strlen(text));
 }
 
 static bool answer_send(int fd, struct answer *answer)
@@ -136,19 +173,23 @@ static bool settle(int fd, bool quiet)
 	return dup2(STDOUT_FILENO, STDERR_FILENO) >= 0;
 }
 
-static _Noreturn void serve(const struct account *account, bool quiet, int fd)
+static _Noreturn void serve(const struct options *options, int fd)
 {
 	struct watch watch = {.fd = STDIN_FILENO};
+	struct reload *reload = reload_new(options);
 	struct answer answer = {0};
 	pthread_t thread;
 	char which;
 
-	if (!settle(fd, quiet) || pthread_create(&thread, NULL, watch_main, &watch) != 0 ||
-	    pthread_detach(thread) != 0)
+	if (!settle(fd, !options->foreground) ||
+	    pthread_create(&thread, NULL, watch_main, &watch) != 0 || pthread_detach(thread) != 0)
 		_exit(1);
 	while (recv(STDIN_FILENO, &which, 1, 0) == 1 && which >= KEEPER_SMTP_PASSWORD &&
-	       which <= KEEPER_TOKEN) {
-		answer_find(&answer, account, (enum keeper_secret)which, &watch.cancelled);
+	       which <= RELOAD) {
+		if (which == RELOAD)
+			answer_reload(&answer, reload);
+		else
+			answer_find(&answer, reload, (enum keeper_secret)which, &watch.cancelled);
 		if (!answer_send(STDIN_FILENO, &answer))
 			break;
 	}
@@ -157,7 +198,7 @@ static _Noreturn void serve(const struct account *account, bool quiet, int fd)
 
 /* --- the daemon --- */
 
-struct keeper *keeper_new(const struct account *account, bool quiet, GError **error)
+struct keeper *keeper_new(const struct options *options, GError **error)
 {
 	struct keeper *keeper;
 	int fds[2] = {-1, -1};
@@ -168,7 +209,7 @@ struct keeper *keeper_new(const struct account *account, bool quiet, GError **er
 		pid = fork();
 	if (pid == 0) {
 		close(fds[0]);
-		serve(account, quiet, fds[1]);
+		serve(options, fds[1]);
 	}
 	if (pid < 0) {
 		g_set_error(error, MAILFS_ERROR, ERROR_CONFIG, "cannot start a process: %s",
@@ -222,8 +263,8 @@ static bool answer_take(const struct answer *answer, struct secret **ret_secret,
 	return false;
 }
 
-bool keeper_find(struct keeper *keeper, enum keeper_secret which, const atomic_bool *cancelled,
-		 struct secret **ret_secret, GError **error)
+static bool ask(struct keeper *keeper, int which, const atomic_bool *cancelled,
+		struct secret **ret_secret, GError **error)
 {
 	struct answer answer = {0};
 	char byte = (char)which;
@@ -239,6 +280,24 @@ bool keeper_find(struct keeper *keeper, enum keeper_secret which, const atomic_b
 	}
 	explicit_bzero(&answer, sizeof(answer));
 	return ok;
+}
+
+bool keeper_find(struct keeper *keeper, enum keeper_secret which, const atomic_bool *cancelled,
+		 struct secret **ret_secret, GError **error)
+{
+	return ask(keeper, (int)which, cancelled, ret_secret, error);
+}
+
+bool keeper_reload(struct keeper *keeper, const atomic_bool *cancelled, char **ret_text,
+		   GError **error)
+{
+	struct secret *text = NULL;
+
+	if (!ask(keeper, RELOAD, cancelled, &text, error))
+		return false;
+	*ret_text = text ? g_strdup(secret_text(text)) : NULL;
+	secret_free(&text);
+	return true;
 }
 
 /* Its end of the socket is closed with the last of its threads. */

@@ -1,9 +1,9 @@
-/* A process that finds the account's secrets again, for one that locked itself up: it runs the
- * commands and reads the files. It was told which when it was made, and takes no more than the
- * number of one. */
+/* A process that finds the account's secrets again, for one that may have locked itself up and must
+ * not wait: it runs the commands and reads the files, that of the configuration too. It was told
+ * which when it was made, and takes no more than the number of one. */
 #pragma once
 
-#include "config/account.h"
+#include "config/options.h"
 #include "config/secret.h"
 
 struct keeper;
@@ -11,12 +11,16 @@ struct keeper;
 enum keeper_secret { KEEPER_SMTP_PASSWORD, KEEPER_PASSWORD, KEEPER_TOKEN };
 
 /* Starts the process. To be called by the main thread, before there is another one, a secret and
- * the sandbox. `quiet`: what commands say on stderr is lost. NULL with ERROR_CONFIG. */
-struct keeper *keeper_new(const struct account *account, bool quiet, GError **error);
+ * the sandbox. What commands say on stderr is lost in the background. NULL with ERROR_CONFIG. */
+struct keeper *keeper_new(const struct options *options, GError **error);
 /* What secret_find() and its likes do there. One at a time. `cancelled`: set by another thread,
  * ends it soon, and the process. */
 bool keeper_find(struct keeper *keeper, enum keeper_secret which, const atomic_bool *cancelled,
 		 struct secret **ret_secret, GError **error);
+/* Reads the configuration file again there, likewise: reload_read() of config/reload.h. Of an
+ * account of the file alone. */
+bool keeper_reload(struct keeper *keeper, const atomic_bool *cancelled, char **ret_text,
+		   GError **error);
 /* Ends the process, and what it runs; or leaves it behind after some seconds, if it cannot end. */
 void keeper_free(struct keeper **keeper);
 

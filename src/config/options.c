@@ -10,6 +10,7 @@ struct command {
 	char **argv;
 	const char *account;	/* instead of the arguments, */
 	const char *mountpoint; /* likewise; NULL: the account's */
+	const char *dir;	/* where it was written; NULL: here */
 };
 
 static void options_init(struct options *options)
@@ -144,6 +145,8 @@ static bool source_from_file(struct parse *parse, const struct command *command,
 
 static bool source_from_url(struct parse *parse, const char *url, GError **error)
 {
+	if (parse->result == OPTIONS_PRINT_CONFIG)
+		return usage(error, "--print-config takes the name of one account, and no URL");
 	if (parse->options->config)
 		return usage(error, "a configuration file means nothing with a URL, which stands "
 				    "for itself: name one of its accounts");
@@ -171,6 +174,20 @@ static bool mountpoint_set(struct options *options, const char *mountpoint, GErr
 	return false;
 }
 
+/* For whom it is mounted for, who may want to know later what has changed. */
+static void keep_text(struct parse *parse, const struct command *command, const char *source)
+{
+	struct options *options = parse->options;
+
+	if (!options->account.alias)
+		return;
+	options->text = options_file_print(parse, source);
+	options->argv = g_new0(char *, command->argc + 1);
+	for (int i = 0; i < command->argc; i++)
+		options->argv[i] = g_strdup(command->argv[i]);
+	options->dir = command->dir ? g_strdup(command->dir) : g_get_current_dir();
+}
+
 /* `source` and `mountpoint` are of the command line, which outlives this. */
 static bool one_account(struct parse *parse, const struct command *command, const char *source,
 			const char *mountpoint, GError **error)
@@ -184,10 +201,9 @@ static bool one_account(struct parse *parse, const struct command *command, cons
 		options_fuse_set(options, "allow_other", true);
 	options->foreground |= options->debug;
 	options->source = g_strdup(source);
+	keep_text(parse, command, source);
 	if (parse->result == OPTIONS_RUN || parse->result == OPTIONS_ALL)
 		return mountpoint_set(options, mountpoint, error);
-	if (parse->result == OPTIONS_PRINT_CONFIG)
-		options->text = options_file_print(parse, source);
 	return true;
 }
 
@@ -261,6 +277,7 @@ static enum options_result command_parse(struct options *options, const struct c
 					 GError **error)
 {
 	struct parse parse = {.options = options,
+			      .dir = command->dir,
 			      .arguments = g_ptr_array_new(),
 			      .ignored = g_hash_table_new(NULL, NULL)};
 	enum options_result result;
@@ -275,7 +292,7 @@ static enum options_result command_parse(struct options *options, const struct c
 
 enum options_result options_parse(struct options *options, int argc, char **argv, GError **error)
 {
-	const struct command command = {argc, argv, NULL, NULL};
+	const struct command command = {.argc = argc, .argv = argv};
 
 	return command_parse(options, &command, error);
 }
@@ -283,9 +300,21 @@ enum options_result options_parse(struct options *options, int argc, char **argv
 bool options_parse_account(struct options *options, int argc, char **argv, const char *account,
 			   const char *mountpoint, GError **error)
 {
-	const struct command command = {argc, argv, account, mountpoint};
+	const struct command command = {
+		.argc = argc, .argv = argv, .account = account, .mountpoint = mountpoint};
 
 	return command_parse(options, &command, error) != OPTIONS_ERROR;
+}
+
+bool options_reread(const struct options *options, struct options *ret, GError **error)
+{
+	const struct command command = {.argc = (int)g_strv_length(options->argv),
+					.argv = options->argv,
+					.account = options->account.alias,
+					.mountpoint = options->mountpoint,
+					.dir = options->dir};
+
+	return command_parse(ret, &command, error) != OPTIONS_ERROR;
 }
 
 void options_clear(struct options *options)
@@ -295,6 +324,8 @@ void options_clear(struct options *options)
 	g_free(options->mountpoint);
 	g_free(options->config);
 	g_free(options->text);
+	g_strfreev(options->argv);
+	g_free(options->dir);
 	g_strfreev(options->accounts);
 	g_clear_pointer(&options->fuse_options, g_ptr_array_unref);
 	*options = (struct options){0};

@@ -17,7 +17,9 @@ struct options {
 	char *config;	  /* absolute; NULL: where it is usually */
 	char **accounts; /* of the file: OPTIONS_ALL, OPTIONS_LIST_ACCOUNTS, OPTIONS_CHECK of all */
 	bool unattended; /* one of several: nobody is asked for a password */
-	char *text;	 /* OPTIONS_PRINT_CONFIG: what to print */
+	char *text;  /* of an account of the file: all that was said, as --print-config has it */
+	char **argv; /* likewise: the command line, */
+	char *dir;   /* and where we stood then; for options_reread() */
 	bool foreground; /* -f, implied by -d */
 	bool debug;	 /* -d */
 	bool single;	 /* -s */
@@ -50,6 +52,9 @@ enum options_result options_parse(struct options *options, int argc, char **argv
  * NULL: the account's. */
 bool options_parse_account(struct options *options, int argc, char **argv, const char *account,
 			   const char *mountpoint, GError **error);
+/* What the same command line and the configuration file say now of the account that has `options`.
+ * Of an account of the file alone. */
+bool options_reread(const struct options *options, struct options *ret, GError **error);
 void options_clear(struct options *options);
 /* Whether argv[0] is of a helper of mount(8), such as "mount.mailfs". */
 bool options_is_helper(const char *program);

@@ -140,7 +140,7 @@ static char *path_new(const struct parse *parse, const char *name, const char *v
 		options_bad_value(error, name, value, "a path that begins with '/' or '~/'");
 		return NULL;
 	}
-	return g_canonicalize_filename(home ? home : value, NULL);
+	return g_canonicalize_filename(home ? home : value, parse->dir);
 }
 
 static bool text_apply(const struct row *row, struct parse *parse, const char *value,
@@ -179,6 +179,20 @@ static bool value_apply(const struct row *row, struct parse *parse, const char *
 	return true;
 }
 
+/* Said in the same place, where nothing tells which one is meant. NULL: there is none. */
+static const struct row *secret_rival(const struct row *row, const struct parse *parse)
+{
+	size_t count;
+	const struct row *rows = options_rows(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (&rows[i] != row && rows[i].secret == row->secret &&
+		    parse->said[i].origin == parse->origin)
+			return &rows[i];
+	}
+	return NULL;
+}
+
 /* Takes back what weighs less: where the password comes from is one decision. */
 static void secret_outrank(const struct row *row, struct parse *parse)
 {
@@ -205,6 +219,20 @@ static void secret_outrank(const struct row *row, struct parse *parse)
 	}
 }
 
+static bool secret_decide(const struct row *row, struct parse *parse, GError **error)
+{
+	const struct row *rival = secret_rival(row, parse);
+
+	if (rival) {
+		g_set_error(error, MAILFS_ERROR, ERROR_USAGE,
+			    "%s and %s exclude each other: say one of them", rival->name,
+			    row->name);
+		return false;
+	}
+	secret_outrank(row, parse);
+	return true;
+}
+
 static void said_note(const struct row *row, struct parse *parse, const char *value)
 {
 	struct said *said = &parse->said[options_row_index(row)];
@@ -214,6 +242,18 @@ static void said_note(const struct row *row, struct parse *parse, const char *va
 	g_free(said->value);
 	said->value = g_strdup(is_password ? "********" : row->path ? *path : value);
 	said->origin = parse->origin;
+}
+
+void options_forget_sending(struct parse *parse)
+{
+	size_t count;
+	const struct row *rows = options_rows(&count);
+	const struct row *smtp = options_row_by_name("smtp");
+
+	for (size_t i = 0; i < count; i++) {
+		if (rows[i].sending || &rows[i] == smtp)
+			parse->said[i].origin = ORIGIN_NONE;
+	}
 }
 
 bool options_row_apply(const struct row *row, struct parse *parse, const char *value,
@@ -233,8 +273,8 @@ bool options_row_apply(const struct row *row, struct parse *parse, const char *v
 	}
 	if (row->sending)
 		parse->sending = name;
-	if (row->secret)
-		secret_outrank(row, parse);
+	if (row->secret && !secret_decide(row, parse, error))
+		return false;
 	if (!value_apply(row, parse, value, error))
 		return false;
 	said_note(row, parse, value);

@@ -78,6 +78,19 @@ static bool tls_check(struct parse *parse, GError **error)
 	return true;
 }
 
+/* Of an account that can send, one mount may only read; but who asks for both at once means
+ * neither. */
+static bool read_only_check(struct parse *parse, GError **error)
+{
+	if (parse->said[options_row_index(options_row_by_name("smtp"))].origin == ORIGIN_COMMAND)
+		return options_conflict(
+			parse, "smtp",
+			"ro contradicts smtp: nothing is sent from a read-only mount", error);
+	submission_clear(&parse->options->account.smtp);
+	options_forget_sending(parse);
+	return true;
+}
+
 static bool smtp_check(struct parse *parse, GError **error)
 {
 	struct account *account = &parse->options->account;
@@ -90,9 +103,7 @@ static bool smtp_check(struct parse *parse, GError **error)
 		return options_conflict(parse, parse->sending, message, error);
 	}
 	if (smtp->host && account->read_only)
-		return options_conflict(
-			parse, "smtp",
-			"ro contradicts smtp: nothing is sent from a read-only mount", error);
+		return read_only_check(parse, error);
 	if (!parse->smtp_tls_off)
 		return true;
 	if (smtp->tls == TLS_IMPLICIT)
@@ -117,11 +128,6 @@ static bool login_check(struct parse *parse, GError **error)
 		       options_conflict(parse, "auth",
 					"auth: oauthbearer and xoauth2 need oauth2_token_command",
 					error);
-	if (account->password_command || account->password_file || account->password_in_file)
-		return options_conflict(
-			parse, "oauth2_token_command",
-			"oauth2_token_command and a password of the account exclude each other",
-			error);
 	return !auth || auth & AUTH_BY_TOKEN ||
 	       options_conflict(parse, "oauth2_token_command",
 				"oauth2_token_command means nothing where auth has neither "

@@ -18,6 +18,7 @@ struct said {
 /* What the command line and the configuration file have said so far. */
 struct parse {
 	struct options *options;
+	const char *dir;	    /* what paths are relative to; NULL: the current directory */
 	GPtrArray *arguments;	    /* of const char *: SOURCE and MOUNTPOINT */
 	enum origin origin;	    /* of what is being read */
 	struct said *said;	    /* one a row of the table */
@@ -81,6 +82,8 @@ char *options_key_split(const char *text, const char **ret_value);
 void options_fuse_set(struct options *options, const char *option, bool on);
 /* "yes", "no", "on", "off", "true", "false", "1", "0" */
 bool options_parse_bool(const char *value, bool *ret);
+/* smtp and what means nothing without it: as if nobody had said it. */
+void options_forget_sending(struct parse *parse);
 /* False with ERROR_USAGE; `name` is the option that it is about: if [defaults] alone said it, it is
  * left out. */
 bool options_conflict(struct parse *parse, const char *name, const char *message, GError **error);

@@ -79,26 +79,36 @@ static int child_spawn(const struct secret_command *command, int out_fd, pid_t *
 	return number;
 }
 
-/* Reads to the end, as $(...) does. `bytes` has room for LIMIT_SECRET and one more. */
-static enum output output_read(const struct secret_command *command, int fd, int64_t deadline_ms,
-			       char *bytes, size_t *ret_len)
+static bool child_has_ended(pid_t pid)
+{
+	siginfo_t info = {0};
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       info.si_pid == pid;
+}
+
+/* Reads to the end, or until the command has ended: what it leaves behind, such as an agent, may
+ * keep its output open for ever. `bytes` has room for LIMIT_SECRET and one more. */
+static enum output output_read(const struct secret_command *command, pid_t pid, int fd,
+			       int64_t deadline_ms, char *bytes, size_t *ret_len)
 {
 	size_t len = 0;
 
 	while (len <= LIMIT_SECRET) {
 		struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 		int64_t left_ms = deadline_ms - clock_mono_ms();
+		bool ended = child_has_ended(pid);
 		int ready = 0;
 		ssize_t got = 0;
 
 		if (left_ms <= 0 || is_cancelled(command))
 			return OUTPUT_LATE;
-		ready = poll(&poll_fd, 1, (int)MIN(left_ms, READ_STEP_MS));
+		ready = poll(&poll_fd, 1, ended ? 0 : (int)MIN(left_ms, READ_STEP_MS));
 		if (ready > 0)
 			got = read(fd, bytes + len, LIMIT_SECRET + 1 - len);
 		if ((ready < 0 || got < 0) && errno != EINTR)
 			return OUTPUT_FAILED;
-		if (ready > 0 && got == 0) {
+		if ((ready > 0 && got == 0) || (ready == 0 && ended)) {
 			*ret_len = len;
 			return OUTPUT_COMPLETE;
 		}
@@ -162,7 +172,7 @@ static bool child_finish(const struct secret_command *command, pid_t pid, int fd
 			 size_t *ret_len, GError **error)
 {
 	int64_t deadline_ms = clock_mono_ms() + command->timeout_ms;
-	enum output output = output_read(command, fd, deadline_ms, bytes, ret_len);
+	enum output output = output_read(command, pid, fd, deadline_ms, bytes, ret_len);
 	int status;
 
 	if (output == OUTPUT_COMPLETE && child_wait(command, pid, deadline_ms, &status))

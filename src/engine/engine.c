@@ -133,40 +133,6 @@ bool engine_wait_ready(struct engine *engine, GError **error)
 	return ready;
 }
 
-static void append_time(GString *text, const char *key, int64_t ns)
-{
-	g_autoptr(GDateTime) utc = g_date_time_new_from_unix_utc(ns / 1000000000);
-	g_autofree char *stamp = utc ? g_date_time_format(utc, "%Y-%m-%dT%H:%M:%SZ") : NULL;
-
-	g_string_append_printf(text, "%s: %s\n", key, stamp ? stamp : "-");
-}
-
-char *engine_status(struct engine *engine)
-{
-	GString *text = g_string_new(NULL);
-	const struct shared *shared = &engine->shared;
-
-	g_string_append_printf(text, "version: %s\naccount: %s\n", MAILFS_VERSION,
-			       engine->account->name);
-	pthread_mutex_lock(&engine->lock);
-	g_string_append_printf(text, "state: %s\n", account_state_word(shared->state));
-	append_time(text, "since", shared->state_since_ns);
-	g_string_append(text, shared->description ? shared->description : "");
-	g_string_append_printf(text, "connections: %u\n", shared->connections);
-	g_string_append_printf(text, "watching: %s\n", shared->watched ? shared->watched : "none");
-	g_string_append_printf(text, "last-error: %s\n",
-			       shared->last_error ? shared->last_error : "none");
-	pthread_mutex_unlock(&engine->lock);
-	if (engine->sandbox)
-		g_string_append_printf(text, "sandbox: %s\n", engine->sandbox);
-	g_string_append_printf(text, "pending-changes: %u\n", state_pending(engine->state));
-	g_string_append_printf(text, "cache-bytes: %" G_GUINT64_FORMAT "\n",
-			       bodies_total(engine->bodies));
-	g_string_append_printf(text, "cache-limit: %" G_GUINT64_FORMAT "\n",
-			       engine->account->cache_size_bytes);
-	return g_string_free(text, FALSE);
-}
-
 /* --- the thread --- */
 
 struct requests {
@@ -435,7 +401,7 @@ void engine_free(struct engine **ret_engine)
 	g_hash_table_unref(engine->shared.triggers);
 	g_clear_error(&engine->shared.first_error);
 	g_free(engine->shared.description);
-	g_free(engine->shared.last_error);
+	g_free(engine->shared.last_error.text);
 	g_clear_error(&engine->down);
 	index_view_free(&engine->view);
 	close(engine->wake_fd);

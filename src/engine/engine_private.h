@@ -193,6 +193,14 @@ struct run {
 	uint64_t before[ENGINE_RUN_BATCHES]; /* those before the nth, of the last ones */
 };
 
+/* For status. */
+struct last_error {
+	char *text; /* NULL: there was none */
+	int64_t when_ns;
+	const struct lane *lane; /* that had it */
+	bool over;		 /* and has connected since */
+};
+
 /* Under engine->lock. */
 struct shared {
 	GArray *needs; /* of struct need: stated, not looked at yet */
@@ -211,7 +219,7 @@ struct shared {
 	int64_t busy_ms[LANES];
 	char *description; /* of the connection, for status */
 	unsigned connections;
-	char *last_error;
+	struct last_error last_error;
 	struct store_quota quota;
 	bool has_quota;
 	bool changed; /* the state holds something new, and the engine knows */
@@ -394,6 +402,12 @@ void brief_wait_for_lock(struct engine *engine, const GError *error);
 void brief_submit(struct engine *engine);
 /* When the session must be looked at again, if nothing runs in it. */
 int64_t brief_deadline_ms(const struct engine *engine);
+
+/* status.c */
+
+/* It is this lane's, and the last one. */
+void status_error(struct engine *engine, const struct lane *lane, const GError *error);
+void status_recovered(struct engine *engine, const struct lane *lane);
 
 /* needs.c */
 void needs_take(struct engine *engine, const struct need *need);

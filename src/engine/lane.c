@@ -375,14 +375,16 @@ static void back_off(struct engine *engine, const GError *error)
 	engine->retry_ms = engine->now_ms + delay_ms;
 }
 
-static void share_error(struct engine *engine, const GError *error)
+static void note_down(struct engine *engine, const GError *error)
 {
 	g_clear_error(&engine->down);
 	engine->down = g_error_copy(error);
-	pthread_mutex_lock(&engine->lock);
-	g_free(engine->shared.last_error);
-	engine->shared.last_error = g_strdup(error->message);
-	pthread_mutex_unlock(&engine->lock);
+}
+
+static void note_error(struct engine *engine, const struct lane *lane, const GError *error)
+{
+	note_down(engine, error);
+	status_error(engine, lane, error);
 }
 
 /* A connection that served is made anew at once, but one that never lasts only now and then. */
@@ -458,7 +460,7 @@ static void lane_missed(struct engine *engine, struct lane *lane, const GError *
 /* Nothing is lost: what is queued waits. */
 static void lane_locked_out(struct engine *engine, struct lane *lane, const GError *error)
 {
-	share_error(engine, error);
+	note_error(engine, lane, error);
 	brief_end(engine, false);
 	lane_close(engine, lane, error);
 	set_state(engine, ACCOUNT_OFFLINE);
@@ -481,11 +483,14 @@ static void warn(const struct engine *engine, const GError *error)
 				    : "");
 }
 
-static void lane_die(struct engine *engine, struct lane *lane, const GError *error)
+/* `asked`: that is no news, and nothing went wrong. */
+static void lane_drop(struct engine *engine, struct lane *lane, const GError *error, bool asked)
 {
 	bool at_once = may_reopen_at_once(engine, lane);
 
-	share_error(engine, error);
+	note_down(engine, error);
+	if (!asked)
+		status_error(engine, lane, error);
 	if (!at_once || g_error_matches(error, MAILFS_ERROR, ERROR_TIMEOUT))
 		engine->doubtful = true;
 	if (at_once)
@@ -498,7 +503,8 @@ static void lane_die(struct engine *engine, struct lane *lane, const GError *err
 		at_once = true;
 		forget_refusal(engine);
 	}
-	warn(engine, error);
+	if (!asked)
+		warn(engine, error);
 	if (!is_ready(engine, LANE_LIST))
 		set_state(engine, engine->refused ? ACCOUNT_REFUSED : ACCOUNT_OFFLINE);
 	if (at_once || is_ready(engine, LANE_LIST))
@@ -511,12 +517,17 @@ static void lane_die(struct engine *engine, struct lane *lane, const GError *err
 	lanes_first_attempt_ended(engine, error);
 }
 
+static void lane_die(struct engine *engine, struct lane *lane, const GError *error)
+{
+	lane_drop(engine, lane, error, false);
+}
+
 static void tell_waiting(struct engine *engine)
 {
 	g_autoptr(GError) error = g_error_new(MAILFS_ERROR, ERROR_TIMEOUT,
 					      "the password or token is still being looked for");
 
-	share_error(engine, error);
+	note_error(engine, &engine->lanes[LANE_LIST], error);
 }
 
 void lanes_lose_patience(struct engine *engine)
@@ -628,8 +639,10 @@ static void lane_ready(struct engine *engine, struct lane *lane)
 	lane->state = LANE_READY;
 	lane->ready_ms = lane->used_ms = engine->now_ms;
 	engine->refused = false;
-	credentials_end(engine->credentials, CREDENTIALS_MAILBOX, &lane->credential, NULL);
+	credentials_taken(engine->credentials, CREDENTIALS_MAILBOX, &lane->credential,
+			  engine->ops->way_in(lane->store));
 	share_abilities(engine, lane);
+	status_recovered(engine, lane);
 	change_soon(engine, 0);
 	if (lane != &engine->lanes[LANE_LIST])
 		return;
@@ -754,9 +767,10 @@ void lanes_reconnect(struct engine *engine)
 	g_autoptr(GError) error =
 		g_error_new(MAILFS_ERROR, ERROR_UNREACHABLE, "asked to reconnect");
 
+	log_info("%s: asked to reconnect", engine->account->name);
 	for (int i = 0; i < LANES; i++) {
 		if (engine->lanes[i].store)
-			lane_die(engine, &engine->lanes[i], error);
+			lane_drop(engine, &engine->lanes[i], error, true);
 	}
 	engine->brief = (struct brief){.rest_ms = engine->brief.rest_ms};
 	folders_heal(engine);

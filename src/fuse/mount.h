@@ -15,9 +15,8 @@ struct mount_helpers {
 
 /* Makes the session; nothing is mounted yet, so that the engine's events can be taken from the
  * start. Comes before any other thread is started: from here on SIGTERM, SIGINT and SIGHUP are
- * blocked in the caller and waited for in a thread; until something is mounted they end the process
- * as ever.
- * ERROR_USAGE: an option that libfuse refuses. */
+ * blocked in the caller and waited for in a thread; until something is mounted the first two end
+ * the process as ever, and SIGHUP does nothing. ERROR_USAGE: an option that libfuse refuses. */
 struct mount *mount_new(const struct options *options, const struct mount_helpers *helpers,
 			GError **error);
 /* What engine_new() gets; `data` is the mount. */

@@ -15,7 +15,7 @@
 #include <pthread.h>
 
 enum mount_state {
-	MOUNT_NEW,	/* a signal ends the process, as if there were no handler */
+	MOUNT_NEW,	/* one that ends us ends the process, as if there were no handler */
 	MOUNT_ATTACHED, /* a signal ends the loop */
 	MOUNT_ENDED,
 };
@@ -71,8 +71,8 @@ void tell_news(struct mount *mount, const struct engine_news *news);
 void tell_verdict(struct mount *mount, const char *name, bool sent, const char *why);
 /* This mount removed a message, or gave it another place. */
 void tell_removed(struct mount *mount, uint64_t parent, const char *name);
-void tell_renamed(struct mount *mount, uint64_t parent, const char *name,
-		       uint64_t new_parent, const char *new_name);
+void tell_renamed(struct mount *mount, uint64_t parent, const char *name, uint64_t new_parent,
+		  const char *new_name);
 
 /* events.c */
 extern const struct engine_events events_table;

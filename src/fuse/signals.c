@@ -89,8 +89,6 @@ static void handle_hangup(struct mount *mount)
 	pthread_mutex_lock(&mount->mutex);
 	state = mount->state;
 	pthread_mutex_unlock(&mount->mutex);
-	if (state == MOUNT_NEW)
-		die_of(SIGHUP);
 	if (state != MOUNT_ATTACHED)
 		return;
 	engine_reconnect(mount->engine);

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #define MINUTE_MS INT64_C(60000)
-#define EXPIRES_MS (5 * 24 * 60 * MINUTE_MS)
 
 int64_t delivery_pause_ms(unsigned tries)
 {
@@ -178,6 +177,12 @@ bool delivery_init(struct delivery *delivery, struct queue_file *file, int fd, c
 	delivery->text = compose_new(fd, &delivery->envelope, COMPOSE_SENDING);
 	describe(delivery, notify);
 	return true;
+}
+
+void delivery_init_old(struct delivery *delivery, struct queue_file *file)
+{
+	*delivery = (struct delivery){.file = *file, .fd = -1};
+	*file = (struct queue_file){0};
 }
 
 void delivery_clear(struct delivery *delivery)
@@ -354,7 +359,7 @@ static void explain_failure(struct delivery *delivery)
 
 bool delivery_is_expired(const struct delivery *delivery, int64_t now_ms)
 {
-	return now_ms - delivery->file.info.handed_ms >= EXPIRES_MS;
+	return now_ms - delivery->file.info.handed_ms >= DELIVERY_EXPIRES_MS;
 }
 
 void delivery_expire(struct delivery *delivery)

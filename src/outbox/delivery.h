@@ -6,6 +6,8 @@
 #include "outbox/queue.h"
 #include "protocol/smtp_session.h"
 
+#define DELIVERY_EXPIRES_MS (INT64_C(5) * 24 * 60 * 60 * 1000)
+
 struct delivery {
 	struct queue_file file; /* its info is what will be on record */
 	int fd;
@@ -20,6 +22,8 @@ struct delivery {
  */
 bool delivery_init(struct delivery *delivery, struct queue_file *file, int fd, const char *from,
 		   unsigned notify, GError **error);
+/* The same of one that is to be given up, whatever is in it. */
+void delivery_init_old(struct delivery *delivery, struct queue_file *file);
 void delivery_clear(struct delivery *delivery);
 /* Nobody is left to send it to. */
 bool delivery_is_done(const struct delivery *delivery);

@@ -2,7 +2,7 @@
  * message after the other over one connection. A message that has to wait holds up no other; a
  * server that cannot be reached, or closes the connection on its first message (421), pauses the
  * whole queue. Both come again after 1, 5, 15, 30, 60 minutes, then every hour, for five days. A
- * refused login pauses it until outbox_retry(), however long that takes.
+ * refused login pauses it until outbox_retry(); but what has waited for five days fails then, too.
  *
  * Any thread, where nothing else is said.
  */

@@ -333,6 +333,25 @@ static int64_t take(struct outbox *outbox)
 				   : MIN(next_ms, outbox->now_ms + (due_ms - outbox->wall_ms));
 }
 
+/* A pause may last for longer than anybody may wait. Gives when to come again. */
+static int64_t give_up_old(struct outbox *outbox)
+{
+	int64_t limit_ms = outbox->wall_ms - DELIVERY_EXPIRES_MS;
+	struct queue_file file;
+	int64_t oldest_ms;
+
+	/* Offline, nothing is tried, as asked for. */
+	if (outbox->delivering || outbox->config.account->offline)
+		return INT64_MAX;
+	while (queue_take_old(outbox->queue, limit_ms, &file, &oldest_ms)) {
+		delivery_init_old(&outbox->delivery, &file);
+		delivery_held(&outbox->delivery, 0, outbox->shared.why);
+		delivery_expire(&outbox->delivery);
+		finish(outbox, QUEUE_FAILED);
+	}
+	return oldest_ms == INT64_MAX ? oldest_ms : outbox->now_ms + (oldest_ms - limit_ms);
+}
+
 /* --- the connection --- */
 
 static void connect_server(struct outbox *outbox)
@@ -418,9 +437,12 @@ static void begin_login(struct outbox *outbox)
 
 static void hand_in(struct outbox *outbox)
 {
+	const char *way_in = submitter_way_in(outbox->submitter);
+
 	note_size_max(outbox);
-	if (submitter_is_logged_in(outbox->submitter))
-		end_login(outbox, NULL);
+	if (way_in)
+		credentials_taken(outbox->config.credentials, CREDENTIALS_SUBMISSION,
+				  &outbox->credential, way_in);
 	drop_login(outbox);
 	if (!outbox->delivering || outbox->handed)
 		return;
@@ -446,7 +468,7 @@ static int64_t carry_on(struct outbox *outbox)
 	int64_t next_ms = INT64_MAX;
 
 	if (!outbox->submitter && outbox->now_ms < pause_ends_ms(outbox))
-		return pause_ends_ms(outbox);
+		return MIN(pause_ends_ms(outbox), give_up_old(outbox));
 	if (!outbox->delivering)
 		next_ms = take(outbox);
 	if (!outbox->delivering)

@@ -154,6 +154,10 @@ unsigned queue_closing(struct queue *queue);
  * when the next will be (INT64_MAX: none waits). `hurry`: those that were never tried are due. */
 bool queue_take(struct queue *queue, int64_t now_ms, bool hurry, struct queue_file *ret,
 		int *ret_fd, int64_t *ret_next_ms);
+/* The oldest, due or not, if it was handed over no later than `handed_ms`: running now, a copy.
+ * False: then `*ret_oldest_ms` says when it was (INT64_MAX: none waits). */
+bool queue_take_old(struct queue *queue, int64_t handed_ms, struct queue_file *ret,
+		    int64_t *ret_oldest_ms);
 /* This one is due now, if it was never tried. */
 void queue_hurry(struct queue *queue, uint32_t id);
 /* Hands over what the disk did not let queue_close_file() hand over. How many are left so. */

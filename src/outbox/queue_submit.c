@@ -43,6 +43,22 @@ static struct queue_entry *find_due(struct queue *queue, int64_t now_ms, bool hu
 	return NULL;
 }
 
+static struct queue_entry *find_oldest(struct queue *queue)
+{
+	GTreeNode *node = g_tree_node_first(queue->steps[QUEUE_WAITING]);
+	struct queue_entry *oldest = NULL;
+
+	for (; node; node = g_tree_node_next(node)) {
+		struct queue_entry *entry = g_tree_node_value(node);
+
+		if (entry->file.running || entry->file.writers > 0)
+			continue;
+		if (!oldest || entry->file.info.handed_ms < oldest->file.info.handed_ms)
+			oldest = entry;
+	}
+	return oldest;
+}
+
 /* What cannot be read is left for later; what is not there any more is forgotten. */
 static void set_aside(struct queue *queue, struct queue_entry *entry, int64_t now_ms)
 {
@@ -55,6 +71,12 @@ static void set_aside(struct queue *queue, struct queue_entry *entry, int64_t no
 	entry->file.info.tries++;
 	if (number == ENOENT)
 		queue_drop(queue, entry, NULL);
+}
+
+static void hand_out(struct queue_entry *entry, struct queue_file *ret)
+{
+	entry->file.running = true;
+	queue_file_copy(&entry->file, ret);
 }
 
 bool queue_take(struct queue *queue, int64_t now_ms, bool hurry, struct queue_file *ret,
@@ -73,14 +95,30 @@ bool queue_take(struct queue *queue, int64_t now_ms, bool hurry, struct queue_fi
 		next_ms = INT64_MAX;
 	}
 	if (entry) {
-		entry->file.running = true;
-		queue_file_copy(&entry->file, ret);
+		hand_out(entry, ret);
 		*ret_fd = fd;
 	} else {
 		*ret_next_ms = next_ms;
 	}
 	pthread_mutex_unlock(&queue->lock);
 	return entry;
+}
+
+bool queue_take_old(struct queue *queue, int64_t handed_ms, struct queue_file *ret,
+		    int64_t *ret_oldest_ms)
+{
+	struct queue_entry *entry;
+	bool old;
+
+	pthread_mutex_lock(&queue->lock);
+	entry = find_oldest(queue);
+	old = entry && entry->file.info.handed_ms <= handed_ms;
+	if (old)
+		hand_out(entry, ret);
+	else
+		*ret_oldest_ms = entry ? entry->file.info.handed_ms : INT64_MAX;
+	pthread_mutex_unlock(&queue->lock);
+	return old;
 }
 
 void queue_hurry(struct queue *queue, uint32_t id)

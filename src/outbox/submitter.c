@@ -68,9 +68,9 @@ bool submitter_is_ready(const struct submitter *submitter)
 	return state_of(submitter) == SMTP_SESSION_READY;
 }
 
-bool submitter_is_logged_in(const struct submitter *submitter)
+const char *submitter_way_in(const struct submitter *submitter)
 {
-	return submitter_is_ready(submitter) && smtp_session_way_in(submitter->session) != NULL;
+	return submitter_is_ready(submitter) ? smtp_session_way_in(submitter->session) : NULL;
 }
 
 uint64_t submitter_size_max(const struct submitter *submitter)
@@ -153,6 +153,7 @@ static struct sasl_login login_of(const struct submitter *submitter)
 		.host = account->smtp.host,
 		.port = account->smtp.port,
 		.allowed = submission_auth(account),
+		.below = credential ? credential->below : 0,
 		.certificate = account->tls_cert != NULL,
 		.binding = binding_of(submitter),
 	};

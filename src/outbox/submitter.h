@@ -33,8 +33,8 @@ bool submitter_step(struct submitter *submitter, int64_t now_ms, GError **error)
 /* While ready. */
 void submitter_send(struct submitter *submitter, const struct smtp_transaction *transaction,
 		    int64_t now_ms);
-/* It is ready, and did log in. */
-bool submitter_is_logged_in(const struct submitter *submitter);
+/* When it is ready: how it logged in, "SCRAM-SHA-256"; NULL: it did not. */
+const char *submitter_way_in(const struct submitter *submitter);
 /* Says goodbye; steps go on until it is over. */
 void submitter_quit(struct submitter *submitter, int64_t now_ms);
 /* Lines "key: value" as of store_ops.describe: server, tls, certificate, capabilities. */

@@ -74,7 +74,7 @@ static bool decode(const char *text, size_t len, struct sasl_message *ret, GErro
 
 static unsigned allowed(const struct sasl_login *login)
 {
-	return login->allowed ? login->allowed : AUTH_DEFAULT;
+	return login->allowed ? login->allowed : AUTH_DEFAULT & ~login->below;
 }
 
 static bool may_show(const struct sasl_server *server)
@@ -119,9 +119,11 @@ static void set_none(const struct sasl_login *login, const struct sasl_server *s
 	g_autofree char *offered = text_clean(text, -1, OFFERED_SHOWN);
 	g_autofree char *may = auth_text(possible(login, server));
 
-	g_set_error(error, MAILFS_ERROR, ERROR_NO_LOGIN,
-		    "the server offers no login that may be used (it offers %s, and these may: %s)",
-		    *offered ? offered : "none", may);
+	g_set_error(
+		error, MAILFS_ERROR, ERROR_NO_LOGIN,
+		"the server offers no login that may be used (it offers %s, and these may: %s)%s",
+		*offered ? offered : "none", may,
+		!login->allowed && login->below ? ": it took a better one before" : "");
 }
 
 static const struct sasl_mechanism *steps_of(enum auth_mechanism mechanism)

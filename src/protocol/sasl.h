@@ -29,7 +29,8 @@ struct sasl_login {
 	const char *token;    /* OAuth 2.0; NULL: none */
 	const char *host;     /* the server's, as the user named it; NULL: not told to the server */
 	uint16_t port;
-	unsigned allowed; /* enum auth_mechanism; 0: AUTH_DEFAULT */
+	unsigned allowed; /* enum auth_mechanism; 0: AUTH_DEFAULT, but for `below` */
+	unsigned below;	  /* what the server has taken better than before */
 	bool certificate; /* TLS shows the server one of ours */
 	struct sasl_binding binding;
 };

@@ -308,6 +308,8 @@ struct store_ops {
 	/* While ready: enum store_ability, and the largest message that may be appended
 	 * (UINT64_MAX: none told). */
 	unsigned (*abilities)(const struct store *store, uint64_t *ret_append_max_bytes);
+	/* While ready: how it logged in, "SCRAM-SHA-256"; NULL: it did not. */
+	const char *(*way_in)(const struct store *store);
 	/* Lines "key: value" for .mailfs/status: server, tls, capabilities. */
 	void (*describe)(const struct store *store, GString *out);
 };

@@ -74,7 +74,6 @@ int control_write(struct tree *tree, const void *buffer, size_t len)
 	g_strchomp(word);
 	if (strcmp(word, "reconnect") != 0)
 		return EINVAL;
-	log_info("%s: reconnecting, as asked for", tree->config.account->name);
 	engine_reconnect(tree->config.engine);
 	if (tree->config.outbox)
 		outbox_retry(tree->config.outbox);

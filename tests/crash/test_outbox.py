@@ -33,8 +33,8 @@ class Site:
         client.logout()
         self.wire = Wire(server.port)
         self.smtp = SmtpServer(middle=middle)
-        self.desk = Desk(self.wire.url(self.user), self.smtp, ["save_sent=yes", *options],
-                         user=self.user)
+        self.desk = Desk(self.wire.url(self.user), self.smtp,
+                         ["save_sent=yes", *(options or ["send_delay=0"])], user=self.user)
 
     def __enter__(self):
         self.wire.__enter__()

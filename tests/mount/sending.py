@@ -40,7 +40,7 @@ class Desk:
             usual.append("smtp_tls=off")
         if isinstance(imap, str):
             usual.append("tls=off")
-        usual += [o for o in ("send_delay=0", "save_sent=no") if o.split("=")[0] not in given]
+        usual += [o for o in ("send_delay=3600", "save_sent=no") if o.split("=")[0] not in given]
         self.options = [*usual, *options]
         self.imap = imap
         self.mount = None

@@ -7,6 +7,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import termios
 
@@ -372,6 +373,56 @@ def a_hangup_reaches_all(server):
             wait_until(lambda: logins(user) > count, 30, f"{user} connects anew")
         site.process.terminate()
         equal(site.ended(), 0, site.stderr.read_text())
+
+
+@contextlib.contextmanager
+def a_manager(site):
+    """What it is told next, as a dictionary."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        path = str(site.home.dir / "notify")
+        manager.bind(path)
+        manager.settimeout(60)
+        site.home.environment["NOTIFY_SOCKET"] = path
+        yield lambda: dict(line.split("=", 1) for line in manager.recv(4096).decode().splitlines())
+
+
+def hear(told, wanted):
+    """Until it is told just that."""
+    while (heard := told()) != wanted:
+        assert heard.keys() == {"STATUS"} or heard.keys() == {"EXTEND_TIMEOUT_USEC"}, heard
+
+
+@case
+def a_manager_is_told_when_all_are_mounted(server):
+    with Site(server, THREE) as site, a_manager(site) as told:
+        site.write(THREE.replace("{home}/elsewhere", "{home}/elsewhere\npassword_file = /nowhere"))
+        site.start("-f", "--all", site.mail)
+        status = "mounted: work, old; not mounted: home (exit code 78)"
+        equal(told(), {"READY": "1", "STATUS": status})
+        site.served("work", "old")
+        os.kill(site.process.pid, signal.SIGHUP)
+        heard = told()
+        while "RELOADING" not in heard:
+            equal(heard, {"STATUS": status})
+            heard = told()
+        assert int(heard["MONOTONIC_USEC"]) > 0, heard
+        equal(told(), {"READY": "1", "STATUS": status})
+        run("fusermount3", "-u", site.mail / "work")
+        hear(told, {"STATUS": "mounted: old; not mounted: work, home (exit code 78)"})
+        os.kill(site.process.pid, signal.SIGTERM)
+        hear(told, {"STOPPING": "1", "STATUS": "Finishing what was promised"})
+        assert int(told()["EXTEND_TIMEOUT_USEC"]) > 30_000_000
+        equal(site.ended(), 78)
+
+
+@case
+def a_manager_is_not_told_when_none_is_mounted(server):
+    with Site(server, THREE) as site, a_manager(site) as told:
+        site.write(THREE.replace("{defaults}", "[defaults]\npassword_file = /nowhere"))
+        site.mailfs("-f", "--all", site.mail, code=78)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.sendto(b"NOTHING=1", site.home.environment["NOTIFY_SOCKET"])
+        equal(told(), {"NOTHING": "1"})
 
 
 @case

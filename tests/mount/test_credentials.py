@@ -14,9 +14,10 @@ from collections import namedtuple
 
 from changing import fails
 from dovecot import PASSWORD
-from harness import Dovecot, Home, Mount, case, equal, is_mounted, mail, main, run, wait_until
+from guarding import Source, a_home, becomes, change_password, guarded, lines, reconnect, state
+from harness import Dovecot, Mount, case, equal, is_mounted, mail, main, run, wait_until
 from pop3_script import Pop3Server
-from scripted import Cut, Folder, Message, Relay, ScriptedServer
+from scripted import Relay
 from sending import note
 from smtp_script import Hold, SmtpServer
 
@@ -70,31 +71,6 @@ def fixture():
         yield World(dovecot, relay, tokens)
 
 
-class Source:
-    """A command that prints the last line of a file, and how often it ran."""
-
-    def __init__(self, home, name, text):
-        self.path = home.dir / name
-        self.runs = home.dir / f"{name}-runs"
-        self.command = f"echo >>{self.runs}; cat {self.path}"
-        self.set(text)
-
-    def set(self, text):
-        self.path.write_text(text + "\n")
-
-    def count(self):
-        return len(self.runs.read_text()) if self.runs.exists() else 0
-
-
-@contextlib.contextmanager
-def a_home():
-    home = Home()
-    try:
-        yield home
-    finally:
-        home.remove()
-
-
 def methods(dovecot, service):
     text = (dovecot.dir / "dovecot.log").read_text(errors="replace")
     return re.findall(rf"{service}-login: Info: Login: user=<alice>, method=([A-Z0-9-]+)", text)
@@ -106,22 +82,6 @@ def forget(dovecot):
 
 def reads(mount):
     equal(len([n for n in os.listdir(mount / "INBOX") if n.endswith(".eml")]), 1)
-
-
-def reconnect(mount):
-    run("sh", "-c", "echo reconnect >.mailfs/ctl", cwd=mount.path)
-
-
-def state(mount):
-    return re.search(r"^state: (.*)$", mount.text(".mailfs/status"), re.M)[1]
-
-
-def becomes(mount, wanted):
-    wait_until(lambda: state(mount) == wanted, what=f"the state {wanted}")
-
-
-def lines(mount, words):
-    return [line for line in mount.text(".mailfs/log").splitlines() if words in line]
 
 
 def refused_at_start(mount, code, words):
@@ -256,60 +216,12 @@ def the_net_is_away_when_a_token_is_wanted(world):
 # --- a refused password ---
 
 
-class Guard:
-    """Counts the logins at an IMAP server; `word` is the one that lets in. While it is `away`
-    nobody is greeted."""
-
-    def __init__(self):
-        self.word = PASSWORD
-        self.logins = []
-        self.answer = "NO [AUTHENTICATIONFAILED] not this one"
-        self.hold = None
-        self.away = False
-        self.script = None
-        self.logins_of = {}  # of a connection: what `logins` was when it was greeted
-
-    def __call__(self, connection, verb, argument, tag):
-        if verb == b"":
-            self.logins_of[connection] = self.logins
-            if self.away:
-                raise Cut
-        if verb != b"LOGIN":
-            return None
-        self.logins_of[connection].append(argument)
-        if self.hold:
-            self.hold.reached.set()
-            self.hold.go.wait()
-        return "OK in" if argument.rstrip(b'"').endswith(self.word.encode()) else self.answer
-
-
-@contextlib.contextmanager
-def guarded(**options):
-    guard = Guard()
-    folders = {b"INBOX": Folder({n: Message(mail(f"m{n}")) for n in range(1, 4)},
-                                permanent="\\Seen \\Deleted \\*")}
-    with ScriptedServer(folders, evil=guard, **options) as script, Relay(script.port) as relay:
-        guard.script = script
-        yield guard, f"imap://alice@127.0.0.1:{relay.port}", relay
-
-
 def ask_a_lot(mount):
     """All that makes it want a connection."""
     for _ in range(20):
         run("cat", mount / "INBOX/2.eml", check=False)
         run("ls", mount / "INBOX", check=False)
         run("sync", mount / "INBOX", check=False)
-
-
-def change_password(guard, relay, mount):
-    """And no login of before is counted: some connections may just have been made."""
-    guard.away = True
-    relay.cut()
-    becomes(mount, "offline")
-    guard.word = "changed"
-    guard.logins = []
-    guard.away = False
-    becomes(mount, "login refused")
 
 
 @case
@@ -650,9 +562,9 @@ def ctl_takes_words(world):
         equal(run("cat", ctl, check=False).stdout, b"")
         fails(errno.EPERM, open, mount / ".mailfs/status", "wb")
         for form in ("echo reconnect >ctl", "echo reconnect >>ctl", "printf reconnect >ctl"):
-            before = len(lines(mount, "as asked for"))
+            before = len(lines(mount, "asked to reconnect"))
             run("sh", "-c", form, cwd=mount / ".mailfs")
-            equal(len(lines(mount, "as asked for")), before + 1)
+            wait_until(lambda: len(lines(mount, "asked to reconnect")) > before, 30, form)
         becomes(mount, "online")
 
 

@@ -11,7 +11,7 @@ from collections import namedtuple
 
 from dovecot import PASSWORD
 from harness import Dovecot, Home, Mount, case, equal, mail, main, run, wait_until
-from scripted import Folder, ScriptedServer
+from scripted import Folder, Relay, ScriptedServer
 from smtp_script import SmtpServer
 
 PASSWORDS = ("plain", "login", "scram-sha-1", "scram-sha-256", "cram-md5")
@@ -382,6 +382,36 @@ def stripped(_):
             raise AssertionError("it is mounted")
         finally:
             mount.abandon()
+
+
+@case
+def brought_down_later(_):
+    """A server that took a proof is not told the password, but where the user pins that."""
+    liar = Liar()
+    logins = []
+
+    def honest(connection, verb, argument, tag):
+        if verb in (b"AUTHENTICATE", b"LOGIN"):
+            logins.append(argument.split(b" ")[0])
+        return "OK in" if argument.startswith(b"PLAIN ") else liar(connection, verb, argument, tag)
+
+    best = "IMAP4rev1 SASL-IR AUTH=SCRAM-SHA-256 AUTH=PLAIN"
+    for options, is_told in (([], False), (["auth=plain:scram-sha-256"], True)):
+        logins.clear()
+        with ScriptedServer({b"INBOX": Folder({})}, capability=best, evil=honest) as server, \
+                Relay(server.port) as relay, \
+                Mount(f"imap://alice@127.0.0.1:{relay.port}", ["tls=off", *options]) as mount:
+            usual = server.greeting
+            server.greeting = usual.replace(b"AUTH=SCRAM-SHA-256 ", b"")
+            relay.cut()
+            if is_told:
+                wait_until(lambda: b"PLAIN" in logins, what="another login")
+                continue
+            wait_until(lambda: "it took a better one before" in mount.text(".mailfs/log"),
+                       what="the reason")
+            server.greeting = usual
+            wait_until(lambda: "\nstate: online" in mount.text(".mailfs/status"), what="a login")
+            equal(set(logins), {b"SCRAM-SHA-256"})
 
 
 main(fixture)

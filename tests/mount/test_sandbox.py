@@ -85,6 +85,20 @@ def a_new_connection_finds_a_new_ca(server):
 
 
 @case
+def a_ca_in_the_home_directory_can_be_written_over(server):
+    """What else lies there is out of reach, so that another file in its place is, too."""
+    home = Home()
+    ca = pathlib.Path(home.environment["HOME"]) / "ca.pem"
+    shutil.copy(server.ca, ca)
+    with Mount(server.url(), options=[f"tls_ca={ca}"], home=home) as mount:
+        ca.write_bytes(b"# another\n" + ca.read_bytes())
+        mount.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: mount.errors().count(": online") == 2, what="reconnecting")
+        assert "Permission denied" not in mount.errors(), mount.errors()
+    home.remove()
+
+
+@case
 def a_ca_may_be_a_link_to_elsewhere(server):
     with scratch() as directory, scratch() as elsewhere:
         ca = elsewhere / "ca.pem"
@@ -100,11 +114,17 @@ def a_ca_may_be_a_link_to_elsewhere(server):
 
 @case
 def secrets_are_found_anew_outside_of_it(server):
-    """By a process that was made before, and ends with the daemon, as does what it runs."""
+    """By a process that was made before, and ends with the daemon, as does what it runs. Also
+    without a sandbox: the daemon's end waits for none of it."""
+    for options in ([], ["sandbox=off"]):
+        finds_secrets_anew(server, options)
+
+
+def finds_secrets_anew(server, options):
     with scratch() as directory:
         ran = directory / "ran"
         command = f"echo x >>{ran}; test -e {directory}/hang && sleep 600; echo {PASSWORD}"
-        mount = Mount(server)
+        mount = Mount(server, options)
         mount.command = [part.replace(f"password_file={mount.home.secret}",
                                       f"password_command={command}") for part in mount.command]
         with mount:
@@ -121,6 +141,40 @@ def secrets_are_found_anew_outside_of_it(server):
         assert not os.path.exists(f"/proc/{keeper}"), "the keeper outlived the daemon"
         assert "is gone" not in mount.errors(), mount.errors()
         wait_until(lambda: not os.path.exists(f"/proc/{shell}"), what="the end of the command")
+
+
+def holds(pid, secret):
+    """It stands in the memory of that process."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            span, mode = line.split()[:2]
+            first, end = (int(address, 16) for address in span.split("-"))
+            if not mode.startswith("rw"):
+                continue
+            memory.seek(first)
+            with contextlib.suppress(OSError):
+                if secret in memory.read(end - first):
+                    return True
+    return False
+
+
+@case
+def the_password_is_in_no_memory_but_that_of_the_daemon(server):
+    """Above all not in that of the one that finds it."""
+    if SANITIZED or os.geteuid() != 0:
+        raise Skip("there are copies, or nobody may look")
+    home = Home()
+    config = home.dir / "mailfs.conf"
+    config.write_text(f"[account work]\nimap = {server.url()}\ntls_ca = {server.ca}\n"
+                      f"password = {PASSWORD}\n")
+    config.chmod(0o600)
+    with Mount("work", options=[f"config={config}"], home=home, secret=False) as mount:
+        (mount.path / ".mailfs/ctl").write_text("reconnect\n")
+        wait_until(lambda: mount.text(".mailfs/log").count(": online") == 2, what="a new login")
+        helpers = out("pgrep", "-P", str(mount.process.pid)).split()
+        equal(len(helpers), 3)
+        equal([pid for pid in helpers if holds(pid, PASSWORD.encode())], [])
+    home.remove()
 
 
 @case

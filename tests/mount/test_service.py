@@ -118,6 +118,7 @@ def reload_connects_anew(server):
         wait_until(lambda: "asked to reconnect" in mount.text(".mailfs/log"), 30, "SIGHUP")
         wait_until(lambda: "state: online" in mount.text(".mailfs/status"), 30, "online")
         equal(run("cat", mount / "INBOX/1.eml").stdout, BODY)
+        equal(mount.text(".mailfs/log").count("reconnect"), 1)
 
 
 @case

@@ -36,7 +36,7 @@ def mail_wants_another_login(imap):
 def closed_on_the_first(imap):
     """Who wants no mail now is not asked for each of them."""
     for step in ("MAIL", "RCPT", "DATA", "TEXT"):
-        with SmtpServer() as smtp, Desk(imap, smtp) as desk:
+        with SmtpServer() as smtp, Desk(imap, smtp, ["send_delay=0"]) as desk:
             smtp.always(step, "421 4.3.2 busy")
             for name in ("a", "b", "c"):
                 desk.write(f"{name}.eml", note(name))
@@ -54,7 +54,7 @@ def closed_on_the_first(imap):
 def hung_up_behind_a_refusal(imap):
     """Others then go over a new connection, at once."""
     for end in (Cut(), Cut(reset=True), "421 4.7.0 go away", "550 5.7.0 go away"):
-        with SmtpServer() as smtp, Desk(imap, smtp) as desk:
+        with SmtpServer() as smtp, Desk(imap, smtp, ["send_delay=0"]) as desk:
             held = smtp.on("GREETING", Hold())
             desk.write("bad.eml", note("bad"))
             held.wait()

@@ -332,7 +332,7 @@ def one_that_waits_holds_up_no_other(imap):
 @case
 def the_order_is_kept(imap):
     names = [f"{n}" for n in (5, 3, 9, 1, 7, 2, 8, 4)]
-    with SmtpServer() as smtp, Desk(imap, smtp) as desk:
+    with SmtpServer() as smtp, Desk(imap, smtp, ["send_delay=0"]) as desk:
         held = smtp.on("GREETING", Hold())
         for name in names:
             desk.write(f"{name}.eml", note(name))
@@ -415,7 +415,7 @@ def a_pause_is_told_once_for_all(imap):
 @case
 def taken_back_before_the_text(imap):
     for step in ("GREETING", "EHLO", "MAIL", "RCPT"):
-        with SmtpServer() as smtp, Desk(imap, smtp) as desk:
+        with SmtpServer() as smtp, Desk(imap, smtp, ["send_delay=0"]) as desk:
             held = smtp.on(step, Hold())
             desk.write("oops.eml", note("oops"))
             held.wait()
@@ -435,7 +435,7 @@ def taken_back_before_the_text(imap):
 @case
 def not_taken_back_any_more(imap):
     for step in ("DATA", "TEXT"):
-        with SmtpServer() as smtp, Desk(imap, smtp) as desk:
+        with SmtpServer() as smtp, Desk(imap, smtp, ["send_delay=0"]) as desk:
             held = smtp.on(step, Hold())
             desk.write("gone.eml", note("gone"))
             held.wait()
@@ -461,7 +461,7 @@ def written_to_again_while_it_waits(imap):
         equal(desk.verdict(), 0)
         equal([a.data for a in smtp.letters], [note("a") + b"PS: more\r\n"])
     for step in ("MAIL", "RCPT"):
-        with SmtpServer() as smtp, Desk(imap, smtp) as desk:
+        with SmtpServer() as smtp, Desk(imap, smtp, ["send_delay=0"]) as desk:
             held = smtp.on(step, Hold())
             desk.write("a.eml", note("a"))
             held.wait()

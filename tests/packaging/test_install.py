@@ -54,10 +54,18 @@ def everything_is_where_distributions_look_for_it(tree):
     manuals = {name for name in files if name.startswith("share/man/")}
     equal(sorted(files - manuals), sorted(PREFIXED))
     pages = {path.name for path in (SOURCE / "man").glob("*.[1-8]")}
-    equal({os.path.basename(name) for name in manuals}, pages)
+    equal({os.path.basename(name) for name in manuals}, pages | {"mount.fuse.mailfs.8"})
     for name in manuals:
         assert re.fullmatch(r"share/man/man([1-8])/[^/]+\.\1", name), name
     equal(len(files_below(tree.root)), len(files))
+
+
+@case
+def the_manual_pages_can_be_read(tree):
+    """Also those that are another one by another name."""
+    needs("mandoc")
+    for path in (tree.prefix / "share/man").rglob("*.[1-8]"):
+        run("mandoc", "-T", "lint", "-W", "warning", path)
 
 
 @case
@@ -66,6 +74,14 @@ def the_helpers_of_mount_lead_to_the_program(tree):
         link = tree.prefix / "sbin" / name
         assert not os.path.isabs(os.readlink(link)), link
         equal(link.resolve(), tree.prefix / "bin/mailfs")
+
+
+@case
+def the_program_is_bound_when_it_starts(tree):
+    needs("readelf")
+    flags = out("readelf", "--dynamic", tree.prefix / "bin/mailfs")
+    assert re.search(r"\(FLAGS_1\) +Flags: NOW", flags), flags
+    assert "GNU_RELRO" in out("readelf", "--segments", "--wide", tree.prefix / "bin/mailfs")
 
 
 @case

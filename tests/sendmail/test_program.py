@@ -248,6 +248,8 @@ def help_and_version():
 
 def main():
     failed = 0
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)  # whatever nohup and a shell's & have handed down
     print(f"1..{len(CASES)}")
     for number, function in enumerate(CASES, 1):
         try:

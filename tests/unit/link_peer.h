@@ -1,5 +1,5 @@
-/* What test_link.c talks to: certificates made on the spot, and servers of one connection each that
- * follow a script in a thread of their own. All on loopback. */
+/* What links under test talk to: certificates made on the spot, and servers of one connection each
+ * that follow a script in a thread of their own. All on loopback. */
 #pragma once
 
 #include <arpa/inet.h>

@@ -455,6 +455,12 @@ static unsigned memory_abilities(const struct store *store, uint64_t *ret_append
 	return abilities;
 }
 
+static const char *memory_way_in(const struct store *store)
+{
+	g_assert_true(store->ready);
+	return "LOGIN";
+}
+
 static void memory_describe(const struct store *store, GString *out)
 {
 	g_string_append(out, "server: memory\n");
@@ -489,6 +495,7 @@ const struct store_ops store_memory_brief = {
 	.accepts = memory_accepts,
 	.submit = memory_submit,
 	.abilities = memory_abilities,
+	.way_in = memory_way_in,
 	.describe = memory_describe,
 };
 
@@ -501,5 +508,6 @@ const struct store_ops store_memory = {
 	.accepts = memory_accepts,
 	.submit = memory_submit,
 	.abilities = memory_abilities,
+	.way_in = memory_way_in,
 	.describe = memory_describe,
 };

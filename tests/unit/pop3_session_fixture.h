@@ -29,6 +29,9 @@ static const struct pop3_session_config with_stls = {
 static const struct pop3_session_config without_tls = {
 	.login = {.user = "alice", .password = "s3same"}};
 
+/* alice and s3same, in base64. */
+#define PLAIN "AGFsaWNlAHMzc2FtZQ=="
+
 static inline void on_uid(void *data, uint32_t number, const char *uid)
 {
 	g_string_append_printf(((struct run *)data)->log, "uid %u %s\n", number, uid);
@@ -218,6 +221,15 @@ static inline void run_ready(struct run *run, const char *caps)
 {
 	run_start(run, &with_tls);
 	play_ready(run, caps);
+}
+
+/* At the place where AUTH PLAIN is sent. */
+static inline void to_plain(struct run *run, const char *password)
+{
+	run_start(run,
+		  &(struct pop3_session_config){.login = {.user = "alice", .password = password},
+						.tls_active = true});
+	play(run, "S: +OK\nC: CAPA\nS: +OK\nS: SASL PLAIN\nS: .\n");
 }
 
 static inline void ask(struct run *run, enum pop3_verb verb, uint32_t number)

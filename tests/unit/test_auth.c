@@ -54,11 +54,28 @@ static void test_names(void)
 	g_assert_cmphex(AUTH_DEFAULT & (AUTH_CRAM_MD5 | AUTH_APOP | AUTH_GSSAPI), ==, 0);
 }
 
+static void test_below(void)
+{
+	const unsigned shown = AUTH_PLAIN | AUTH_LOGIN | AUTH_OAUTHBEARER | AUTH_XOAUTH2;
+	const unsigned bound = AUTH_SCRAM_SHA_256_PLUS | AUTH_SCRAM_SHA_1_PLUS;
+
+	g_assert_cmphex(auth_below(0), ==, 0);
+	for (unsigned bit = AUTH_EXTERNAL; bit <= AUTH_APOP; bit <<= 1) {
+		unsigned below = auth_below(bit);
+
+		g_assert_cmphex(below & bit, ==, 0);
+		g_assert_cmphex(below & shown, ==, bit & shown ? 0 : shown);
+		g_assert_cmphex(below & AUTH_SCRAM_SHA_256, ==,
+				bit & bound ? AUTH_SCRAM_SHA_256 : 0);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/auth/parse", test_parse);
 	g_test_add_func("/auth/text", test_text);
 	g_test_add_func("/auth/names", test_names);
+	g_test_add_func("/auth/below", test_below);
 	return g_test_run();
 }

@@ -163,6 +163,67 @@ static void test_secret_sources(void)
 	options_clear(&options);
 }
 
+/* Of one place nobody could say which one is meant; of two, the account's is. */
+static void test_two_secrets(void)
+{
+	static const char *const others[] = {"password_command", "password_file",
+					     "oauth2_token_command"};
+	struct options options;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
+		g_autofree char *text =
+			g_strconcat(WORK "password = x\n", others[i], " = /x\n", NULL);
+		g_autofree char *line = g_strdup_printf("FILE: [account work]: password and %s "
+							"exclude each other: say one of them",
+							others[i]);
+
+		REFUSE_TEXT(text, line);
+	}
+	REFUSE_TEXT("[defaults]\npassword_file = /x\npassword_command = x\n" WORK,
+		    "FILE: [defaults]: password_file and password_command exclude each other: "
+		    "say one of them");
+	REFUSE_TEXT(WORK "smtp = smtps://h\nsmtp_password = x\nsmtp_password_file = /x\n",
+		    "FILE: [account work]: smtp_password and smtp_password_file exclude each "
+		    "other: say one of them");
+	write_text("[defaults]\noauth2_token_command = x\n" WORK "password = x\n");
+	PARSE(&options, "work", "/mnt");
+	g_assert_true(options.account.password_in_file);
+	g_assert_null(options.account.token_command);
+	options_clear(&options);
+}
+
+/* A mount that only reads sends nothing, whatever the account can. */
+static void test_read_only(void)
+{
+	static const char *const texts[] = {
+		WORK "ro = yes\nsmtp = smtps://h\nfrom = a@b\nsmtp_password = x\n",
+		"[defaults]\nro = yes\n" WORK "smtp = smtps://h\n",
+		"[defaults]\nsmtp = smtps://h\nsend_delay = 1\n" WORK "ro = yes\n",
+	};
+	struct options options;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+		write_text(texts[i]);
+		PARSE(&options, "work", "/mnt");
+		g_assert_true(options.account.read_only);
+		g_assert_null(options.account.smtp.host);
+		g_assert_false(submission_needs_password(&options.account));
+		options_clear(&options);
+		PARSE(&options, "work", "/mnt", "-oro=no");
+		g_assert_cmpstr(options.account.smtp.host, ==, "h");
+		options_clear(&options);
+		REFUSE(ERROR_USAGE,
+		       "ro contradicts smtp: nothing is sent from a read-only mount", "work",
+		       "/mnt", "-osmtp=smtps://h");
+	}
+	write_text(WORK "smtp = smtps://h\npoll = 3\n");
+	PARSE(&options, "work", "/mnt", "-oro");
+	g_assert_null(options.account.smtp.host);
+	options_clear(&options);
+	REFUSE(ERROR_USAGE, "ro contradicts smtp: nothing is sent from a read-only mount", "work",
+	       "/mnt", "-oro,smtp=smtps://h");
+}
+
 /* What [defaults] says of what an account has not is not for it. */
 static void test_defaults_left_out(void)
 {
@@ -202,11 +263,6 @@ static void test_defaults_left_out(void)
 	       "wrong", "/mnt");
 	REFUSE(ERROR_USAGE, "POP3 has no Trash and no marks: only delete=flag goes with it", "old",
 	       "/mnt", "-odelete=trash");
-	/* Never more than was allowed. */
-	write_text("[defaults]\nro = yes\n" WORK "smtp = smtps://h\n");
-	REFUSE(ERROR_CONFIG,
-	       "FILE: [account work]: ro contradicts smtp: nothing is sent from a read-only mount",
-	       "work", "/mnt");
 	write_text("[defaults]\ntls = off\n" WORK);
 	PARSE(&options, "work", "/mnt");
 	g_assert_cmpint(account->tls, ==, TLS_IMPLICIT);
@@ -507,6 +563,8 @@ int main(int argc, char **argv)
 	dir = g_dir_make_tmp("mailfs-conf-XXXXXX", NULL);
 	file = g_build_filename(dir, "mailfs.conf", NULL);
 	g_test_add_func("/conf/account", test_account);
+	g_test_add_func("/conf/two_secrets", test_two_secrets);
+	g_test_add_func("/conf/read_only", test_read_only);
 	g_test_add_func("/conf/precedence", test_precedence);
 	g_test_add_func("/conf/secret-sources", test_secret_sources);
 	g_test_add_func("/conf/defaults-left-out", test_defaults_left_out);

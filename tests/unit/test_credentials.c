@@ -206,6 +206,41 @@ static void test_refused(void)
 	world_clear(&world);
 }
 
+static void check_below(struct world *world, enum credentials_side side, unsigned below,
+			const char *mechanism)
+{
+	const struct credential *credential = go(world, side);
+
+	g_assert_cmphex(credential->below, ==, below);
+	credentials_taken(world->credentials, side, &credential, mechanism);
+	g_assert_null(credential);
+}
+
+/* Each server by itself, and for good. */
+static void test_below(void)
+{
+	struct world world;
+	unsigned below = auth_below(AUTH_SCRAM_SHA_256);
+	unsigned more = below | auth_below(AUTH_SCRAM_SHA_1_PLUS);
+
+	world_init(&world);
+	world.account.password_command = counting(&world, "p");
+	world.account.smtp.host = g_strdup("smtp.example.org");
+	world.account.smtp.user = g_strdup("alice");
+	world_open(&world);
+	find(&world);
+	check_below(&world, CREDENTIALS_MAILBOX, 0, NULL);
+	check_below(&world, CREDENTIALS_MAILBOX, 0, "USER");
+	check_below(&world, CREDENTIALS_MAILBOX, 0, "PLAIN");
+	check_below(&world, CREDENTIALS_MAILBOX, 0, "SCRAM-SHA-256");
+	check_below(&world, CREDENTIALS_SUBMISSION, 0, "LOGIN");
+	check_below(&world, CREDENTIALS_MAILBOX, below, "SCRAM-SHA-1-PLUS");
+	credentials_renew(world.credentials);
+	check_below(&world, CREDENTIALS_MAILBOX, more, "EXTERNAL");
+	check_below(&world, CREDENTIALS_MAILBOX, more, NULL);
+	world_clear(&world);
+}
+
 /* Two servers, one password: the mailbox is asked first, and what it refuses is not shown to the
  * other. */
 static void test_one_at_a_time(void)
@@ -311,6 +346,31 @@ static void test_token_single_flight(void)
 	g_assert_true(ends(&world, CREDENTIALS_SUBMISSION, &two, ERROR_AUTH));
 	ends(&world, CREDENTIALS_MAILBOX, &one, -1);
 	logs_in(&world, CREDENTIALS_SUBMISSION, NULL, "t2", -1);
+	world_clear(&world);
+}
+
+/* As many connections as a mailbox has may be refused the same one. */
+static void test_token_of_several(void)
+{
+	struct world world;
+	const struct credential *late[3], *next;
+
+	world_init(&world);
+	world.account.token_command = counting(&world, "t");
+	world_open(&world);
+	find(&world);
+	logs_in(&world, CREDENTIALS_MAILBOX, NULL, "t1", -1);
+	for (size_t i = 0; i < G_N_ELEMENTS(late); i++)
+		late[i] = go(&world, CREDENTIALS_MAILBOX);
+	g_assert_true(ends(&world, CREDENTIALS_MAILBOX, &late[0], ERROR_AUTH));
+	g_assert_true(ends(&world, CREDENTIALS_MAILBOX, &late[1], ERROR_AUTH));
+	next = go(&world, CREDENTIALS_MAILBOX);
+	g_assert_cmpstr(secret_text(next->token), ==, "t2");
+	ends(&world, CREDENTIALS_MAILBOX, &next, -1);
+	g_assert_true(ends(&world, CREDENTIALS_MAILBOX, &late[2], ERROR_AUTH));
+	g_assert_true(logs_in(&world, CREDENTIALS_MAILBOX, NULL, "t2", ERROR_AUTH));
+	g_assert_false(logs_in(&world, CREDENTIALS_MAILBOX, NULL, "t3", ERROR_AUTH));
+	stops(&world, CREDENTIALS_MAILBOX, ERROR_AUTH, "login refused");
 	world_clear(&world);
 }
 
@@ -471,10 +531,12 @@ int main(int argc, char **argv)
 	g_test_add_func("/credentials/nothing", test_nothing);
 	g_test_add_func("/credentials/password", test_password);
 	g_test_add_func("/credentials/refused", test_refused);
+	g_test_add_func("/credentials/below", test_below);
 	g_test_add_func("/credentials/one-at-a-time", test_one_at_a_time);
 	g_test_add_func("/credentials/submission-own", test_submission_own);
 	g_test_add_func("/credentials/token", test_token);
 	g_test_add_func("/credentials/token-single-flight", test_token_single_flight);
+	g_test_add_func("/credentials/token-of-several", test_token_of_several);
 	g_test_add_func("/credentials/beside", test_beside);
 	g_test_add_func("/credentials/renew-fails", test_renew_fails);
 	g_test_add_func("/credentials/renew-meanwhile", test_renew_meanwhile);

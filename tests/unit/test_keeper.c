@@ -29,7 +29,9 @@ static void look(struct keeper *keeper, enum keeper_secret which, const char *wa
 static struct keeper *start(const struct account *account)
 {
 	g_autoptr(GError) error = NULL;
-	struct keeper *keeper = keeper_new(account, true, &error);
+	/* The process has a copy. */
+	const struct options options = {.account = *account};
+	struct keeper *keeper = keeper_new(&options, &error);
 
 	g_assert_no_error(error);
 	g_assert_nonnull(keeper);

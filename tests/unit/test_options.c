@@ -118,10 +118,10 @@ static void test_long_options(void)
 
 	PARSE(&options, "--tls-ca=/ca.pem", "--password-command=pass show, mail", "--names=uid",
 	      "--poll", "5m", "--timeout=600", URL, "--cache-size", "2G", "--delay-connect",
-	      "--nonempty", "/mnt", "--allow_other", "--password_file", "/p w");
+	      "--nonempty", "/mnt", "--allow_other", "--tls_cert", "/p w");
 	g_assert_cmpstr(options.account.tls_ca, ==, "/ca.pem");
 	g_assert_cmpstr(options.account.password_command, ==, "pass show, mail");
-	g_assert_cmpstr(options.account.password_file, ==, "/p w");
+	g_assert_cmpstr(options.account.tls_cert, ==, "/p w");
 	g_assert_cmpint(options.account.names, ==, NAMES_UID);
 	g_assert_cmpuint(options.account.poll_s, ==, 300);
 	g_assert_cmpuint(options.account.timeout_s, ==, 600);
@@ -394,10 +394,17 @@ static void test_token(void)
 	REFUSE(ERROR_USAGE,
 	       "oauth2_token_command means nothing where auth has neither oauthbearer nor xoauth2",
 	       URL, "/mnt", "-ooauth2_token_command=x,auth=plain");
-	REFUSE(ERROR_USAGE, "oauth2_token_command and a password of the account exclude each other",
-	       URL, "/mnt", "-ooauth2_token_command=x,password_file=/y");
-	REFUSE(ERROR_USAGE, "oauth2_token_command and a password of the account exclude each other",
-	       URL, "/mnt", "-ooauth2_token_command=x,password_command=y");
+	REFUSE(ERROR_USAGE,
+	       "oauth2_token_command and password_file exclude each other: say one of them", URL,
+	       "/mnt", "-ooauth2_token_command=x,password_file=/y");
+	REFUSE(ERROR_USAGE, "password_file and password_command exclude each other", URL, "/mnt",
+	       "--password-file=/y", "--password-command=x");
+	REFUSE(ERROR_USAGE, "smtp_password_file and smtp_password_command exclude each other", URL,
+	       "/mnt", "-osmtp=smtps://h,smtp_password_file=/y,smtp_password_command=x");
+	/* The last one counts, as of other options. */
+	PARSE(&options, URL, "/mnt", "-opassword_file=/x", "-opassword_file=/y");
+	g_assert_cmpstr(options.account.password_file, ==, "/y");
+	options_clear(&options);
 }
 
 static void test_idle(void)
@@ -503,7 +510,7 @@ static void test_sending(void)
 	      "--from=alice@b\xc3\xbc"
 	      "cher.example",
 	      "--save-sent=no", "--send-delay=1h", "--smtp-password-command=pass, smtp",
-	      "--smtp-password-file=/p", "--smtp-tls-fingerprint=SHA256:" HEX64,
+	      "--smtp-tls-fingerprint=SHA256:" HEX64,
 	      "--smtp=smtp://bob@h:25", URL, "/mnt");
 	g_assert_cmpstr(smtp->user, ==, "bob");
 	g_assert_cmpint(smtp->tls, ==, TLS_STARTTLS);
@@ -513,7 +520,6 @@ static void test_sending(void)
 	g_assert_cmpint(smtp->save_sent, ==, SAVE_SENT_NO);
 	g_assert_cmpuint(smtp->send_delay_s, ==, 3600);
 	g_assert_cmpstr(smtp->password_command, ==, "pass, smtp");
-	g_assert_cmpstr(smtp->password_file, ==, "/p");
 	g_assert_cmpstr(smtp->tls_fingerprint, ==, "SHA256:" HEX64);
 	g_assert_null(options.account.tls_fingerprint);
 	options_clear(&options);
@@ -625,6 +631,7 @@ static void test_arguments(void)
 	REFUSE(ERROR_USAGE, "exclude each other", "--all", "--check");
 	REFUSE(ERROR_USAGE, "takes no argument", "--list-accounts", "x");
 	REFUSE(ERROR_USAGE, "name of one account", "--print-config");
+	REFUSE(ERROR_USAGE, "no URL", "--print-config", "imaps://a@h");
 	REFUSE(ERROR_USAGE, "more than one account", "--check", "a", "b");
 	REFUSE(ERROR_USAGE, "more than DIR", "--all", "/a", "/b");
 	REFUSE(ERROR_USAGE, "unknown option '--mountpoint'", URL, "--mountpoint=/mnt");

@@ -1,25 +1,54 @@
 /* The outbox' thread, with a server that nobody can reach. */
 #include "queue_help.h"
 
+#include "base/clock.h"
 #include "outbox/outbox_private.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define WHILE_US (200 * 1000) /* long enough to see that nothing more happens */
 #define PATIENCE_S 20
 
+/* --- the clock, instead of base/clock.c: days pass when the test says so --- */
+
+static atomic_int_fast64_t passed_ms;
+
+static int64_t clock_ns(clockid_t id)
+{
+	struct timespec now;
+
+	clock_gettime(id, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t clock_mono_ms(void)
+{
+	return clock_ns(CLOCK_MONOTONIC) / 1000000;
+}
+
+int64_t clock_wall_ns(void)
+{
+	return clock_ns(CLOCK_REALTIME) + atomic_load(&passed_ms) * 1000000;
+}
+
+/* --- the world --- */
+
 struct world {
 	struct fixture fixture;
 	struct account account;
+	struct credentials *credentials; /* NULL: none are needed */
 	struct outbox *outbox;
 	pthread_mutex_t lock;
 	pthread_cond_t news;
 	/* under the lock */
 	bool rewritten;	 /* what is filed is written to anew meanwhile, once */
 	unsigned copies; /* asked for */
+	unsigned verdicts;
 	unsigned told;
 	int error; /* with the last of those */
 };
@@ -87,10 +116,12 @@ static void on_changed(void *data)
 
 static void on_verdict(void *data, const char *name, bool sent, const char *why)
 {
-	(void)data;
+	struct world *world = data;
+
 	(void)name;
-	(void)sent;
 	(void)why;
+	g_assert_false(sent);
+	count(world, &world->verdicts);
 }
 
 /* As by a client whose verdict came before the copy was filed. */
@@ -150,7 +181,9 @@ static void world_init(struct world *world)
 /* What was put into its queue is the thread's from now on. */
 static void world_open(struct world *world)
 {
-	const struct outbox_config config = {.account = &world->account, .dir = world->fixture.dir};
+	const struct outbox_config config = {.account = &world->account,
+					     .credentials = world->credentials,
+					     .dir = world->fixture.dir};
 	g_autoptr(GError) error = NULL;
 
 	queue_close(&world->fixture.queue);
@@ -161,6 +194,7 @@ static void world_open(struct world *world)
 static void world_clear(struct world *world)
 {
 	outbox_free(&world->outbox);
+	credentials_free(&world->credentials);
 	fixture_open(&world->fixture);
 	fixture_clear(&world->fixture);
 	pthread_cond_destroy(&world->news);
@@ -276,6 +310,77 @@ static void test_down(void)
 	world_clear(&world);
 }
 
+static int error_of(struct world *world, uint32_t id)
+{
+	unsigned told = seen(world, &world->told);
+
+	outbox_want(world->outbox, id, 0);
+	wait_for(world, &world->told, told + 1);
+	return world->error;
+}
+
+static void check_step(struct world *world, uint32_t id, enum queue_step step, const char *reply)
+{
+	struct queue_file file;
+
+	g_assert_true(queue_get(outbox_queue(world->outbox), id, &file));
+	g_assert_cmpint(file.step, ==, step);
+	g_assert_true(g_str_has_prefix(file.info.reply, reply));
+	queue_file_clear(&file);
+}
+
+/* Nothing is tried before somebody says so; but what waits does so for five days, not for ever. */
+static void test_refused(void)
+{
+	struct world world;
+
+	world_init(&world);
+	world.account.password_file = (char *)"/nonexistent";
+	world.credentials = credentials_new(&world.account);
+	uint32_t first = put(&world.fixture, "first.eml", "From: a@b.org\nTo: c@d.org\n\n1\n");
+
+	world_open(&world);
+	outbox_start(world.outbox);
+	g_assert_cmpint(error_of(&world, first), ==, EACCES);
+	atomic_store(&passed_ms, DELIVERY_EXPIRES_MS / 2);
+	g_assert_cmpint(error_of(&world, first), ==, EACCES);
+	/* What comes meanwhile has its own five days. */
+	struct fixture fixture = {.queue = outbox_queue(world.outbox)};
+	uint32_t second = put(&fixture, "second.eml", "From: a@b.org\nTo: c@d.org\n\n2\n");
+
+	g_assert_cmpint(error_of(&world, second), ==, EACCES);
+	atomic_store(&passed_ms, DELIVERY_EXPIRES_MS);
+	outbox_changed(world.outbox);
+	wait_for(&world, &world.verdicts, 1);
+	check_step(&world, first, QUEUE_FAILED, "given up after five days: password_file: ");
+	g_assert_cmpint(error_of(&world, first), ==, ETIMEDOUT);
+	g_assert_cmpint(error_of(&world, second), ==, EACCES);
+	g_assert_cmpuint(seen(&world, &world.verdicts), ==, 1);
+	outbox_stop(world.outbox);
+	world_clear(&world);
+	atomic_store(&passed_ms, 0);
+}
+
+/* As long as nothing is to be tried, nothing has failed. */
+static void test_offline(void)
+{
+	struct world world;
+
+	world_init(&world);
+	world.account.offline = true;
+	uint32_t id = put(&world.fixture, "a.eml", "From: a@b.org\nTo: c@d.org\n\n1\n");
+
+	world_open(&world);
+	outbox_start(world.outbox);
+	atomic_store(&passed_ms, DELIVERY_EXPIRES_MS);
+	g_assert_cmpint(error_of(&world, id), ==, EHOSTUNREACH);
+	g_assert_cmpint(error_of(&world, id), ==, EHOSTUNREACH);
+	outbox_stop(world.outbox);
+	g_assert_cmpuint(queue_pending(outbox_queue(world.outbox)), ==, 1);
+	world_clear(&world);
+	atomic_store(&passed_ms, 0);
+}
+
 static void check_from(const char *user, const char *host, const char *smtp_user, const char *from,
 		       const char *expected)
 {
@@ -323,6 +428,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/outbox/copy-rewritten", test_copy_rewritten);
 	g_test_add_func("/outbox/copy-unrecorded", test_copy_unrecorded);
 	g_test_add_func("/outbox/down", test_down);
+	g_test_add_func("/outbox/refused", test_refused);
+	g_test_add_func("/outbox/offline", test_offline);
 	g_test_add_func("/outbox/from", test_from);
 	return g_test_run();
 }

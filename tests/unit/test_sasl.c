@@ -1,100 +1,6 @@
-#include "base/error.h"
+/* All mechanisms but SCRAM, and the choice among all. */
 #include "base/limits.h"
-#include "protocol/sasl.h"
-#include "scram_server.h"
-
-static const struct sasl_login alice = {.user = "alice", .password = "s3same"};
-
-/* ---- A login ---- */
-
-static struct sasl *begin(const struct sasl_login *login, unsigned offered)
-{
-	const struct sasl_server server = {.service = "imap", .offered = offered, .tls = true};
-	GError *error = NULL;
-	struct sasl *sasl = sasl_new(login, &server, &error);
-
-	g_assert_no_error(error);
-	g_assert_nonnull(sasl);
-	return sasl;
-}
-
-static void end(struct sasl *sasl)
-{
-	sasl_free(&sasl);
-	g_assert_null(sasl);
-	sasl_free(&sasl);
-}
-
-static char *decoded(const char *line)
-{
-	gsize len;
-	guchar *bytes = g_base64_decode(line, &len);
-	char *text = g_strndup((const char *)bytes, len);
-
-	g_free(bytes);
-	return text;
-}
-
-/* The server says `text`, the client answers; both in base64 on the way. */
-static char *answer(struct sasl *sasl, const char *text)
-{
-	g_autofree char *challenge = g_base64_encode((const guchar *)text, strlen(text));
-	GError *error = NULL;
-	const char *line = sasl_step(sasl, challenge, strlen(challenge), &error);
-
-	g_assert_no_error(error);
-	g_assert_nonnull(line);
-	return decoded(line);
-}
-
-static void check_answer(struct sasl *sasl, const char *text, const char *expected)
-{
-	g_autofree char *line = answer(sasl, text);
-
-	g_assert_cmpstr(line, ==, expected);
-}
-
-static void check_fails_raw(struct sasl *sasl, const char *challenge, size_t len,
-			    enum mailfs_error code, const char *message)
-{
-	g_autoptr(GError) error = NULL;
-
-	g_assert_null(sasl_step(sasl, challenge, len, &error));
-	g_assert_error(error, MAILFS_ERROR, (int)code);
-	g_assert_nonnull(strstr(error->message, message));
-	g_clear_error(&error);
-	/* There is no way back. */
-	g_assert_false(sasl_success(sasl, &error));
-	g_assert_error(error, MAILFS_ERROR, ERROR_AUTH);
-	g_clear_error(&error);
-	g_assert_null(sasl_step(sasl, "", 0, &error));
-	g_assert_nonnull(error);
-}
-
-static void check_fails(struct sasl *sasl, const char *text, enum mailfs_error code,
-			const char *message)
-{
-	g_autofree char *challenge = g_base64_encode((const guchar *)text, strlen(text));
-
-	check_fails_raw(sasl, challenge, strlen(challenge), code, message);
-}
-
-static void check_success(const struct sasl *sasl)
-{
-	GError *error = NULL;
-
-	g_assert_true(sasl_success(sasl, &error));
-	g_assert_no_error(error);
-}
-
-static void check_early(const struct sasl *sasl)
-{
-	g_autoptr(GError) error = NULL;
-
-	g_assert_false(sasl_success(sasl, &error));
-	g_assert_error(error, MAILFS_ERROR, ERROR_AUTH);
-	g_assert_nonnull(strstr(error->message, "is done before it is"));
-}
+#include "sasl_fixture.h"
 
 /* ---- PLAIN, LOGIN, EXTERNAL ---- */
 
@@ -282,17 +188,6 @@ static void test_oauth_reasons(void)
 		     " (its reason repeats the password and is not shown)");
 }
 
-static void check_no_login(const struct sasl_login *login, unsigned offered, enum mailfs_error code,
-			   const char *message)
-{
-	const struct sasl_server server = {.service = "imap", .offered = offered, .tls = true};
-	g_autoptr(GError) error = NULL;
-
-	g_assert_null(sasl_new(login, &server, &error));
-	g_assert_error(error, MAILFS_ERROR, (int)code);
-	g_assert_cmpstr(error->message, ==, message);
-}
-
 static void test_oauth_tokens(void)
 {
 	static const char *const bad[] = {"", "a b", "a\tb", "a\nb", "\xc3\xa4", "a\x7f"};
@@ -330,306 +225,6 @@ static void test_cram_md5(void)
 	end(sasl);
 }
 
-/* ---- SCRAM ---- */
-
-static const struct scram_server pencil_sha1 = {.hash = G_CHECKSUM_SHA1,
-						.password = "pencil",
-						.salt = "QSXCR+Q6sek8bf92",
-						.iterations = 4096};
-static const struct scram_server pencil_sha256 = {.hash = G_CHECKSUM_SHA256,
-						  .password = "pencil",
-						  .salt = "W22ZaJ0SNY7soEsUEjb6gQ==",
-						  .iterations = 4096};
-static const struct sasl_login user = {.user = "user", .password = "pencil"};
-
-static void check_vector(const struct scram_server *server, const char *auth, const char *proof,
-			 const char *signature)
-{
-	g_autofree char *computed_proof = scram_proof(server, auth);
-	g_autofree char *computed_signature = scram_signature(server, auth);
-
-	g_assert_cmpstr(computed_proof, ==, proof);
-	g_assert_cmpstr(computed_signature, ==, signature);
-}
-
-/* The yardstick itself: RFC 5802 section 5, RFC 7677 section 3. */
-static void test_scram_vectors(void)
-{
-	check_vector(&pencil_sha1,
-		     "n=user,r=fyko+d2lbbFgONRv9qkxdawL,"
-		     "r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096,"
-		     "c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j",
-		     "v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=", "rmF9pqV8S7suAoZWja4dJRkFsKQ=");
-	check_vector(&pencil_sha256,
-		     "n=user,r=rOprNGfwEbeRWgbNEkqO,"
-		     "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
-		     "s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,"
-		     "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0",
-		     "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
-		     "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
-}
-
-struct scram {
-	struct sasl *sasl;
-	char *bare;  /* the client's first message, behind its header */
-	char *nonce; /* the client's */
-	char *first; /* the server's */
-	char *auth;
-};
-
-/* Up to the client's first message, which has this header and name. */
-static void scram_begin(struct scram *scram, const struct sasl_login *login, unsigned mechanism,
-			const char *header, const char *name)
-{
-	g_autofree char *first = NULL;
-	g_autofree char *head = g_strdup_printf("%s%s,r=", header, name);
-	const char *line;
-
-	*scram = (struct scram){.sasl = begin(login, mechanism)};
-	g_assert_cmphex(sasl_mechanism(scram->sasl), ==, mechanism);
-	line = sasl_initial(scram->sasl, SIZE_MAX);
-	g_assert_nonnull(line);
-	first = decoded(line);
-	g_assert_true(g_str_has_prefix(first, head));
-	scram->bare = g_strdup(first + strlen(header));
-	scram->nonce = g_strdup(first + strlen(head));
-	/* 18 bytes in base64 */
-	g_assert_cmpuint(strlen(scram->nonce), >=, 24);
-}
-
-static void scram_end(struct scram *scram)
-{
-	end(scram->sasl);
-	g_free(scram->bare);
-	g_free(scram->nonce);
-	g_free(scram->first);
-	g_free(scram->auth);
-}
-
-/* The server's first message, and the client's proof. */
-static void scram_prove(struct scram *scram, const struct scram_server *server, const char *channel,
-			size_t channel_len)
-{
-	g_autofree char *binding = g_base64_encode((const guchar *)channel, channel_len);
-	g_autofree char *without = g_strdup_printf("c=%s,r=%sAND-OURS", binding, scram->nonce);
-	g_autofree char *proof = NULL, *expected = NULL, *final = NULL;
-
-	scram->first = g_strdup_printf("r=%sAND-OURS,s=%s,i=%u", scram->nonce, server->salt,
-				       server->iterations);
-	scram->auth = g_strdup_printf("%s,%s,%s", scram->bare, scram->first, without);
-	check_early(scram->sasl);
-	final = answer(scram->sasl, scram->first);
-	proof = scram_proof(server, scram->auth);
-	expected = g_strdup_printf("%s,p=%s", without, proof);
-	g_assert_cmpstr(final, ==, expected);
-	/* The server has shown nothing yet. */
-	check_early(scram->sasl);
-}
-
-static void scram_finish(struct scram *scram, const struct scram_server *server)
-{
-	g_autofree char *signature = scram_signature(server, scram->auth);
-	g_autofree char *final = g_strdup_printf("v=%s", signature);
-
-	check_answer(scram->sasl, final, "");
-	check_success(scram->sasl);
-	check_fails(scram->sasl, "once more", ERROR_PROTOCOL, "more than its login has");
-	scram_end(scram);
-}
-
-static void test_scram(void)
-{
-	struct scram scram;
-
-	scram_begin(&scram, &user, AUTH_SCRAM_SHA_1, "n,,", "n=user");
-	scram_prove(&scram, &pencil_sha1, "n,,", 3);
-	scram_finish(&scram, &pencil_sha1);
-	scram_begin(&scram, &user, AUTH_SCRAM_SHA_256, "n,,", "n=user");
-	scram_prove(&scram, &pencil_sha256, "n,,", 3);
-	scram_finish(&scram, &pencil_sha256);
-}
-
-static void test_scram_name(void)
-{
-	const struct sasl_login login = {.user = "a,b=c", .password = "pencil"};
-	struct scram scram;
-
-	scram_begin(&scram, &login, AUTH_SCRAM_SHA_256, "n,,", "n=a=2Cb=3Dc");
-	scram_prove(&scram, &pencil_sha256, "n,,", 3);
-	scram_finish(&scram, &pencil_sha256);
-}
-
-/* SASLprep (RFC 4013): a soft hyphen is nothing, a full-width letter is that letter; a control is
- * not allowed. */
-static void test_scram_prepared(void)
-{
-	const struct sasl_login login = {.user = "us\xc2\xad"
-						 "er",
-					 .password = "\xef\xbd\x90"
-						     "encil"};
-	struct sasl_login control = {.user = "user", .password = "\x07"};
-	struct scram scram;
-	struct sasl *sasl;
-
-	scram_begin(&scram, &login, AUTH_SCRAM_SHA_256, "n,,", "n=user");
-	scram_prove(&scram, &pencil_sha256, "n,,", 3);
-	scram_finish(&scram, &pencil_sha256);
-	sasl = begin(&control, AUTH_SCRAM_SHA_256 | AUTH_PLAIN);
-	g_assert_cmpstr(sasl_name(sasl), ==, "PLAIN");
-	end(sasl);
-	control.allowed = AUTH_SCRAM_SHA_256;
-	check_no_login(&control, AUTH_SCRAM_SHA_256 | AUTH_PLAIN, ERROR_AUTH,
-		       "the user name or the password holds characters that SCRAM-SHA-256 does not "
-		       "allow; auth=plain does without it");
-}
-
-static void test_scram_binding(void)
-{
-	struct sasl_login login = user;
-	char channel[100] = "p=tls-exporter,,";
-	size_t len = strlen(channel);
-	struct scram scram;
-
-	login.binding.known = true;
-	for (unsigned i = 0; i < sizeof(login.binding.bytes); i++)
-		login.binding.bytes[i] = (uint8_t)(i * 7);
-	memcpy(channel + len, login.binding.bytes, sizeof(login.binding.bytes));
-	len += sizeof(login.binding.bytes);
-	scram_begin(&scram, &login, AUTH_SCRAM_SHA_256_PLUS, "p=tls-exporter,,", "n=user");
-	scram_prove(&scram, &pencil_sha256, channel, len);
-	scram_finish(&scram, &pencil_sha256);
-	scram_begin(&scram, &login, AUTH_SCRAM_SHA_1_PLUS, "p=tls-exporter,,", "n=user");
-	scram_prove(&scram, &pencil_sha1, channel, len);
-	scram_finish(&scram, &pencil_sha1);
-	/* It is there, but the server cannot use it. */
-	scram_begin(&scram, &login, AUTH_SCRAM_SHA_256, "n,,", "n=user");
-	scram_prove(&scram, &pencil_sha256, "n,,", 3);
-	scram_finish(&scram, &pencil_sha256);
-}
-
-/* ---- SCRAM with a server that lies ---- */
-
-/* Whose first message is this, with "%s" for the client's nonce. */
-static void check_first_refused(const char *format, enum mailfs_error code, const char *message)
-{
-	g_auto(GStrv) parts = g_strsplit(format, "%s", -1);
-	struct scram scram;
-
-	scram_begin(&scram, &user, AUTH_SCRAM_SHA_256, "n,,", "n=user");
-	scram.first = g_strjoinv(scram.nonce, parts);
-	check_fails(scram.sasl, scram.first, code, message);
-	scram_end(&scram);
-}
-
-#define SALT ",s=W22ZaJ0SNY7soEsUEjb6gQ=="
-
-static void test_scram_iterations(void)
-{
-	check_first_refused("r=%sX" SALT ",i=1", ERROR_AUTH, "fewer than 4096");
-	check_first_refused("r=%sX" SALT ",i=4095", ERROR_AUTH, "fewer than 4096");
-	check_first_refused("r=%sX" SALT ",i=0", ERROR_AUTH, "fewer than 4096");
-	check_first_refused("r=%sX" SALT ",i=1000001", ERROR_AUTH, "more than 1000000");
-	check_first_refused("r=%sX" SALT ",i=4294971392", ERROR_AUTH, "more than 1000000");
-	check_first_refused("r=%sX" SALT ",i=18446744073709555712", ERROR_PROTOCOL, "no sense");
-	check_first_refused("r=%sX" SALT ",i=-4096", ERROR_PROTOCOL, "no sense");
-	check_first_refused("r=%sX" SALT ",i=", ERROR_PROTOCOL, "no sense");
-	check_first_refused("r=%sX" SALT ",i=4096x", ERROR_PROTOCOL, "no sense");
-	check_first_refused("r=%sX" SALT ",i=4096,i=1", ERROR_PROTOCOL, "");
-}
-
-/* The most that is computed; 4096 is what all the others have. */
-static void test_scram_iterations_most(void)
-{
-	struct scram scram;
-	g_autofree char *final = NULL;
-
-	scram_begin(&scram, &user, AUTH_SCRAM_SHA_256, "n,,", "n=user");
-	scram.first = g_strdup_printf("r=%sX" SALT ",i=1000000", scram.nonce);
-	final = answer(scram.sasl, scram.first);
-	g_assert_true(g_str_has_prefix(final, "c=biws,r="));
-	scram_end(&scram);
-}
-
-static void test_scram_first(void)
-{
-	check_first_refused("r=fyko+d2lbbFgONRv9qkxdawLX" SALT ",i=4096", ERROR_AUTH, "nonce");
-	check_first_refused("r=X%s" SALT ",i=4096", ERROR_AUTH, "nonce");
-	/* It has to add something. */
-	check_first_refused("r=%s" SALT ",i=4096", ERROR_AUTH, "nonce");
-	check_first_refused("r=" SALT ",i=4096", ERROR_AUTH, "nonce");
-	check_first_refused("m=x,r=%sX" SALT ",i=4096", ERROR_AUTH, "extension");
-	check_first_refused("r=%sX,i=4096", ERROR_PROTOCOL, "no sense");
-	check_first_refused("r=%sX,s=,i=4096", ERROR_PROTOCOL, "no sense");
-	check_first_refused("r=%sX,s=!!!!,i=4096", ERROR_PROTOCOL, "");
-	check_first_refused("r=%sX" SALT, ERROR_PROTOCOL, "no sense");
-	check_first_refused("e=other-error", ERROR_PROTOCOL, "no sense");
-	check_first_refused("v=rmF9pqV8S7suAoZWja4dJRkFsKQ=", ERROR_PROTOCOL, "no sense");
-	check_first_refused("r", ERROR_PROTOCOL, "no sense");
-}
-
-static void check_last_refused(const char *text, enum mailfs_error code, const char *message)
-{
-	struct scram scram;
-
-	scram_begin(&scram, &user, AUTH_SCRAM_SHA_256, "n,,", "n=user");
-	scram_prove(&scram, &pencil_sha256, "n,,", 3);
-	check_fails(scram.sasl, text, code, message);
-	scram_end(&scram);
-}
-
-static void test_scram_last(void)
-{
-	/* Of another login, of no login, of another hash, cut. */
-	check_last_refused("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", ERROR_AUTH,
-			   "does not prove by SCRAM-SHA-256 that it knows the password");
-	check_last_refused("v=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", ERROR_AUTH,
-			   "does not prove");
-	check_last_refused("v=rmF9pqV8S7suAoZWja4dJRkFsKQ=", ERROR_AUTH, "does not prove");
-	check_last_refused("v=", ERROR_PROTOCOL, "");
-	check_last_refused("v", ERROR_PROTOCOL, "");
-	check_last_refused("", ERROR_PROTOCOL, "");
-	check_last_refused("v=!", ERROR_PROTOCOL, "");
-	check_last_refused("e=", ERROR_PROTOCOL, "");
-}
-
-/* It says why; its no comes behind our empty answer. */
-static void test_scram_error(void)
-{
-	struct scram scram;
-	g_autoptr(GError) error = NULL;
-
-	scram_begin(&scram, &user, AUTH_SCRAM_SHA_256, "n,,", "n=user");
-	scram_prove(&scram, &pencil_sha256, "n,,", 3);
-	check_answer(scram.sasl, "e=invalid-proof", "");
-	g_assert_cmpstr(sasl_reason(scram.sasl), ==, " (invalid-proof)");
-	g_assert_false(sasl_success(scram.sasl, &error));
-	g_assert_error(error, MAILFS_ERROR, ERROR_AUTH);
-	g_assert_nonnull(strstr(error->message, "refuses the login"));
-	scram_end(&scram);
-	scram_begin(&scram, &user, AUTH_SCRAM_SHA_256, "n,,", "n=user");
-	scram_prove(&scram, &pencil_sha256, "n,,", 3);
-	check_answer(scram.sasl, "e=not pencil", "");
-	g_assert_cmpstr(sasl_reason(scram.sasl), ==,
-			" (its reason repeats the password and is not shown)");
-	scram_end(&scram);
-}
-
-/* The signature of a server that knows another password. */
-static void test_scram_other_password(void)
-{
-	struct scram_server other = pencil_sha256;
-	g_autofree char *signature = NULL, *final = NULL;
-	struct scram scram;
-
-	other.password = "pencils";
-	scram_begin(&scram, &user, AUTH_SCRAM_SHA_256, "n,,", "n=user");
-	scram_prove(&scram, &pencil_sha256, "n,,", 3);
-	signature = scram_signature(&other, scram.auth);
-	final = g_strdup_printf("v=%s", signature);
-	check_fails(scram.sasl, final, ERROR_AUTH, "does not prove");
-	scram_end(&scram);
-}
-
 /* ---- Any mechanism, with a server that lies ---- */
 
 static const char *const garbage[] = {"!",    "A",	  "AA",	    "AAA",   "AAAA=", "=",
@@ -640,7 +235,7 @@ static void test_garbage(void)
 	const struct sasl_login cram = {.user = "user", .password = "p", .allowed = AUTH_CRAM_MD5};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(garbage); i++) {
-		struct sasl *sasl = begin(&user, AUTH_SCRAM_SHA_256);
+		struct sasl *sasl = begin(&alice, AUTH_SCRAM_SHA_256);
 
 		g_assert_nonnull(sasl_initial(sasl, SIZE_MAX));
 		check_fails_raw(sasl, garbage[i], strlen(garbage[i]), ERROR_PROTOCOL, "no base64");
@@ -649,9 +244,9 @@ static void test_garbage(void)
 		check_fails_raw(sasl, garbage[i], strlen(garbage[i]), ERROR_PROTOCOL, "no base64");
 		end(sasl);
 		/* Its words are for people, and not all servers encode them. */
-		sasl = begin(&user, AUTH_LOGIN);
+		sasl = begin(&alice, AUTH_LOGIN);
 		g_assert_cmpstr(sasl_step(sasl, garbage[i], strlen(garbage[i]), NULL), ==,
-				"dXNlcg==");
+				"YWxpY2U=");
 		end(sasl);
 	}
 }
@@ -660,7 +255,7 @@ static void test_nul(void)
 {
 	static const char text[] = "r=\0,s=AA==,i=4096";
 	g_autofree char *challenge = g_base64_encode((const guchar *)text, sizeof(text) - 1);
-	struct sasl *sasl = begin(&user, AUTH_SCRAM_SHA_256);
+	struct sasl *sasl = begin(&alice, AUTH_SCRAM_SHA_256);
 
 	g_assert_nonnull(sasl_initial(sasl, SIZE_MAX));
 	check_fails_raw(sasl, challenge, strlen(challenge), ERROR_PROTOCOL, "no sense");
@@ -670,7 +265,7 @@ static void test_nul(void)
 static void check_length(size_t len, enum mailfs_error code)
 {
 	g_autofree char *challenge = g_strnfill(len, 'A');
-	struct sasl *sasl = begin(&user, AUTH_SCRAM_SHA_256);
+	struct sasl *sasl = begin(&alice, AUTH_SCRAM_SHA_256);
 
 	g_assert_nonnull(sasl_initial(sasl, SIZE_MAX));
 	check_fails_raw(sasl, challenge, len, code, "");
@@ -789,6 +384,12 @@ static void test_choice_errors(void)
 	check_no_login(&(struct sasl_login){.user = "u"}, 0, ERROR_NO_LOGIN,
 		       "the server offers no login that may be used (it offers none, and these "
 		       "may: none)");
+	check_no_login(&(struct sasl_login){.user = "u",
+					    .password = "p",
+					    .below = auth_below(AUTH_SCRAM_SHA_1)},
+		       AUTH_PLAIN | AUTH_LOGIN, ERROR_NO_LOGIN,
+		       "the server offers no login that may be used (it offers none, and these "
+		       "may: SCRAM-SHA-256 SCRAM-SHA-1): it took a better one before");
 	g_assert_false(sasl_may_tell_password(&pinned, &server));
 	g_assert_true(sasl_may_tell_password(&alice, &server));
 	server.tls = false;
@@ -806,11 +407,9 @@ static void test_choice_errors(void)
 #endif
 #endif
 
+#ifndef LEAKS_ARE_SEEN
 static void test_gssapi_without_ticket(void)
 {
-#ifdef LEAKS_ARE_SEEN
-	g_test_skip("GNU SASL leaks here");
-#else
 	const struct sasl_login login = {.user = "u", .host = "127.0.0.1", .allowed = AUTH_GSSAPI};
 	const struct sasl_server server = {.service = "imap", .offered = AUTH_GSSAPI, .tls = true};
 	g_autoptr(GError) error = NULL;
@@ -818,8 +417,8 @@ static void test_gssapi_without_ticket(void)
 	g_assert_null(sasl_new(&login, &server, &error));
 	g_assert_error(error, MAILFS_ERROR, ERROR_AUTH);
 	g_assert_nonnull(strstr(error->message, "GSSAPI"));
-#endif
 }
+#endif
 
 /* ---- Echoes ---- */
 
@@ -863,23 +462,14 @@ int main(int argc, char **argv)
 	g_test_add_func("/sasl/oauth-reasons", test_oauth_reasons);
 	g_test_add_func("/sasl/oauth-tokens", test_oauth_tokens);
 	g_test_add_func("/sasl/cram-md5", test_cram_md5);
-	g_test_add_func("/sasl/scram-vectors", test_scram_vectors);
-	g_test_add_func("/sasl/scram", test_scram);
-	g_test_add_func("/sasl/scram-name", test_scram_name);
-	g_test_add_func("/sasl/scram-prepared", test_scram_prepared);
-	g_test_add_func("/sasl/scram-binding", test_scram_binding);
-	g_test_add_func("/sasl/scram-iterations", test_scram_iterations);
-	g_test_add_func("/sasl/scram-iterations-most", test_scram_iterations_most);
-	g_test_add_func("/sasl/scram-first", test_scram_first);
-	g_test_add_func("/sasl/scram-last", test_scram_last);
-	g_test_add_func("/sasl/scram-error", test_scram_error);
-	g_test_add_func("/sasl/scram-other-password", test_scram_other_password);
 	g_test_add_func("/sasl/garbage", test_garbage);
 	g_test_add_func("/sasl/nul", test_nul);
 	g_test_add_func("/sasl/length", test_length);
 	g_test_add_func("/sasl/choice", test_choice);
 	g_test_add_func("/sasl/choice-errors", test_choice_errors);
+#ifndef LEAKS_ARE_SEEN
 	g_test_add_func("/sasl/gssapi-without-ticket", test_gssapi_without_ticket);
+#endif
 	g_test_add_func("/sasl/echo", test_echo);
 	return g_test_run();
 }

@@ -169,6 +169,18 @@ static void test_command_deadline(void)
 	g_unlink(path);
 }
 
+/* As who starts an agent that does not close what it inherits. It is left alone. */
+static void test_command_leaves_one_behind(void)
+{
+	g_autofree char *path = g_build_filename(home, "pid", NULL);
+	g_autofree char *command =
+		g_strdup_printf("sleep 1000 & echo $! > '%s'; echo hunter2", path);
+
+	assert_secret(from_command(command, LONG_MS, NULL), "hunter2");
+	g_assert_cmpint(kill(pid_of(path), SIGKILL), ==, 0);
+	g_unlink(path);
+}
+
 /* A command starts with an open mind: no ignored and no blocked signals, nothing on stdin, a group
  * of its own, and none of our descriptors. */
 static void test_command_setting(void)
@@ -709,6 +721,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/secret/command-fails", test_command_fails);
 	g_test_add_func("/secret/command-limit", test_command_limit);
 	g_test_add_func("/secret/command-deadline", test_command_deadline);
+	g_test_add_func("/secret/command-leaves-one-behind", test_command_leaves_one_behind);
 	g_test_add_func("/secret/command-setting", test_command_setting);
 	g_test_add_func("/secret/netrc", test_netrc);
 	g_test_add_func("/secret/netrc-random", test_netrc_random);

@@ -268,6 +268,7 @@ static struct sasl_login login_of(const struct store *store)
 		.host = account->host,
 		.port = account->port,
 		.allowed = account->auth,
+		.below = credential ? credential->below : 0,
 		.certificate = account->tls_cert != NULL,
 		.binding = binding_of(store),
 	};
@@ -570,6 +571,11 @@ static unsigned imap_abilities(const struct store *store, uint64_t *ret_append_m
 	       (caps & IMAP_CAP_NOTIFY ? STORE_CAN_WATCH_MANY : 0);
 }
 
+static const char *imap_way_in(const struct store *store)
+{
+	return imap_session_way_in(store->session);
+}
+
 static void imap_describe(const struct store *store, GString *out)
 {
 	g_autofree char *peer = link_describe_peer(store->link);
@@ -595,5 +601,6 @@ const struct store_ops store_imap = {
 	.accepts = imap_accepts,
 	.submit = imap_submit,
 	.abilities = imap_abilities,
+	.way_in = imap_way_in,
 	.describe = imap_describe,
 };

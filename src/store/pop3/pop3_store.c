@@ -384,6 +384,7 @@ static struct sasl_login login_of(const struct store *store)
 		.host = account->host,
 		.port = account->port,
 		.allowed = account->auth,
+		.below = credential ? credential->below : 0,
 		.certificate = account->tls_cert != NULL,
 		.binding = binding_of(store),
 	};
@@ -687,6 +688,11 @@ static unsigned pop3_abilities(const struct store *store, uint64_t *ret_append_m
 	return STORE_CAN_REMOVE;
 }
 
+static const char *pop3_way_in(const struct store *store)
+{
+	return pop3_session_way_in(store->session);
+}
+
 static void pop3_describe(const struct store *store, GString *out)
 {
 	g_autofree char *peer = link_describe_peer(store->link);
@@ -717,5 +723,6 @@ const struct store_ops store_pop3 = {
 	.accepts = pop3_accepts,
 	.submit = pop3_submit,
 	.abilities = pop3_abilities,
+	.way_in = pop3_way_in,
 	.describe = pop3_describe,
 };
