@@ -5,9 +5,9 @@
  * ascending UIDs and for names in alphabetical order (1, 10, 100, 1000, 1001, ...), which are
  * several ascending runs side by side. Batches of a run grow as long as it goes on, and some of
  * them are on the way, or here, in front of its reader: when the first message of one is opened, or
- * waited for, those behind the last are asked for. Random access fetches nothing extra, and no more than these
- * few batches are wasted when a reader stops. Who begins with the first message of a folder is
- * taken for one who will go on, and is given a little on trust.
+ * waited for, those behind the last are asked for. Random access fetches nothing extra, and no more
+ * than these few batches are wasted when a reader stops. Who begins with the first message of a
+ * folder is taken for one who will go on, and is given a little on trust.
  *
  * They go over a connection of their own, but for the first of a run, which somebody will wait for
  * in a moment. What somebody waits for out of order that is still far behind in them is fetched

@@ -61,7 +61,7 @@
 #define ENGINE_LOCKED_MS 5000	    /* back-off from a mailbox in use; doubles to */
 #define ENGINE_LOCKED_MAX_MS 60000
 #define ENGINE_IDLE_MS 60000   /* a connection that is opened on demand is closed */
-#define ENGINE_WANTED_MS 10000 /* one that will be needed in a moment is opened within that time */
+#define ENGINE_WANTED_MS 10000 /* one that will soon be needed is opened within that time */
 
 #define ENGINE_WATCHED 3	   /* connections that watch a mailbox each */
 #define ENGINE_WATCHED_MANY 32u	   /* mailboxes that one watches, where it can */

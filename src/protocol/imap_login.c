@@ -55,10 +55,10 @@ static void identify(struct imap_session *session)
 	if (!(session->caps & IMAP_CAP_ID))
 		return;
 	session->extensions++;
-	imap_send_now(session,
-		      imap_command_new("ID (\"name\" \"mailfs\" \"version\" \"%s\")",
-				       MAILFS_VERSION),
-		      extension_done);
+	imap_send_now(
+		session,
+		imap_command_new("ID (\"name\" \"mailfs\" \"version\" \"%s\")", MAILFS_VERSION),
+		extension_done);
 }
 
 /* All in one round trip. */

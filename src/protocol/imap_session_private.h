@@ -62,7 +62,7 @@ struct imap_session {
 	uint64_t append_limit;
 	bool caps_known;
 	bool qresync_enabled;
-	size_t left;	      /* bytes fed last that were not taken */
+	size_t left;	     /* bytes fed last that were not taken */
 	unsigned extensions; /* ENABLE and ID that are not answered */
 
 	GError *error; /* the fatal one: stays */

@@ -87,6 +87,7 @@ def who_lists_a_large_folder_for_the_first_time_may_read_it():
         with ScriptedServer({b"INBOX": folder(count)}, evil=evil) as server:
             logins.clear()
             with mounted(server, home=home) as mount:
+                wait_until(lambda: len(logins) >= 2, 20, "the first two")
                 equal(len(mount.messages()), count)
                 wait_until(lambda c=connections: len(logins) >= c, 20, "the connections")
                 read_all(mount, mount.messages()[-1:])
