@@ -4,10 +4,10 @@
  * In order means: of the few UIDs before one that is missed, one was opened lately. That holds for
  * ascending UIDs and for names in alphabetical order (1, 10, 100, 1000, 1001, ...), which are
  * several ascending runs side by side. Batches of a run grow as long as it goes on, and some of
- * them are on the way, or here, in front of its reader: when the first message of one is opened,
- * those behind the last are asked for. Random access fetches nothing extra, and no more than these
- * few batches are wasted when a reader stops. Who begins with the first message of a folder is
- * taken for one who will go on, and is given a little on trust.
+ * them are on the way, or here, in front of its reader: when the first message of one is opened, or
+ * waited for, those behind the last are asked for. Random access fetches nothing extra, and no more
+ * than these few batches are wasted when a reader stops. Who begins with the first message of a
+ * folder is taken for one who will go on, and is given a little on trust.
  *
  * They go over a connection of their own, but for the first of a run, which somebody will wait for
  * in a moment. What somebody waits for out of order that is still far behind in them is fetched
@@ -194,15 +194,13 @@ static bool ask(struct run *run, struct choice *choice, enum lane_id lane)
 	return true;
 }
 
-/* True if it is to be waited for that the `nth` message of the batch asked for last is opened. */
-static bool set_begin(struct engine *engine, const struct run *run, const GArray *batch,
-		      unsigned nth)
+/* True if it is to be waited for that the batch asked for last is begun. */
+static bool set_begin(struct engine *engine, const struct run *run, const GArray *batch)
 {
 	struct trigger trigger = {run->id, run->batches - 1};
-	const struct store_item *item =
-		&g_array_index(batch, struct store_item, MIN(nth, batch->len - 1));
+	uint32_t first = g_array_index(batch, struct store_item, 0).uid;
 
-	return set_trigger(engine, run->epoch, item->uid, &trigger);
+	return set_trigger(engine, run->epoch, first, &trigger);
 }
 
 enum asked { ASKED_NOTHING, ASKED, ASKED_TOO_LATE /* the reader is there already */ };
@@ -221,11 +219,11 @@ static enum asked ask_behind(struct engine *engine, struct run *run, enum lane_i
 	choice.most = run->window;
 	if (!ask(run, &choice, lane))
 		return ASKED_NOTHING;
-	return set_begin(engine, run, batch, 0) ? ASKED : ASKED_TOO_LATE;
+	return set_begin(engine, run, batch) ? ASKED : ASKED_TOO_LATE;
 }
 
-/* A few, of which the `nth` has to be opened before there is more. */
-static void ask_few(struct engine *engine, uint32_t epoch, uint32_t end, unsigned nth)
+/* A few, the first of which has to be opened before there is more. */
+static void ask_few(struct engine *engine, uint32_t epoch, uint32_t end)
 {
 	g_autoptr(GArray) batch = g_array_new(FALSE, FALSE, sizeof(struct store_item));
 	struct choice choice = {.engine = engine,
@@ -238,7 +236,7 @@ static void ask_few(struct engine *engine, uint32_t epoch, uint32_t end, unsigne
 
 	run->window = choice.most;
 	if (ask(run, &choice, LANE_BODY))
-		set_begin(engine, run, batch, nth);
+		set_begin(engine, run, batch);
 }
 
 static bool may_ask(const struct engine *engine)
@@ -290,7 +288,7 @@ static bool ask_tens(struct engine *engine, uint32_t epoch, uint32_t uid)
 	if (!exists(engine, epoch, ten))
 		return false;
 	for (; exists(engine, epoch, ten); ten *= 10)
-		ask_few(engine, epoch, (uint32_t)ten - 1, 1);
+		ask_few(engine, epoch, (uint32_t)ten - 1);
 	return true;
 }
 
@@ -336,8 +334,33 @@ static void begin_run(struct engine *engine, uint32_t epoch, uint32_t uid)
 	go_on(engine, run, UINT32_MAX);
 }
 
+/* Of a folder that is new to us, and large, nothing is here: who waits for its listing may read it
+ * next, and a login takes as long as the listing. */
+void ahead_listed(struct engine *engine, uint32_t folder)
+{
+	if (++folder_state(engine, folder)->listed == ENGINE_TRUST_FROM &&
+	    needs_find(engine, NEED_FOLDER, folder, 0))
+		lane_want(engine, LANE_BULK);
+}
+
+/* It is on the way. Who waits at the begin of a batch has begun it: what is behind is wanted one
+ * round trip earlier than he can open it. */
+static void wait_for_batch(struct engine *engine, uint32_t epoch, uint32_t uid)
+{
+	struct need need;
+	bool triggers;
+
+	pthread_mutex_lock(&engine->lock);
+	triggers = take_trigger_locked(engine, epoch, uid, &need);
+	pthread_mutex_unlock(&engine->lock);
+	if (triggers)
+		ahead_fetch(engine, need.id, need.uid, (uint32_t)need.upto);
+}
+
 void ahead_missed(struct engine *engine, uint32_t epoch, uint32_t uid, bool was_asked)
 {
+	if (was_asked)
+		wait_for_batch(engine, epoch, uid);
 	if (was_asked || !may_ask(engine))
 		return;
 	if (ahead_is_in_order(engine, epoch, uid)) {
@@ -346,7 +369,7 @@ void ahead_missed(struct engine *engine, uint32_t epoch, uint32_t uid, bool was_
 		if (!ask_tens(engine, epoch, uid))
 			begin_run(engine, epoch, uid);
 	} else if (is_first_of_many(engine, epoch, uid)) {
-		ask_few(engine, epoch, uid, 0);
+		ask_few(engine, epoch, uid);
 		ask_tens(engine, epoch, uid);
 		lane_want(engine, LANE_BULK);
 	}

@@ -136,7 +136,9 @@ static void on_message(void *data, uint32_t folder, const struct store_message *
 	switch (index_message_put(engine->index, epoch, &row, engine->now_ns)) {
 	case INDEX_NEW:
 		report_touched(engine, folder);
-		if (engine->last_synced && !(message->flags & STORE_FLAG_DELETED))
+		if (!engine->last_synced)
+			ahead_listed(engine, folder);
+		else if (!(message->flags & STORE_FLAG_DELETED))
 			news_message(engine, NEWS_NEW, folder, epoch, message->uid);
 		break;
 	case INDEX_SHIFTED:

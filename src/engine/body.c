@@ -81,7 +81,7 @@ bool body_takes_ahead(struct engine *engine, uint32_t epoch, uint32_t uid)
 {
 	const struct fetching *fetching = find(engine, epoch, uid);
 
-	return fetching && !fetching->alone && !bodies_has(engine->bodies, epoch, uid);
+	return fetching && !fetching->alone;
 }
 
 /* So much comes before it that it is better asked for again. To who reads in order it would be of
@@ -188,6 +188,8 @@ void body_done(struct engine *engine, struct store_job *job, const GError *error
 	}
 	if (fetching) {
 		fetching->alone = false;
+		/* What came alone is not taken from a batch any more. */
+		fetching->ahead &= error != NULL;
 		settle(engine, fetching);
 	}
 	sizes_body_done(engine, job, error);

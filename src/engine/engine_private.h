@@ -60,8 +60,8 @@
 #define ENGINE_OUTDATED_MS 10000    /* and one that told what is wrong is not followed earlier */
 #define ENGINE_LOCKED_MS 5000	    /* back-off from a mailbox in use; doubles to */
 #define ENGINE_LOCKED_MAX_MS 60000
-#define ENGINE_IDLE_MS 60000  /* a connection that is opened on demand is closed */
-#define ENGINE_WANTED_MS 1000 /* one that will be needed in a moment is opened within that time */
+#define ENGINE_IDLE_MS 60000   /* a connection that is opened on demand is closed */
+#define ENGINE_WANTED_MS 10000 /* one that will soon be needed is opened within that time */
 
 #define ENGINE_WATCHED 3	   /* connections that watch a mailbox each */
 #define ENGINE_WATCHED_MANY 32u	   /* mailboxes that one watches, where it can */
@@ -145,6 +145,7 @@ struct folder_state {
 	uint64_t began; /* the refresh under way, or the last: see struct engine.order */
 	int64_t refreshed_ms;
 	int64_t told_ms; /* that the refresh under way gets on */
+	unsigned listed; /* messages that it told, of a folder that was never listed */
 	unsigned news;	 /* told since the refresh that began last (news.c) */
 	uint64_t news_began;
 };
@@ -487,6 +488,8 @@ void body_end_ahead(struct engine *engine, uint32_t epoch, uint32_t uid);
 bool body_takes_ahead(struct engine *engine, uint32_t epoch, uint32_t uid);
 
 /* ahead.c */
+/* A folder that was never listed has one more message than was known. */
+void ahead_listed(struct engine *engine, uint32_t folder);
 /* A reader waits for this message. `was_asked`: a job for it was there already. */
 void ahead_missed(struct engine *engine, uint32_t epoch, uint32_t uid, bool was_asked);
 /* A reader has begun this batch of a run. */

@@ -142,6 +142,7 @@ void folder_refresh(struct engine *engine, uint32_t id)
 	state->refreshing = true;
 	state->began = ++engine->order;
 	state->told_ms = engine->now_ms;
+	state->listed = 0;
 	state->changed = state->lost = state->flags = false;
 	lane_queue(engine, LANE_LIST, job);
 }

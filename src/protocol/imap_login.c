@@ -10,18 +10,20 @@
 
 /* ---- After login ---- */
 
+/* A refusal changes nothing: what is enabled was said by "* ENABLED". */
 static void extension_done(void *data, const struct imap_response *response)
 {
 	struct imap_session *session = data;
 
-	/* A refusal changes nothing: what is enabled was said by "* ENABLED". */
-	if (--session->after_login > 0)
-		return;
+	session->extensions--;
+}
+
+static void become_ready(struct imap_session *session)
+{
 	imap_session_set_state(session, IMAP_SESSION_READY);
 	imap_send_pump(session);
 }
 
-/* What else was asked for may be answered behind it, compressed then. */
 static void compress_done(void *data, const struct imap_response *response)
 {
 	struct imap_session *session = data;
@@ -29,36 +31,46 @@ static void compress_done(void *data, const struct imap_response *response)
 	if (response->status == IMAP_OK)
 		imap_session_set_state(session, IMAP_SESSION_WANT_DEFLATE);
 	else
-		extension_done(session, response);
+		become_ready(session);
 }
 
 void imap_login_compressed(struct imap_session *session)
 {
-	imap_session_set_state(session, IMAP_SESSION_AFTER_LOGIN);
-	extension_done(session, NULL);
+	become_ready(session);
 }
 
-static void extend(struct imap_session *session)
+static void enable(struct imap_session *session)
 {
 	const unsigned qresync = IMAP_CAP_ENABLE | IMAP_CAP_QRESYNC;
-	bool enable = (session->caps & qresync) == qresync;
-	bool identify = session->caps & IMAP_CAP_ID;
-	bool compress = session->compress && session->caps & IMAP_CAP_COMPRESS_DEFLATE;
 
-	/* Counted before the first is sent: all go in one round trip. */
-	session->after_login = 1u + enable + identify + compress;
-	if (enable)
-		imap_send_now(session, imap_command_new("ENABLE QRESYNC"), extension_done);
-	/* NetEase lets nobody in who does not say what it is. */
-	if (identify)
-		imap_send_now(session,
-			      imap_command_new("ID (\"name\" \"mailfs\" \"version\" \"%s\")",
-					       MAILFS_VERSION),
-			      extension_done);
+	if ((session->caps & qresync) != qresync)
+		return;
+	session->extensions++;
+	imap_send_now(session, imap_command_new("ENABLE QRESYNC"), extension_done);
+}
+
+/* NetEase lets nobody in who does not say what it is. */
+static void identify(struct imap_session *session)
+{
+	if (!(session->caps & IMAP_CAP_ID))
+		return;
+	session->extensions++;
+	imap_send_now(
+		session,
+		imap_command_new("ID (\"name\" \"mailfs\" \"version\" \"%s\")", MAILFS_VERSION),
+		extension_done);
+}
+
+/* All in one round trip. */
+static void extend(struct imap_session *session)
+{
+	enable(session);
+	identify(session);
 	/* The last: nothing may be sent behind it until it is answered (RFC 4978 section 3). */
-	if (compress)
+	if (session->compress && session->caps & IMAP_CAP_COMPRESS_DEFLATE)
 		imap_send_now(session, imap_command_new("COMPRESS DEFLATE"), compress_done);
-	extension_done(session, NULL);
+	else
+		become_ready(session);
 }
 
 static void after_login_capability_done(void *data, const struct imap_response *response)

@@ -116,12 +116,14 @@ static void take_untagged_status(struct imap_session *session, const struct imap
 
 static void take_untagged(struct imap_session *session, const struct imap_response *response)
 {
+	if (response->data == IMAP_DATA_ENABLED && session->extensions > 0) {
+		take_enabled(session, response);
+		return;
+	}
 	if (response->data == IMAP_DATA_STATUS)
 		take_untagged_status(session, response);
 	else if (response->data == IMAP_DATA_CAPABILITY)
 		imap_session_set_caps(session, response->words);
-	else if (response->data == IMAP_DATA_ENABLED && session->state == IMAP_SESSION_AFTER_LOGIN)
-		take_enabled(session, response);
 	/* Before READY nobody has asked for anything: whatever comes is not ours. */
 	if (is_busy(session) && session->events.untagged)
 		session->events.untagged(session->data, response);
@@ -323,6 +325,11 @@ unsigned imap_session_caps(const struct imap_session *session)
 	if (session->caps & IMAP_CAP_QRESYNC)
 		return session->caps & ~both;
 	return session->caps;
+}
+
+bool imap_session_is_settled(const struct imap_session *session)
+{
+	return session->extensions == 0;
 }
 
 bool imap_session_qresync_enabled(const struct imap_session *session)

@@ -30,7 +30,7 @@ enum imap_session_state {
 	IMAP_SESSION_STARTTLS, /* sent */
 	IMAP_SESSION_WANT_TLS, /* the owner does the handshake, then imap_session_tls_done() */
 	IMAP_SESSION_LOGIN,
-	IMAP_SESSION_AFTER_LOGIN, /* CAPABILITY, ENABLE, ID, COMPRESS */
+	IMAP_SESSION_AFTER_LOGIN, /* CAPABILITY, COMPRESS; ENABLE and ID go with it */
 	/* The owner compresses from here on, then imap_session_deflate_done(). */
 	IMAP_SESSION_WANT_DEFLATE,
 	IMAP_SESSION_READY,
@@ -89,8 +89,11 @@ void imap_session_free(struct imap_session **session);
 
 enum imap_session_state imap_session_state(const struct imap_session *session);
 /* Of the present state. Where the server offers QRESYNC, it and CONDSTORE count only if "* ENABLED"
- * confirmed them. */
+ * confirmed them, which is known when the session is settled. */
 unsigned imap_session_caps(const struct imap_session *session);
+/* ENABLE and ID are answered. What needs nothing of them may go behind them as soon as it is READY.
+ */
+bool imap_session_is_settled(const struct imap_session *session);
 bool imap_session_qresync_enabled(const struct imap_session *session);
 /* As imap_caps_append_limit(). */
 uint64_t imap_session_append_limit(const struct imap_session *session);

@@ -62,8 +62,8 @@ struct imap_session {
 	uint64_t append_limit;
 	bool caps_known;
 	bool qresync_enabled;
-	size_t left;	      /* bytes fed last that were not taken */
-	unsigned after_login; /* commands of ours that READY waits for */
+	size_t left;	     /* bytes fed last that were not taken */
+	unsigned extensions; /* ENABLE and ID that are not answered */
 
 	GError *error; /* the fatal one: stays */
 };

@@ -33,8 +33,8 @@ def asked(server):
     return [uids(BODY.match(c)[1]) for c in server.seen(BODY.pattern)]
 
 
-def mounted(server):
-    return Mount(server.url(), ["poll=3600", "tls=off"])
+def mounted(server, **options):
+    return Mount(server.url(), ["poll=3600", "tls=off"], **options)
 
 
 def requests(mount, kind):
@@ -71,6 +71,56 @@ def who_begins_at_the_beginning_is_trusted_a_little():
         names = mount.messages()
         read_all(mount, [names[0], names[50]])
         equal(asked(server), [[1], [51]])
+
+
+@case
+def who_lists_a_large_folder_for_the_first_time_may_read_it():
+    """A login takes as long as the listing: the connection that reads ahead is made beside it."""
+    logins = []
+
+    def evil(connection, verb, argument, _):
+        if verb in (b"LOGIN", b"AUTHENTICATE"):
+            logins.append(verb)
+
+    for count, connections in ((127, 2), (128, 3)):
+        home = Home()
+        with ScriptedServer({b"INBOX": folder(count)}, evil=evil) as server:
+            logins.clear()
+            with mounted(server, home=home) as mount:
+                wait_until(lambda: len(logins) >= 2, 20, "the first two")
+                equal(len(mount.messages()), count)
+                wait_until(lambda c=connections: len(logins) >= c, 20, "the connections")
+                read_all(mount, mount.messages()[-1:])
+                equal(len(logins), connections)
+            # Who lists it again may want nothing else.
+            logins.clear()
+            with mounted(server, home=home) as mount:
+                equal(len(mount.messages()), count)
+                read_all(mount, mount.messages()[-2:-1])
+                equal(len(logins), 2)
+        home.remove()
+
+
+@case
+def who_waits_where_a_batch_begins_has_begun_it():
+    """What is behind it does not wait until that is here."""
+    go = threading.Event()
+
+    def evil(connection, verb, argument, _):
+        if verb == b"UID_FETCH" and argument.startswith(b"2:9 "):
+            go.wait(60)
+
+    with ScriptedServer({b"INBOX": folder()}, evil=evil) as server, \
+            mounted(server, arguments=["-d"]) as mount:
+        names = mount.messages()
+        reader = threading.Thread(target=read_all, args=(mount, names[:2]))
+        reader.start()
+        wait_until(lambda: " UID FETCH 18:33 (UID BODY.PEEK[])" in mount.stderr.read_text(), 20,
+                   "what is behind")
+        equal(reader.is_alive(), True)
+        go.set()
+        reader.join(60)
+        equal(reader.is_alive(), False)
 
 
 @case

@@ -342,6 +342,9 @@ static void expect(struct subject *subject, const char *text)
 	} else if (g_str_equal(text, "idle") || g_str_equal(text, "no idle")) {
 		if (imap_session_is_idle(subject->session) != g_str_equal(text, "idle"))
 			wire_fail(subject->play, "expected: %s", text);
+	} else if (g_str_equal(text, "settled") || g_str_equal(text, "not settled")) {
+		if (imap_session_is_settled(subject->session) != g_str_equal(text, "settled"))
+			wire_fail(subject->play, "expected: %s", text);
 	} else if (after(text, "qresync")) {
 		if (!imap_session_qresync_enabled(subject->session))
 			wire_fail(subject->play, "QRESYNC is expected to be enabled");

@@ -496,11 +496,17 @@ static bool imap_step(struct store *store, int64_t now_ms, GError **error)
 
 /* --- jobs --- */
 
+/* It asks for nothing that may have to be enabled. */
+static bool is_plain(const struct store_job *job)
+{
+	return job->kind == STORE_BODY || (job->kind == STORE_LIST && !job->counts);
+}
+
 static bool imap_accepts(const struct store *store, const struct store_job *job)
 {
 	const struct imap_job *first = g_queue_peek_head((GQueue *)&store->jobs);
 
-	if (!imap_ready(store))
+	if (!imap_ready(store) || !(imap_session_is_settled(store->session) || is_plain(job)))
 		return false;
 	if (!first)
 		return true;
