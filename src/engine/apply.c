@@ -77,6 +77,7 @@ static void on_opened(void *data, uint32_t folder, const struct store_mailbox *m
 	engine->last_folder = 0;
 	index_folder_open(engine->index, folder, mailbox->uidvalidity, engine->now_ns, &old);
 	pending_bind_folder(engine, folder);
+	arrivals_begin(engine, folder);
 	if (old == 0)
 		return;
 	log_warning("%s: the server renumbered a folder (UIDVALIDITY): it is listed anew",
@@ -136,6 +137,8 @@ static void on_message(void *data, uint32_t folder, const struct store_message *
 	switch (index_message_put(engine->index, epoch, &row, engine->now_ns)) {
 	case INDEX_NEW:
 		report_touched(engine, folder);
+		if (!engine->last_synced)
+			arrivals_put(engine, folder, message->uid);
 		if (engine->last_synced && !(message->flags & STORE_FLAG_DELETED))
 			news_message(engine, NEWS_NEW, folder, epoch, message->uid);
 		break;
@@ -151,6 +154,8 @@ static void on_message(void *data, uint32_t folder, const struct store_message *
 	case INDEX_SAME:
 		break;
 	}
+	if (!engine->last_synced)
+		arrivals_told(engine, folder, message->uid);
 }
 
 static void on_flags(void *data, uint32_t folder, uint64_t uidvalidity, uint32_t uid,

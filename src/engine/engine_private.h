@@ -220,6 +220,7 @@ struct shared {
 	uint64_t append_max_bytes;
 	enum sizes_trust trust;
 	GHashTable *rights; /* folder -> struct known_rights */
+	GHashTable *arrivals; /* folder -> struct coming (arrivals.c) */
 	char *watched;	    /* paths, for status; NULL: none */
 	GArray *operations; /* of struct operation *: asked for, not looked at yet */
 	uint32_t last_ticket;
@@ -439,6 +440,20 @@ struct folder_use {
 };
 /* Those listed and in use, of struct folder_use, the last used first; `max` at most. */
 GArray *folders_used(struct engine *engine, unsigned max);
+
+/* arrivals.c: the first listing of a folder */
+/* A refresh has opened it. */
+void arrivals_begin(struct engine *engine, uint32_t folder);
+/* The listing told of a message. */
+void arrivals_told(struct engine *engine, uint32_t folder, uint32_t uid);
+/* The index has one that it had not, from the listing or otherwise; before arrivals_told(). */
+void arrivals_put(struct engine *engine, uint32_t folder, uint32_t uid);
+/* The refresh has ended, after the commit. */
+void arrivals_end(struct engine *engine, uint32_t folder, bool complete);
+void arrivals_forget(struct engine *engine, uint32_t folder);
+/* More is there than up to `upto`, or all that there is. */
+bool arrivals_have(struct engine *engine, const struct folder_row *row, uint64_t upto);
+void arrivals_free(void *coming);
 
 /* watch.c */
 void watch_init(struct engine *engine);
