@@ -175,7 +175,6 @@ static void test_draft(struct fixture *f, gconstpointer data)
 {
 	static const char *const all[] = {".",	     "..",	  "child",   "5.m.eml",
 					  "6.m.eml", "draft.eml", "3.m.eml", NULL};
-	g_autoptr(GError) error = NULL;
 	struct coming coming = coming_up(f);
 
 	come(f, &coming, 5);
