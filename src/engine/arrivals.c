@@ -8,8 +8,6 @@
 
 #include "protocol/seqset.h"
 
-#define LATE_RANGES 16384 /* each costs time when another comes before it */
-
 /* Under engine->lock. There is none for a folder whose first listing was not read as it came, or
  * has ended and nothing in it was late. */
 struct coming {
@@ -130,7 +128,7 @@ void arrivals_put(struct engine *engine, uint32_t folder, uint32_t uid)
 	coming = coming_locked(engine, folder);
 	if (coming && !coming->lost && uid < coming->upto) {
 		seqset_add(&coming->late, uid, uid);
-		coming->lost = coming->late.ranges->len > LATE_RANGES;
+		coming->lost = coming->late.ranges->len > ENGINE_LATE;
 	}
 	pthread_mutex_unlock(&engine->lock);
 }

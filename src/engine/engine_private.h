@@ -31,6 +31,7 @@
 #define ENGINE_HEAL_MS 2000
 #define ENGINE_HEAL_MAX_MS 3600000
 #define ENGINE_STABLE_MS 5000 /* a connection that lived so long was no failure */
+#define ENGINE_LATE 16384	/* ranges of UIDs: each costs time when another comes before it */
 #define ENGINE_AHEAD_MIN 8    /* messages fetched ahead at first; grows to */
 #define ENGINE_AHEAD_MAX 256
 #define ENGINE_AHEAD_FEW 32		     /* while others may have to wait for them */
