@@ -130,15 +130,17 @@ static void on_message(void *data, uint32_t folder, const struct store_message *
 				  .keywords = keywords,
 				  .label = label};
 	uint32_t epoch = epoch_of(engine, folder);
+	enum index_change change;
 
 	if (epoch == 0)
 		return;
 	folder_progress(engine, folder);
-	switch (index_message_put(engine->index, epoch, &row, engine->now_ns)) {
+	change = index_message_put(engine->index, epoch, &row, engine->now_ns);
+	if (!engine->last_synced)
+		arrivals_told(engine, folder, message->uid, change == INDEX_NEW);
+	switch (change) {
 	case INDEX_NEW:
 		report_touched(engine, folder);
-		if (!engine->last_synced)
-			arrivals_put(engine, folder, message->uid);
 		if (engine->last_synced && !(message->flags & STORE_FLAG_DELETED))
 			news_message(engine, NEWS_NEW, folder, epoch, message->uid);
 		break;
@@ -154,8 +156,6 @@ static void on_message(void *data, uint32_t folder, const struct store_message *
 	case INDEX_SAME:
 		break;
 	}
-	if (!engine->last_synced)
-		arrivals_told(engine, folder, message->uid);
 }
 
 static void on_flags(void *data, uint32_t folder, uint64_t uidvalidity, uint32_t uid,

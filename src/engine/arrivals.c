@@ -120,26 +120,35 @@ void arrivals_begin(struct engine *engine, uint32_t folder)
 	needs_settle(engine, NEED_MESSAGES, folder, 0, 0);
 }
 
+/* The index has one that it had not. */
+static void put_locked(struct coming *coming, uint32_t uid)
+{
+	if (coming->lost || uid >= coming->upto)
+		return;
+	seqset_add(&coming->late, uid, uid);
+	coming->lost = coming->late.ranges->len > ENGINE_LATE;
+}
+
 void arrivals_put(struct engine *engine, uint32_t folder, uint32_t uid)
 {
 	struct coming *coming;
 
 	pthread_mutex_lock(&engine->lock);
 	coming = coming_locked(engine, folder);
-	if (coming && !coming->lost && uid < coming->upto) {
-		seqset_add(&coming->late, uid, uid);
-		coming->lost = coming->late.ranges->len > ENGINE_LATE;
-	}
+	if (coming)
+		put_locked(coming, uid);
 	pthread_mutex_unlock(&engine->lock);
 }
 
-void arrivals_told(struct engine *engine, uint32_t folder, uint32_t uid)
+void arrivals_told(struct engine *engine, uint32_t folder, uint32_t uid, bool is_new)
 {
 	struct coming *coming;
 	bool more;
 
 	pthread_mutex_lock(&engine->lock);
 	coming = coming_locked(engine, folder);
+	if (coming && is_new)
+		put_locked(coming, uid);
 	more = coming && uid > coming->upto;
 	if (more)
 		coming->upto = uid;

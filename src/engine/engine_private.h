@@ -445,9 +445,9 @@ GArray *folders_used(struct engine *engine, unsigned max);
 /* arrivals.c: the first listing of a folder */
 /* A refresh has opened it. */
 void arrivals_begin(struct engine *engine, uint32_t folder);
-/* The listing told of a message. */
-void arrivals_told(struct engine *engine, uint32_t folder, uint32_t uid);
-/* The index has one that it had not, from the listing or otherwise; before arrivals_told(). */
+/* The listing told of a message; `is_new`: which the index had not. */
+void arrivals_told(struct engine *engine, uint32_t folder, uint32_t uid, bool is_new);
+/* The index has one that it had not, and not from the listing. */
 void arrivals_put(struct engine *engine, uint32_t folder, uint32_t uid);
 /* The refresh has ended, after the commit. */
 void arrivals_end(struct engine *engine, uint32_t folder, bool complete);
