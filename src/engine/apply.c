@@ -77,6 +77,7 @@ static void on_opened(void *data, uint32_t folder, const struct store_mailbox *m
 	engine->last_folder = 0;
 	index_folder_open(engine->index, folder, mailbox->uidvalidity, engine->now_ns, &old);
 	pending_bind_folder(engine, folder);
+	arrivals_begin(engine, folder);
 	if (old == 0)
 		return;
 	log_warning("%s: the server renumbered a folder (UIDVALIDITY): it is listed anew",
@@ -129,11 +130,15 @@ static void on_message(void *data, uint32_t folder, const struct store_message *
 				  .keywords = keywords,
 				  .label = label};
 	uint32_t epoch = epoch_of(engine, folder);
+	enum index_change change;
 
 	if (epoch == 0)
 		return;
 	folder_progress(engine, folder);
-	switch (index_message_put(engine->index, epoch, &row, engine->now_ns)) {
+	change = index_message_put(engine->index, epoch, &row, engine->now_ns);
+	if (!engine->last_synced)
+		arrivals_told(engine, folder, message->uid, change == INDEX_NEW);
+	switch (change) {
 	case INDEX_NEW:
 		report_touched(engine, folder);
 		if (!engine->last_synced)

@@ -525,8 +525,9 @@ void change_place(struct engine *engine, const struct change *change, uint32_t e
 
 	if (!index_message_get(engine->view, change->epoch, change->uid, take_flags, &flags))
 		return;
-	index_message_copy(engine->index, change->epoch, change->uid, epoch, uid, flags.flags,
-			   engine->now_ns);
+	if (index_message_copy(engine->index, change->epoch, change->uid, epoch, uid, flags.flags,
+			       engine->now_ns) == INDEX_NEW)
+		arrivals_put(engine, change->target, uid);
 	bodies_link(engine->bodies, change->epoch, change->uid, epoch, uid);
 	if (change->kind == CHANGE_COPY)
 		news_message(engine, NEWS_NEW, change->target, epoch, uid);

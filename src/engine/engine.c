@@ -306,6 +306,7 @@ static void clear_changes(struct engine *engine)
 	g_hash_table_unref(engine->unseen);
 	g_ptr_array_unref(engine->operations);
 	g_hash_table_unref(engine->shared.rights);
+	g_hash_table_unref(engine->shared.arrivals);
 }
 
 static void wake(void *data)
@@ -348,6 +349,7 @@ struct engine *engine_new(const struct engine_config *config, const struct engin
 	engine->shared.opened = g_hash_table_new(NULL, NULL);
 	engine->shared.triggers = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	engine->shared.ages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	engine->shared.arrivals = g_hash_table_new_full(NULL, NULL, NULL, arrivals_free);
 	engine->shared.state_since_ns = clock_wall_ns();
 	lanes_init(engine);
 	watch_init(engine);

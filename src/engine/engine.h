@@ -1,7 +1,7 @@
 /* The account's actor: one thread that owns the connections and writes the index. Everyone else
  * reads the index and states needs.
  *
- * Every need that is stated is settled: with 0 when it is met (or got further: a body, a long
+ * Every need that is stated is settled: with 0 when it is met (or got further: a body, a
  * listing), with an errno when it cannot be (EHOSTUNREACH, ETIMEDOUT, EACCES, ENOENT, ESTALE, EIO).
  * The server's silence settles it at the account's timeout.
  */
@@ -113,6 +113,19 @@ void engine_opened(struct engine *engine, uint32_t epoch, uint32_t uid);
 /* A reader of a message that is here had to ask for its first bytes: the kernel's cache did not
  * have it. */
 void engine_read(struct engine *engine, uint32_t epoch, uint32_t uid);
+/* How far the first listing of a folder has come, which is read while it comes: NEED_MESSAGES brings
+ * more. Ask before the index is read. */
+struct arrivals {
+	uint32_t epoch; /* that it comes for; 0: it does not come now */
+	uint32_t upto;	/* messages up to this UID were told; others below it may come late */
+	bool lost;	/* so many came late, at some time, that they are not all known as such */
+};
+struct arrivals engine_arrivals(struct engine *engine, uint32_t folder);
+/* The message came when one with a higher UID had been told: who reads in the order of UIDs may have
+ * been behind it. Ask when the index has it; it does not change later. */
+bool engine_came_late(struct engine *engine, const struct folder_row *folder, uint32_t uid);
+/* The first of these above `after`; 0: there is none. */
+uint32_t engine_next_late(struct engine *engine, const struct folder_row *folder, uint32_t after);
 /* At most poll seconds old. Asking counts as use: folders in use are polled. */
 bool engine_folder_is_fresh(struct engine *engine, uint32_t folder);
 bool engine_folders_are_fresh(struct engine *engine);

@@ -31,6 +31,7 @@
 #define ENGINE_HEAL_MS 2000
 #define ENGINE_HEAL_MAX_MS 3600000
 #define ENGINE_STABLE_MS 5000 /* a connection that lived so long was no failure */
+#define ENGINE_LATE 16384	/* ranges of UIDs: each costs time when another comes before it */
 #define ENGINE_AHEAD_MIN 8    /* messages fetched ahead at first; grows to */
 #define ENGINE_AHEAD_MAX 256
 #define ENGINE_AHEAD_FEW 32		     /* while others may have to wait for them */
@@ -229,6 +230,7 @@ struct shared {
 	uint64_t append_max_bytes;
 	enum sizes_trust trust;
 	GHashTable *rights; /* folder -> struct known_rights */
+	GHashTable *arrivals; /* folder -> struct coming (arrivals.c) */
 	char *watched;	    /* paths, for status; NULL: none */
 	GArray *operations; /* of struct operation *: asked for, not looked at yet */
 	uint32_t last_ticket;
@@ -454,6 +456,20 @@ struct folder_use {
 };
 /* Those listed and in use, of struct folder_use, the last used first; `max` at most. */
 GArray *folders_used(struct engine *engine, unsigned max);
+
+/* arrivals.c: the first listing of a folder */
+/* A refresh has opened it. */
+void arrivals_begin(struct engine *engine, uint32_t folder);
+/* The listing told of a message; `is_new`: which the index had not. */
+void arrivals_told(struct engine *engine, uint32_t folder, uint32_t uid, bool is_new);
+/* The index has one that it had not, and not from the listing. */
+void arrivals_put(struct engine *engine, uint32_t folder, uint32_t uid);
+/* The refresh has ended, after the commit. */
+void arrivals_end(struct engine *engine, uint32_t folder, bool complete);
+void arrivals_forget(struct engine *engine, uint32_t folder);
+/* More is there than up to `upto`, or all that there is. */
+bool arrivals_have(struct engine *engine, const struct folder_row *row, uint64_t upto);
+void arrivals_free(void *coming);
 
 /* watch.c */
 void watch_init(struct engine *engine);

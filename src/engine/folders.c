@@ -196,6 +196,7 @@ static void refreshed_well(struct engine *engine, struct folder_state *state)
 		folder_refresh(engine, state->id);
 		return;
 	}
+	arrivals_end(engine, state->id, true);
 	if (!state->changed)
 		folder_set_fresh(engine, state->id, brief_seen_ms(engine));
 	needs_settle(engine, NEED_FOLDER, state->id, 0, 0);
@@ -216,6 +217,7 @@ void folder_done(struct engine *engine, struct store_job *job, const GError *err
 		change_looked(engine, state->id);
 		return;
 	}
+	arrivals_end(engine, state->id, false);
 	state->verify = state->full = false;
 	if (error)
 		log_warning("%s: %s", engine->account->name, error->message);
@@ -342,6 +344,7 @@ void folder_forget(struct engine *engine, const struct folder_row *row)
 	folder_set_fresh(engine, row->id, 0);
 	report_folder_gone(engine, row);
 	rights_forget(engine, row->id);
+	arrivals_forget(engine, row->id);
 	needs_settle(engine, NEED_FOLDER, row->id, 0, ENOENT);
 }
 

@@ -8,6 +8,9 @@ enum need_kind {
 	NEED_NONE,
 	NEED_FOLDERS, /* the list of folders, at most poll seconds old */
 	NEED_FOLDER,  /* folder `id`: its messages, at most poll seconds old */
+	/* Folder `id`, while it is listed for the first time: messages above the UID `upto`, or the
+	 * end of that listing. */
+	NEED_MESSAGES,
 	NEED_BODY,    /* epoch `id`, message `uid`: its first `upto` bytes, or all */
 	NEED_AHEAD,   /* more of the run `uid`, whose batch `upto` is begun: a wish, never settled */
 	NEED_PAGES,   /* those behind `uid` that are here, into the kernel's cache: likewise */
@@ -27,7 +30,7 @@ struct need {
 	enum need_kind kind;
 	uint32_t id;
 	uint32_t uid;
-	/* Not part of the key. Bytes; UINT64_MAX: the whole. Of CHANGES: until then
+	/* Not part of the key. Bytes; UINT64_MAX: the whole. Of MESSAGES a UID. Of CHANGES: until then
 	 * (clock_mono_ms()) those count that are about to be closed. */
 	uint64_t upto;
 };

@@ -42,6 +42,23 @@ static bool take_folder(struct engine *engine, const struct need *need)
 	return true;
 }
 
+static bool take_messages(struct engine *engine, const struct need *need)
+{
+	struct folder_row row;
+	bool wanted;
+
+	if (!index_folder_write_get(engine->index, need->id, &row)) {
+		report_settled(engine, need, ENOENT);
+		return false;
+	}
+	wanted =
+		!(row.attributes & STORE_ATTR_NOSELECT) && !arrivals_have(engine, &row, need->upto);
+	folder_row_clear(&row);
+	if (!wanted)
+		report_settled(engine, need, 0);
+	return wanted;
+}
+
 static bool take_body(struct engine *engine, const struct need *need)
 {
 	if (!index_message_write_has(engine->index, need->id, need->uid)) {
@@ -88,6 +105,8 @@ static bool is_wanted(struct engine *engine, const struct need *need)
 		return take_folders(engine, need);
 	case NEED_FOLDER:
 		return take_folder(engine, need);
+	case NEED_MESSAGES:
+		return take_messages(engine, need);
 	case NEED_RIGHTS:
 		return take_known(engine, need, rights_are_known(engine, need->id));
 	case NEED_SIZE:
@@ -124,6 +143,13 @@ static void start_body(struct engine *engine, const struct need *need)
 	ahead_missed(engine, need->id, need->uid, was_asked);
 }
 
+/* What settles the folder settles this, too. */
+static void start_messages(struct engine *engine, const struct need *need)
+{
+	remember(engine, &(struct need){.kind = NEED_FOLDER, .id = need->id});
+	folder_refresh(engine, need->id);
+}
+
 static void start(struct engine *engine, const struct need *need)
 {
 	switch (need->kind) {
@@ -132,6 +158,9 @@ static void start(struct engine *engine, const struct need *need)
 		break;
 	case NEED_FOLDER:
 		folder_refresh(engine, need->id);
+		break;
+	case NEED_MESSAGES:
+		start_messages(engine, need);
 		break;
 	case NEED_RIGHTS:
 		rights_ask(engine, need->id);
@@ -176,14 +205,19 @@ void needs_take(struct engine *engine, const struct need *need)
 		start(engine, need);
 }
 
-void needs_settle(struct engine *engine, enum need_kind kind, uint32_t id, uint32_t uid, int error)
+static void settle(struct engine *engine, struct need *need, int error)
 {
-	struct need *need = needs_find(engine, kind, id, uid);
-
 	if (!need)
 		return;
 	report_settled(engine, need, error);
 	g_hash_table_remove(engine->pending, need);
+}
+
+void needs_settle(struct engine *engine, enum need_kind kind, uint32_t id, uint32_t uid, int error)
+{
+	settle(engine, needs_find(engine, kind, id, uid), error);
+	if (kind == NEED_FOLDER)
+		settle(engine, needs_find(engine, NEED_MESSAGES, id, 0), error);
 }
 
 void needs_settle_all(struct engine *engine, int error)

@@ -74,21 +74,25 @@ static bool add_plus(void *data, const char *name, const struct tree_entry *entr
 	return true;
 }
 
-static int read_entries(struct request *request, tree_entry_fn each)
+static int read_entries(struct request *request, struct tree_call *call, tree_entry_fn each)
 {
-	request->buffer = g_malloc(request->size);
-	request->added = g_array_new(FALSE, FALSE, sizeof(struct tree_entry));
-	return tree_readdir(request->mount->tree, request->node, request->offset, each, request);
+	/* It may have waited in between. */
+	if (!request->buffer) {
+		request->buffer = g_malloc(request->size);
+		request->added = g_array_new(FALSE, FALSE, sizeof(struct tree_entry));
+	}
+	return tree_readdir(request->mount->tree, call, request->node, request->offset, each,
+			    request);
 }
 
 static int readdir_work(struct request *request, struct tree_call *call)
 {
-	return read_entries(request, add_plain);
+	return read_entries(request, call, add_plain);
 }
 
 static int readdirplus_work(struct request *request, struct tree_call *call)
 {
-	return read_entries(request, add_plus);
+	return read_entries(request, call, add_plus);
 }
 
 /* Counted first, and taken back if the kernel did not get it: it may forget a node before we are
@@ -106,6 +110,6 @@ static void readdir_reply(struct request *request)
 		known_forget(mount->known, entries[i].node, 1);
 }
 
-const struct request_kind request_readdir = {"readdir", readdir_work, readdir_reply};
+const struct request_kind request_readdir = {"readdir", readdir_work, readdir_reply, .locks = true};
 const struct request_kind request_readdirplus = {"readdirplus", readdirplus_work, readdir_reply,
-						 .adds = true};
+						 .locks = true, .adds = true};

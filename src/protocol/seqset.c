@@ -93,6 +93,16 @@ bool seqset_contains(const struct seqset *set, uint32_t n)
 	return i < range_count(set) && range_at(set, i)->first <= n;
 }
 
+uint32_t seqset_next(const struct seqset *set, uint32_t after)
+{
+	size_t i;
+
+	if (after == UINT32_MAX)
+		return 0;
+	i = range_find(set, after + 1);
+	return i < range_count(set) ? MAX(range_at(set, i)->first, after + 1) : 0;
+}
+
 uint64_t seqset_count(const struct seqset *set)
 {
 	uint64_t count = 0;

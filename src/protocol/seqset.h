@@ -22,6 +22,8 @@ void seqset_add(struct seqset *set, uint32_t first, uint32_t last);
 void seqset_add_all(struct seqset *set, const struct seqset *more);
 void seqset_remove(struct seqset *set, uint32_t first, uint32_t last);
 bool seqset_contains(const struct seqset *set, uint32_t n);
+/* The lowest above `after`; 0: there is none. */
+uint32_t seqset_next(const struct seqset *set, uint32_t after);
 uint64_t seqset_count(const struct seqset *set);
 /* Appends "1:5,9" to `out`. */
 void seqset_format(const struct seqset *set, GString *out);

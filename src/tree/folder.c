@@ -20,6 +20,10 @@
 #define COOKIE_FOLDERS (1ull << 32)
 #define COOKIE_MESSAGES (1ull << 33)
 #define COOKIE_EXTRAS (1ull << 34)
+/* Who began to read the messages during the folder's first listing goes on in the order in which
+ * it came: those that came late are the last. All his cookies name the epoch, in the bits above. */
+#define COOKIE_LATE (COOKIE_EXTRAS + (1ull << 33))
+#define COOKIE_BITS 35
 
 static bool is_selectable(const struct folder_row *row)
 {
@@ -78,6 +82,22 @@ static int wait_for_folders(const struct visit *visit, bool fresh)
 	if (index_folders_count(visit->view, INDEX_ROOT) == 0)
 		return visit_need_hard(visit, &need);
 	return visit_need_soft(visit, &need);
+}
+
+/* For the first listing to have come further than `arrivals`, or to end. */
+static int wait_for_messages(const struct visit *visit, const struct folder_row *row,
+			     const struct arrivals *arrivals)
+{
+	struct need need = {.kind = NEED_MESSAGES, .id = row->id, .upto = arrivals->upto};
+
+	return visit_need_hard(visit, &need);
+}
+
+/* The first listing has brought something, and goes on. */
+static bool is_coming(const struct folder_row *row, const struct arrivals *arrivals)
+{
+	return !row->synced && row->epoch != 0 && arrivals->epoch == row->epoch &&
+	       arrivals->upto > 0;
 }
 
 int folder_wait(const struct visit *visit, const struct folder_row *row, bool fresh)
@@ -309,10 +329,21 @@ static void count_entries(const struct visit *visit, const struct folder_row *ro
 	extras_clear(&extras);
 }
 
+static int wait_for_listing(const struct visit *visit, const struct folder_row *row, bool fresh,
+			    const struct arrivals *arrivals)
+{
+	if (is_coming(row, arrivals))
+		return 0;
+	if (is_selectable(row) && !row->synced)
+		return wait_for_messages(visit, row, arrivals);
+	return folder_wait(visit, row, fresh);
+}
+
 static int folder_opendir(const struct visit *visit, uint64_t node, int64_t *ret_generation,
 			  uint32_t *ret_entries)
 {
 	uint32_t folder = tree_node_epoch(node);
+	struct arrivals arrivals;
 	struct folder_row row;
 	bool fresh;
 	int result;
@@ -320,12 +351,16 @@ static int folder_opendir(const struct visit *visit, uint64_t node, int64_t *ret
 	if (folder == INDEX_ROOT)
 		return open_root(visit, ret_generation, ret_entries);
 	fresh = is_fresh(visit, folder);
+	arrivals = engine_arrivals(visit->tree->config.engine, folder);
 	if (!index_folder_get(visit->view, folder, &row))
 		return ESTALE;
-	result = folder_wait(visit, &row, fresh);
+	result = wait_for_listing(visit, &row, fresh, &arrivals);
 	if (result == 0) {
 		*ret_generation = folder_generation(visit, &row);
-		count_entries(visit, &row, ret_entries);
+		if (row.synced || !is_selectable(&row))
+			count_entries(visit, &row, ret_entries);
+		else
+			*ret_entries = UINT32_MAX;
 	}
 	folder_row_clear(&row);
 	return result;
@@ -335,16 +370,20 @@ struct listing {
 	const struct visit *visit;
 	const struct folder_row *folder; /* NULL: the root */
 	struct shown shown;
+	uint64_t tag;	   /* of cookies; 0: the messages are listed in the order of UIDs */
+	uint32_t upto;	   /* messages above are yet to come */
 	uint32_t last_uid; /* looked at */
 	tree_entry_fn each;
 	void *data;
+	bool any; /* entry was taken */
 	bool stopped;
 };
 
 static bool list_one(struct listing *listing, const char *name, const struct tree_entry *entry,
 		     uint64_t cookie)
 {
-	listing->stopped = !listing->each(listing->data, name, entry, cookie);
+	listing->stopped = !listing->each(listing->data, name, entry, listing->tag | cookie);
+	listing->any |= !listing->stopped;
 	return !listing->stopped;
 }
 
@@ -358,20 +397,39 @@ static bool list_child(void *data, const struct folder_row *row)
 	return list_one(listing, name, &entry, COOKIE_FOLDERS + row->id);
 }
 
-static bool list_message(void *data, const struct message_row *row)
+static bool list_at(struct listing *listing, const struct message_row *row, uint64_t base)
 {
-	struct listing *listing = data;
 	g_autofree char *name = NULL;
 	struct tree_entry entry;
 
-	listing->last_uid = row->uid;
 	if (shown_place(&listing->shown, row) != SHOWN_LISTED)
 		return true;
 	name = shown_name(&listing->shown, row);
 	if (extra_find_draft(listing->visit, listing->folder, name, &entry))
 		return true;
 	shown_entry(&listing->shown, row, &entry);
-	return list_one(listing, name, &entry, COOKIE_MESSAGES + row->uid);
+	return list_one(listing, name, &entry, base + row->uid);
+}
+
+static bool came_late(const struct listing *listing, uint32_t uid)
+{
+	return listing->tag != 0 &&
+	       engine_came_late(listing->visit->tree->config.engine, listing->folder, uid);
+}
+
+static bool list_message(void *data, const struct message_row *row)
+{
+	struct listing *listing = data;
+
+	if (row->uid > listing->upto)
+		return false;
+	listing->last_uid = row->uid;
+	return came_late(listing, row->uid) || list_at(listing, row, COOKIE_MESSAGES);
+}
+
+static bool list_late_message(void *data, const struct message_row *row)
+{
+	return list_at(data, row, COOKIE_LATE);
 }
 
 static bool list_extra(void *data, const char *name, const struct tree_entry *entry, uint64_t key)
@@ -445,22 +503,67 @@ static void list_messages(struct listing *listing)
 				    list_message, listing);
 }
 
+static void list_late(struct listing *listing, uint64_t cookie)
+{
+	uint32_t uid = (uint32_t)MIN(key_after(cookie, COOKIE_LATE), UINT32_MAX);
+	struct engine *engine = listing->visit->tree->config.engine;
+
+	while (!listing->stopped && (uid = engine_next_late(engine, listing->folder, uid)) != 0)
+		index_message_get(listing->visit->view, listing->folder->epoch, uid,
+				  list_late_message, listing);
+}
+
 /* What leaves the extras comes into the index before: so there is another look at the end of the
  * messages once the extras are known. */
-static void list_files(struct listing *listing, uint64_t cookie)
+static void list_rest(struct listing *listing, uint64_t cookie)
 {
 	struct extras extras;
 
-	listing->last_uid = (uint32_t)MIN(key_after(cookie, COOKIE_MESSAGES), UINT32_MAX);
-	list_messages(listing);
-	if (listing->stopped)
-		return;
 	extras_init(&extras, listing->visit, listing->folder);
 	list_messages(listing);
 	if (!listing->stopped)
 		extras_each(&extras, &listing->shown, key_after(cookie, COOKIE_EXTRAS), list_extra,
 			    listing);
 	extras_clear(&extras);
+	if (!listing->stopped && listing->tag != 0)
+		list_late(listing, cookie);
+}
+
+/* Whether more may come, as far as `arrivals` tells. Sets up the order in which the messages are
+ * listed: that of the first listing for who begins during that, or did so. */
+static bool set_order(struct listing *listing, uint64_t cookie, const struct arrivals *arrivals)
+{
+	const struct folder_row *row = listing->folder;
+	bool coming = arrivals->epoch != 0 && arrivals->epoch == row->epoch;
+
+	listing->upto = UINT32_MAX;
+	if (cookie >> COOKIE_BITS == 0 &&
+	    (cookie >= COOKIE_MESSAGES || row->synced || !is_selectable(row)))
+		return false;
+	listing->tag = (uint64_t)row->epoch << COOKIE_BITS;
+	if (row->synced && !coming)
+		return false;
+	listing->upto = coming ? arrivals->upto : 0;
+	return true;
+}
+
+static int list_files(struct listing *listing, uint64_t cookie, const struct arrivals *arrivals)
+{
+	uint64_t inner = cookie & ((1ull << COOKIE_BITS) - 1);
+	uint64_t epoch = cookie >> COOKIE_BITS;
+	bool coming = set_order(listing, cookie, arrivals);
+
+	if (epoch != 0 && epoch != listing->folder->epoch)
+		return ESTALE;
+	if (epoch != 0 && arrivals->lost)
+		return EIO;
+	listing->last_uid = (uint32_t)MIN(key_after(inner, COOKIE_MESSAGES), UINT32_MAX);
+	list_messages(listing);
+	if (!listing->stopped && !coming)
+		list_rest(listing, inner);
+	if (!listing->stopped && coming && !listing->any)
+		return wait_for_messages(listing->visit, listing->folder, arrivals);
+	return 0;
 }
 
 static int folder_readdir(const struct visit *visit, uint64_t node, uint64_t cookie,
@@ -468,20 +571,23 @@ static int folder_readdir(const struct visit *visit, uint64_t node, uint64_t coo
 {
 	struct listing listing = {.visit = visit, .each = each, .data = data};
 	uint32_t folder = tree_node_epoch(node);
+	struct arrivals arrivals;
 	struct folder_row row;
+	int result = 0;
 
 	if (folder == INDEX_ROOT) {
 		list_dirs(visit, &listing, folder, cookie);
 		return 0;
 	}
+	arrivals = engine_arrivals(visit->tree->config.engine, folder);
 	if (!index_folder_get(visit->view, folder, &row))
 		return ESTALE;
 	listing.folder = &row;
 	list_dirs(visit, &listing, folder, cookie);
 	if (!listing.stopped)
-		list_files(&listing, cookie);
+		result = list_files(&listing, cookie, &arrivals);
 	folder_row_clear(&row);
-	return 0;
+	return result;
 }
 
 const struct node_ops folder_ops = {

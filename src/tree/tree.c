@@ -182,7 +182,8 @@ int tree_opendir(struct tree *tree, struct tree_call *call, uint64_t node, int64
 	return result;
 }
 
-int tree_readdir(struct tree *tree, uint64_t node, uint64_t cookie, tree_entry_fn each, void *data)
+int tree_readdir(struct tree *tree, struct tree_call *call, uint64_t node, uint64_t cookie,
+		 tree_entry_fn each, void *data)
 {
 	const struct node_ops *ops = ops_of(tree, node);
 	struct visit visit;
@@ -192,7 +193,7 @@ int tree_readdir(struct tree *tree, uint64_t node, uint64_t cookie, tree_entry_f
 		return ESTALE;
 	if (ops->readdir == NULL)
 		return ENOTDIR;
-	result = visit_begin(&visit, tree, NULL);
+	result = visit_begin(&visit, tree, call);
 	if (result != 0)
 		return result;
 	result = ops->readdir(&visit, node, cookie, each, data);

@@ -74,14 +74,18 @@ int tree_lookup(struct tree *tree, struct tree_call *call, uint64_t parent, cons
 		struct tree_entry *ret);
 int tree_getattr(struct tree *tree, struct tree_call *call, uint64_t node, struct tree_entry *ret);
 
-/* `*ret_generation` changes whenever the listing does; `*ret_entries` counts "." and "..". A folder
- * that was never listed is waited for here, so that tree_readdir() never waits. */
+/* `*ret_generation` changes whenever the listing does; `*ret_entries` counts "." and "..", and is
+ * UINT32_MAX while the folder is listed for the first time. Its first messages are waited for here,
+ * the others by tree_readdir(), which hands out what comes while it comes. */
 int tree_opendir(struct tree *tree, struct tree_call *call, uint64_t node, int64_t *ret_generation,
 		 uint32_t *ret_entries);
-/* Entries behind `cookie` (0: from the start) until `each` returns false. Cookies rise. */
+/* Entries behind `cookie` (0: from the start) until `each` returns false. Cookies rise. That there
+ * are none is the end; TREE_AGAIN, or an errno, only where there are none yet. ESTALE: the folder
+ * was renumbered amid its first listing. */
 typedef bool (*tree_entry_fn)(void *data, const char *name, const struct tree_entry *entry,
 			      uint64_t cookie);
-int tree_readdir(struct tree *tree, uint64_t node, uint64_t cookie, tree_entry_fn each, void *data);
+int tree_readdir(struct tree *tree, struct tree_call *call, uint64_t node, uint64_t cookie,
+		 tree_entry_fn each, void *data);
 
 /* Messages are read-only: any other access is EPERM (EROFS where nothing can be changed). */
 int tree_open(struct tree *tree, struct tree_call *call, uint64_t node, int flags,

@@ -102,6 +102,26 @@ static void test_contains(void)
 }
 
 /* Against a plain array of bits. */
+static void test_next(void)
+{
+	static const uint32_t members[] = {1, 4, 5, 6, UINT32_MAX - 2, UINT32_MAX};
+	struct seqset set = {0};
+	uint32_t n = 0;
+
+	g_assert_cmpuint(seqset_next(&set, 0), ==, 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(members); i++)
+		seqset_add(&set, members[i], members[i]);
+	for (size_t i = 0; i < G_N_ELEMENTS(members); i++) {
+		n = seqset_next(&set, n);
+		g_assert_cmpuint(n, ==, members[i]);
+	}
+	g_assert_cmpuint(seqset_next(&set, n), ==, 0);
+	g_assert_cmpuint(seqset_next(&set, 2), ==, 4);
+	seqset_remove(&set, UINT32_MAX, UINT32_MAX);
+	g_assert_cmpuint(seqset_next(&set, UINT32_MAX - 2), ==, 0);
+	seqset_clear(&set);
+}
+
 static void test_random(void)
 {
 	for (int round = 0; round < 200; round++) {
@@ -262,6 +282,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/seqset/remove", test_remove);
 	g_test_add_func("/seqset/top", test_top);
 	g_test_add_func("/seqset/contains", test_contains);
+	g_test_add_func("/seqset/next", test_next);
 	g_test_add_func("/seqset/random", test_random);
 	g_test_add_func("/seqset/parse", test_parse);
 	g_test_add_func("/seqset/parse-bad", test_parse_bad);

@@ -116,7 +116,7 @@ static void test_cookies(struct fixture *f, gconstpointer data)
 	make(f, "c", "");
 	entries_init(&first);
 	first.left = 5;
-	g_assert_cmpint(tree_readdir(f->tree, top(), 0, note_entry, &first), ==, 0);
+	g_assert_cmpint(tree_readdir(f->tree, &f->call, top(), 0, note_entry, &first), ==, 0);
 	g_assert_cmpstr(g_ptr_array_index(first.names, 4), ==, "b");
 	cookie = g_array_index(first.cookies, uint64_t, 4);
 	g_assert_cmpint(unlink_in(f, top(), "a"), ==, 0);
@@ -124,7 +124,7 @@ static void test_cookies(struct fixture *f, gconstpointer data)
 	make(f, "d", "");
 	entries_init(&rest);
 	rest.left = UINT_MAX;
-	g_assert_cmpint(tree_readdir(f->tree, top(), cookie, note_entry, &rest), ==, 0);
+	g_assert_cmpint(tree_readdir(f->tree, &f->call, top(), cookie, note_entry, &rest), ==, 0);
 	g_assert_cmpuint(rest.names->len, ==, 2);
 	g_assert_cmpstr(g_ptr_array_index(rest.names, 0), ==, "c");
 	g_assert_cmpstr(g_ptr_array_index(rest.names, 1), ==, "d");

@@ -417,7 +417,7 @@ static void read_on(struct fixture *f, uint64_t node, unsigned count, struct ent
 	if (entries->cookies->len > 0)
 		cookie = g_array_index(entries->cookies, uint64_t, entries->cookies->len - 1);
 	entries->left = count;
-	g_assert_cmpint(tree_readdir(f->tree, node, cookie, note_entry, entries), ==, 0);
+	g_assert_cmpint(tree_readdir(f->tree, &f->call, node, cookie, note_entry, entries), ==, 0);
 }
 
 static void test_pages(struct fixture *f, gconstpointer data)
@@ -615,7 +615,7 @@ static void test_parts(struct fixture *f, gconstpointer data)
 	expunge(f, s.epoch);
 	g_assert_cmpint(tree_getattr(f->tree, &f->call, parts, &entry), ==, ESTALE);
 	assert_missing(f, parts, "flags", ESTALE);
-	g_assert_cmpint(tree_readdir(f->tree, parts, 0, note_entry, NULL), ==, ESTALE);
+	g_assert_cmpint(tree_readdir(f->tree, &f->call, parts, 0, note_entry, NULL), ==, ESTALE);
 }
 
 int main(int argc, char **argv)

@@ -35,6 +35,8 @@ struct engine {
 	struct store_rights rights;
 	const char *keyword; /* that exists in every folder; may be NULL */
 	enum sizes_trust trust;
+	struct arrivals arrivals;
+	struct seqset late;
 	/* The last operation on a folder, with strings of its own, and its ticket. */
 	struct folder_op op;
 	uint32_t ticket;
@@ -77,6 +79,21 @@ void engine_read(struct engine *engine, uint32_t epoch, uint32_t uid)
 bool engine_folder_is_fresh(struct engine *engine, uint32_t folder)
 {
 	return engine->folder_fresh;
+}
+
+struct arrivals engine_arrivals(struct engine *engine, uint32_t folder)
+{
+	return engine->arrivals;
+}
+
+bool engine_came_late(struct engine *engine, const struct folder_row *folder, uint32_t uid)
+{
+	return seqset_contains(&engine->late, uid);
+}
+
+uint32_t engine_next_late(struct engine *engine, const struct folder_row *folder, uint32_t after)
+{
+	return seqset_next(&engine->late, after);
 }
 
 bool engine_folders_are_fresh(struct engine *engine)
@@ -215,6 +232,7 @@ static void fixture_down(struct fixture *f, gconstpointer data)
 	g_assert_no_error(error);
 	g_free(f->dir);
 	engine_op_clear(&f->engine);
+	seqset_clear(&f->engine.late);
 	pthread_mutex_destroy(&f->engine.lock);
 }
 

@@ -93,7 +93,8 @@ static inline void list(struct fixture *f, uint64_t node, unsigned step, struct 
 	do {
 		before = entries->names->len;
 		entries->left = step;
-		g_assert_cmpint(tree_readdir(f->tree, node, cookie, note_entry, entries), ==, 0);
+		g_assert_cmpint(tree_readdir(f->tree, &f->call, node, cookie, note_entry, entries),
+				==, 0);
 		if (entries->cookies->len > 0)
 			cookie = g_array_index(entries->cookies, uint64_t,
 					       entries->cookies->len - 1);
