@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import corpus
@@ -44,7 +45,16 @@ def pairs(count, ours, theirs):
 
 
 def tool(*command, **options):
-    subprocess.run(command, check=True, timeout=TIMEOUT, stdout=subprocess.DEVNULL, **options)
+    """Waited for without a deadline: with one, Python looks only every 50 ms whether it has ended."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, **options) as process:
+        watchdog = threading.Timer(TIMEOUT, process.kill)
+        watchdog.start()
+        try:
+            status = process.wait()
+        finally:
+            watchdog.cancel()
+    if status:
+        raise subprocess.CalledProcessError(status, command)
 
 
 def shell(command, directory):
