@@ -59,7 +59,7 @@ void pack_list_write(const struct pack_list *list, const char *dir)
 
 	if (bytes_of(&head) > BYTES_MAX)
 		return;
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	if (fd < 0)
 		return;
 	g_byte_array_append(bytes, (const guint8 *)&head, sizeof(head));

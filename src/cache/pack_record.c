@@ -62,14 +62,27 @@ bool pack_record_head(int fd, uint64_t at, uint64_t size, struct pack_record *re
 	return true;
 }
 
+static bool is_of(const struct pack_record *record, uint32_t epoch, uint32_t uid, uint32_t size)
+{
+	return is_sound(record) && record->epoch == epoch && record->uid == uid &&
+	       record->size == size;
+}
+
+bool pack_record_is_at(int fd, uint64_t start, uint32_t epoch, uint32_t uid, uint32_t size)
+{
+	struct pack_record record;
+
+	return read_all(fd, &record, sizeof(record), start - sizeof(record)) &&
+	       is_of(&record, epoch, uid, size);
+}
+
 struct pack_record *pack_record_read(int fd, uint64_t start, uint32_t epoch, uint32_t uid,
 				     uint32_t size)
 {
 	g_autofree struct pack_record *record = g_malloc(pack_record_bytes(size));
 
 	if (!read_all(fd, record, pack_record_bytes(size), start - sizeof(*record)) ||
-	    !is_sound(record) || record->epoch != epoch || record->uid != uid ||
-	    record->size != size || check_of(record + 1, size) != record->data_check)
+	    !is_of(record, epoch, uid, size) || check_of(record + 1, size) != record->data_check)
 		return NULL;
 	return g_steal_pointer(&record);
 }

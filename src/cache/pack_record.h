@@ -22,6 +22,8 @@ void pack_record_init(struct pack_record *ret, uint32_t epoch, uint32_t uid, con
 uint64_t pack_record_bytes(uint32_t size);
 /* The header at `at` of a file of `size` bytes. False: there is no whole record. */
 bool pack_record_head(int fd, uint64_t at, uint64_t size, struct pack_record *ret);
+/* The header before `start` is that of this message. */
+bool pack_record_is_at(int fd, uint64_t start, uint32_t epoch, uint32_t uid, uint32_t size);
 /* What was written of this message with its bytes at `start` (free with g_free()), or NULL: that is
  * not what is there. */
 struct pack_record *pack_record_read(int fd, uint64_t start, uint32_t epoch, uint32_t uid,

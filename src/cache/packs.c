@@ -198,22 +198,26 @@ void pack_use_locked(struct pack *pack, int fd)
 	futimens(fd, times);
 }
 
+/* It says nothing about the file. */
+static bool is_want(int number)
+{
+	return number == EMFILE || number == ENFILE || number == ENOMEM || number == EINTR;
+}
+
 /* A descriptor of what still holds the entry, or -1. */
 static int entry_open_locked(struct packs *packs, const struct pack_entry *entry)
 {
 	int fd = pack_open(packs, entry->pack, O_RDONLY);
-	struct stat stat;
+	struct stat stat = {0};
 
-	if (fd < 0 && errno == ENOENT)
+	if (fd < 0 ? !is_want(errno) : fstat(fd, &stat) < 0 || !S_ISREG(stat.st_mode)) {
 		pack_lost_locked(packs, entry->pack);
-	if (fd < 0)
-		return -1;
-	if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) &&
-	    (uint64_t)stat.st_size >= (uint64_t)entry->start + entry->size) {
+	} else if (fd >= 0 && (uint64_t)stat.st_size >= (uint64_t)entry->start + entry->size) {
 		pack_use_locked(pack_find(packs, entry->pack), fd);
 		return fd;
 	}
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	return -1;
 }
 
@@ -239,10 +243,15 @@ struct pack_record *pack_read_entry(int fd, uint32_t epoch, const struct pack_en
 	return pack_record_read(fd, entry->start, epoch, entry->uid, entry->size);
 }
 
+/* Each time at least that it is this message's place: a cache that somebody puts back under us has
+ * files of the same names. */
 static bool check(struct packs *packs, uint32_t epoch, const struct pack_entry *entry, int fd)
 {
-	g_autofree struct pack_record *record = pack_read_entry(fd, epoch, entry);
+	g_autofree struct pack_record *record = NULL;
 
+	if (entry->checked && pack_record_is_at(fd, entry->start, epoch, entry->uid, entry->size))
+		return true;
+	record = pack_read_entry(fd, epoch, entry);
 	pack_settle_check(packs, epoch, entry, record != NULL);
 	return record != NULL;
 }
@@ -273,7 +282,7 @@ enum packs_found packs_get(struct packs *packs, uint32_t epoch, uint32_t uid, ui
 	pthread_mutex_unlock(&packs->lock);
 	if (found != PACKS_FOUND)
 		return found;
-	if (!entry.checked && !check(packs, epoch, &entry, fd)) {
+	if (!check(packs, epoch, &entry, fd)) {
 		close(fd);
 		return PACKS_MISSING;
 	}

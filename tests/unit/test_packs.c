@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -577,6 +578,87 @@ static void test_copy_of_damaged(struct fixture *f, const void *data)
 	g_assert_false(packs_has(f->packs, OTHER, 7));
 }
 
+/* By a cache that somebody has put back: its packs have other messages at the same places. */
+static void test_replaced(struct fixture *f, const void *data)
+{
+	const size_t each = HEAD + 3;
+	g_autofree char *bytes = NULL;
+	g_autofree char *swapped = NULL;
+	gsize len;
+
+	put(f, 1, "one");
+	put(f, 2, "two");
+	put_bytes(f, OTHER, 3, "six", 3);
+	for (uint32_t uid = 1; uid <= 2; uid++)
+		g_assert_true(reads(f, EPOCH, uid, uid == 1 ? "one" : "two"));
+	g_assert_true(reads(f, OTHER, 3, "six"));
+	bytes = get_contents(f, 1, &len);
+	swapped = g_memdup2(bytes, len);
+	memcpy(swapped, bytes + each, each);
+	memcpy(swapped + each, bytes, each);
+	set_contents(f, 1, swapped, len);
+	for (uint32_t uid = 1; uid <= 2; uid++) {
+		g_assert_false(reads(f, EPOCH, uid, uid == 1 ? "one" : "two"));
+		g_assert_false(packs_has(f->packs, EPOCH, uid));
+	}
+	g_assert_true(reads(f, OTHER, 3, "six"));
+	put(f, 1, "one");
+	g_assert_true(reads(f, EPOCH, 1, "one"));
+}
+
+/* In the place of the pack that is written to stands something else; what comes next is kept. */
+static void test_place_taken(struct fixture *f, const void *data)
+{
+	g_autofree char *moved = g_build_filename(f->dir, "moved", NULL);
+
+	for (unsigned number = 1; number <= 3; number++) {
+		g_autofree char *path = path_of(f, number);
+
+		put(f, 1, "one");
+		g_assert_cmpint(size_of(f, number), >, 0);
+		g_assert_cmpint(rename(path, moved), ==, 0);
+		if (number == 1)
+			g_assert_cmpint(symlink(moved, path), ==, 0);
+		else if (number == 2)
+			g_assert_cmpint(mkfifo(path, 0600), ==, 0);
+		else
+			g_assert_cmpint(mkdir(path, 0700), ==, 0);
+		g_assert_false(reads(f, EPOCH, 1, "one"));
+		g_assert_false(packs_has(f->packs, EPOCH, 1));
+		put(f, 1, "one");
+		g_assert_true(reads(f, EPOCH, 1, "one"));
+	}
+}
+
+/* It is not the file's fault. */
+static void test_no_descriptor(struct fixture *f, const void *data)
+{
+	struct rlimit limit, none;
+
+	put(f, 1, "one");
+	g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+	none = limit;
+	none.rlim_cur = 0;
+	g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
+	bool read = reads(f, EPOCH, 1, "one");
+
+	g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+	g_assert_false(read);
+	g_assert_true(reads(f, EPOCH, 1, "one"));
+}
+
+/* Nobody reads from it: the end does not wait for that. */
+static void test_list_is_fifo(struct fixture *f, const void *data)
+{
+	g_autofree char *list = list_path(f);
+
+	put(f, 1, "one");
+	g_assert_cmpint(mkfifo(list, 0600), ==, 0);
+	for (unsigned round = 0; round < 2; round++)
+		reopen(f, LARGE);
+	g_assert_true(reads(f, EPOCH, 1, "one"));
+}
+
 static void set_use(const struct fixture *f, unsigned number, time_t age_s)
 {
 	g_autofree char *path = path_of(f, number);
@@ -735,6 +817,10 @@ int main(int argc, char **argv)
 	ADD("/full-disk", test_full_disk);
 	ADD("/copy", test_copy);
 	ADD("/copy-of-damaged", test_copy_of_damaged);
+	ADD("/replaced", test_replaced);
+	ADD("/place-taken", test_place_taken);
+	ADD("/no-descriptor", test_no_descriptor);
+	ADD("/list-is-fifo", test_list_is_fifo);
 	ADD("/use", test_use);
 	ADD("/names", test_names);
 	ADD("/many", test_many);
