@@ -344,15 +344,17 @@ static bool is_covered_locked(const struct tree_file *file, const struct file_ra
 	return (file->exact || end < file->size) && end <= file->received;
 }
 
-static int read_part_locked(const struct tree_file *file, const struct file_range *range)
+/* Of a message that begins at `start`, up to `end`: another one may stand behind it. EIO also if
+ * somebody has cut the file: what is missing would be taken for its end. */
+static int read_span(int fd, uint64_t start, uint64_t end, const struct file_range *range)
 {
-	uint64_t end = range_end_locked(file, range);
 	size_t want = range->offset < end ? (size_t)(end - range->offset) : 0, got = 0;
-	struct file_range part = {
-		.offset = range->offset, .len = want, .buffer = range->buffer, .ret_len = &got};
-	int result = file_read_fd(file->fd, &part);
+	struct file_range part = {.offset = start + range->offset,
+				  .len = want,
+				  .buffer = range->buffer,
+				  .ret_len = &got};
 
-	if (result != 0 || got < want)
+	if (file_read_fd(fd, &part) != 0 || got < want)
 		return EIO;
 	*range->ret_len = got;
 	return 0;
@@ -401,7 +403,7 @@ static int read_covered(struct tree *tree, struct tree_file *file, const struct 
 	int result;
 
 	pthread_mutex_lock(&file->lock);
-	result = read_part_locked(file, range);
+	result = read_span(file->fd, file->start, range_end_locked(file, range), range);
 	if (result == 0) {
 		more = wants_more_locked(file, tree->config.bodies, range);
 		asked = file->asked;
@@ -442,20 +444,15 @@ static void open_held_locked(struct tree_file *file)
 	replace_fd_locked(file, span.fd, span.start);
 }
 
-/* No further than the message's end: another one may stand behind it. */
 static int read_complete(struct tree_file *file, const struct file_range *range)
 {
-	struct file_range part = *range;
-
 	/* they do not change any more */
 	pthread_mutex_lock(&file->lock);
 	int fd = file->fd;
-	uint64_t start = file->start, size = file->size;
+	uint64_t start = file->start, end = range_end_locked(file, range);
 
 	pthread_mutex_unlock(&file->lock);
-	part.len = MIN(range->len, size - MIN(range->offset, size));
-	part.offset = start + MIN(range->offset, size);
-	return file_read_fd(fd, &part);
+	return read_span(fd, start, end, range);
 }
 
 static int read_message(struct tree *tree, struct tree_call *call, struct tree_file *file,

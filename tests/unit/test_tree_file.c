@@ -396,6 +396,27 @@ static void test_packed(struct fixture *f, gconstpointer data)
 	tree_close(f->tree, &file);
 }
 
+/* By another program, while it is open: that is no shorter message. */
+static void test_cut(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *path = g_build_filename(f->dir, "packs", "1.pack", NULL);
+	uint32_t epoch = fill_inbox(f, NULL, 0);
+	struct tree_file *file;
+
+	pack(f, epoch, 1, 1000);
+	file = must_open(f, epoch);
+	must_read(f, file, 0, 4096, 1000);
+	g_assert_cmpint(truncate(path, 700), ==, 0);
+	must_read(f, file, 0, 512, 512);
+	g_assert_cmpint(try_read(f, file, 0, 4096), ==, EIO);
+	g_assert_cmpint(try_read(f, file, 900, 4096), ==, EIO);
+	must_read(f, file, 1000, 4096, 0);
+	tree_close(f->tree, &file);
+	file = must_open(f, epoch);
+	assert_need(f, try_read(f, file, 0, 4096), epoch, UINT64_MAX);
+	tree_close(f->tree, &file);
+}
+
 /* A file of a wrong size (a power failure) is not served. */
 static void test_wrong_file(struct fixture *f, gconstpointer data)
 {
@@ -666,6 +687,7 @@ int main(int argc, char **argv)
 	ADD("/tree-file/part-resized", test_part_resized);
 	ADD("/tree-file/part-exact", test_part_exact);
 	ADD("/tree-file/packed", test_packed);
+	ADD("/tree-file/cut", test_cut);
 	ADD("/tree-file/wrong-file", test_wrong_file);
 	ADD("/tree-file/part-gone", test_part_gone);
 	ADD("/tree-file/part-anew", test_part_anew);
