@@ -255,8 +255,9 @@ static void *run(void *data)
 		tell_flushed(engine);
 		wait_and_step(engine, MIN(poll_ms, lanes_deadline_ms(engine)));
 	}
-	lanes_clear(engine);
+	/* First, so that nothing that fails now is asked for in another way. */
 	needs_settle_all(engine, ECONNABORTED);
+	lanes_clear(engine);
 	report_all(engine);
 	return NULL;
 }
