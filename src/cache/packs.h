@@ -4,10 +4,10 @@
  *
  * Nothing is synced. The headers are looked at when the packs are opened, unless packs_close() has
  * left a list (pack_list.h): a record that is torn or wrong ends what is believed of its pack. Its
- * bytes are compared with their checksum once, when they are first read. Of two records of a
- * message the later one counts. What is removed is marked on disk; a pack of which nothing is left
- * is unlinked, and one of which little is left is written anew by packs_tidy(). When a pack was
- * used last is its file's atime, set by us.
+ * bytes are compared with their checksum once, when they are first read; its header is looked at
+ * each time. Of two records of a message the later one counts. What is removed is marked on disk; a
+ * pack of which nothing is left is unlinked, and one of which little is left is written anew by
+ * packs_tidy(). When a pack was used last is its file's atime, set by us.
  *
  * Descriptors are the caller's, and outlive a removal. The engine thread writes.
  */
