@@ -136,8 +136,7 @@ static void on_message(void *data, uint32_t folder, const struct store_message *
 		return;
 	folder_progress(engine, folder);
 	change = index_message_put(engine->index, epoch, &row, engine->now_ns);
-	if (!engine->last_synced)
-		arrivals_told(engine, folder, message->uid, change == INDEX_NEW);
+	arrivals_told(engine, folder, message->uid, change == INDEX_NEW);
 	switch (change) {
 	case INDEX_NEW:
 		report_touched(engine, folder);

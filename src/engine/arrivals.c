@@ -12,8 +12,9 @@
  * has ended and nothing in it was late. */
 struct coming {
 	uint32_t epoch;
-	uint32_t upto;
-	bool now; /* a refresh is under way */
+	uint32_t told; /* up to this UID */
+	uint32_t upto; /* so far the index shows it */
+	bool now;      /* a refresh is under way */
 	struct seqset late;
 	bool lost; /* there are more than that */
 };
@@ -123,7 +124,7 @@ void arrivals_begin(struct engine *engine, uint32_t folder)
 /* The index has one that it had not. */
 static void put_locked(struct coming *coming, uint32_t uid)
 {
-	if (coming->lost || uid >= coming->upto)
+	if (coming->lost || uid >= coming->told)
 		return;
 	seqset_add(&coming->late, uid, uid);
 	coming->lost = coming->late.ranges->len > ENGINE_LATE;
@@ -149,12 +150,27 @@ void arrivals_told(struct engine *engine, uint32_t folder, uint32_t uid, bool is
 	coming = coming_locked(engine, folder);
 	if (coming && is_new)
 		put_locked(coming, uid);
-	more = coming && uid > coming->upto;
+	more = coming && uid > coming->told;
 	if (more)
-		coming->upto = uid;
+		coming->told = uid;
 	pthread_mutex_unlock(&engine->lock);
 	if (more)
 		needs_settle(engine, NEED_MESSAGES, folder, 0, 0);
+}
+
+void arrivals_shown(struct engine *engine)
+{
+	GHashTableIter iter;
+	gpointer value;
+
+	pthread_mutex_lock(&engine->lock);
+	g_hash_table_iter_init(&iter, engine->shared.arrivals);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		struct coming *coming = value;
+
+		coming->upto = coming->told;
+	}
+	pthread_mutex_unlock(&engine->lock);
 }
 
 void arrivals_end(struct engine *engine, uint32_t folder, bool complete)
@@ -179,9 +195,13 @@ void arrivals_forget(struct engine *engine, uint32_t folder)
 
 bool arrivals_have(struct engine *engine, const struct folder_row *row, uint64_t upto)
 {
-	struct arrivals arrivals = engine_arrivals(engine, row->id);
+	const struct coming *coming;
+	bool have = row->synced;
 
-	if (arrivals.epoch == row->epoch && arrivals.epoch != 0)
-		return arrivals.upto > upto;
-	return row->synced;
+	pthread_mutex_lock(&engine->lock);
+	coming = coming_locked(engine, row->id);
+	if (coming && coming->now && !coming->lost && coming->epoch == row->epoch)
+		have = coming->told > upto;
+	pthread_mutex_unlock(&engine->lock);
+	return have;
 }

@@ -117,7 +117,7 @@ void engine_read(struct engine *engine, uint32_t epoch, uint32_t uid);
  * more. Ask before the index is read. */
 struct arrivals {
 	uint32_t epoch; /* that it comes for; 0: it does not come now */
-	uint32_t upto;	/* messages up to this UID were told; others below it may come late */
+	uint32_t upto;	/* messages up to this UID are here; others below it may come late */
 	bool lost;	/* so many came late, at some time, that they are not all known as such */
 };
 struct arrivals engine_arrivals(struct engine *engine, uint32_t folder);

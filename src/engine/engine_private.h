@@ -464,6 +464,8 @@ void arrivals_begin(struct engine *engine, uint32_t folder);
 void arrivals_told(struct engine *engine, uint32_t folder, uint32_t uid, bool is_new);
 /* The index has one that it had not, and not from the listing. */
 void arrivals_put(struct engine *engine, uint32_t folder, uint32_t uid);
+/* What was told so far is committed. */
+void arrivals_shown(struct engine *engine);
 /* The refresh has ended, after the commit. */
 void arrivals_end(struct engine *engine, uint32_t folder, bool complete);
 void arrivals_forget(struct engine *engine, uint32_t folder);

@@ -171,8 +171,10 @@ void report_commit(struct engine *engine)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (index_commit(engine->index, &error))
+	if (index_commit(engine->index, &error)) {
+		arrivals_shown(engine);
 		return;
+	}
 	log_error("%s: %s", engine->account->name, error->message);
 	lose_listings(engine);
 }

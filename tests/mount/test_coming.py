@@ -219,6 +219,26 @@ def a_server_that_answers_in_any_order():
 
 
 @case
+def a_message_that_is_told_when_the_server_is_asked_again():
+    """Its first answer lacks most of it: the counts show that one is missing."""
+    asked = []
+
+    def forget(command, uid):
+        if not is_listing(command) or uid != 5:
+            return None
+        asked.append(uid)
+        return b"UID 5 FLAGS ()" if len(asked) == 1 else None
+
+    gate = Gate(COUNT)
+    with site(hook=lambda command, uid: gate(command, uid) or forget(command, uid)) as (_, mount):
+        reader = Reader(mount / "INBOX")
+        reader.has(COUNT - 2)
+        gate.open.set()
+        equal(sorted(reader.whole()), list(range(1, COUNT + 1)))
+        equal(uids_of(mount.messages()), list(range(1, COUNT + 1)))
+
+
+@case
 def a_message_that_goes_amid_it():
     gate = Gate()
     folder = Folder(messages())

@@ -324,6 +324,8 @@ static bool drips(struct store *store, const struct store_job *job, int64_t now_
 		store->sink->opened(store->data, job->folder, &box);
 	store->sink->message(store->data, job->folder,
 			     &(struct store_message){.uid = folder->messages[store->dripped].uid});
+	if (memory.dripped)
+		memory.dripped(memory.dripped_data, folder->messages[store->dripped].uid);
 	store->dripped++;
 	store->drip_ms = now_ms + memory.drip_ms;
 	return true;

@@ -62,6 +62,8 @@ struct memory_account {
 	bool slow;	  /* no more of a message than its window comes at once */
 	bool hang;	  /* jobs are taken and never answered */
 	unsigned drip_ms; /* a first listing takes so long from message to message */
+	void (*dripped)(void *data, uint32_t uid); /* in the engine's thread, amid its turn; or NULL */
+	void *dripped_data;
 	uint32_t poison;  /* who asks for this message beside others loses the connection */
 	bool hang_list;	  /* those that list folders */
 	enum memory_second second; /* what becomes of a second connection */

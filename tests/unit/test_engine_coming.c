@@ -89,6 +89,41 @@ static void test_in_order(void)
 	fixture_close(&fix);
 }
 
+struct looker {
+	struct fixture *fix;
+	uint32_t id;
+	unsigned looks;
+};
+
+/* Nobody sees it in the index yet: who was told of it would wait for more. */
+static void look_amid(void *data, uint32_t uid)
+{
+	struct looker *looker = data;
+
+	if (looker->id != 0)
+		g_assert_cmpuint(engine_arrivals(looker->fix->engine, looker->id).upto, <, uid);
+	looker->looks++;
+}
+
+static void test_shown(void)
+{
+	static const uint32_t uids[] = {2, 4, 6};
+	struct fixture fix;
+	struct looker looker = {.fix = &fix};
+
+	coming_up(&fix, uids, G_N_ELEMENTS(uids), SOON_MS);
+	memory.dripped = look_amid;
+	memory.dripped_data = &looker;
+	fixture_start(&fix);
+	looker.id = folder_id(&fix, "INBOX");
+	g_assert_cmpint(ask(&fix, NEED_MESSAGES, looker.id, 0, 2), ==, 0);
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, looker.id, 0, 0), ==, 0);
+	fixture_end(&fix);
+	g_assert_cmpuint(looker.looks, ==, G_N_ELEMENTS(uids));
+	fixture_run(&fix);
+	fixture_close(&fix);
+}
+
 static void test_late(void)
 {
 	static const uint32_t uids[] = {5, 2, 9, 7, 8, 1, 10};
@@ -199,6 +234,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/engine/coming/first", test_first);
 	g_test_add_func("/engine/coming/in-order", test_in_order);
+	g_test_add_func("/engine/coming/shown", test_shown);
 	g_test_add_func("/engine/coming/late", test_late);
 	g_test_add_func("/engine/coming/lost", test_lost);
 	g_test_add_func("/engine/coming/left", test_left);
