@@ -181,7 +181,6 @@ static void forget_settled(struct engine *engine, const struct folder_state *sta
 
 	if (!index_folder_write_get(engine->index, state->id, &row))
 		return;
-	report_commit(engine);
 	if (row.epoch)
 		changes_refreshed(engine->state, row.epoch, state->began);
 	spool_refreshed(engine->state, state->id, state->began);
@@ -212,6 +211,8 @@ void folder_done(struct engine *engine, struct store_job *job, const GError *err
 	folder_set_tried(engine, job->folder, engine->now_ms);
 	state->flags |= job->flags_left || (error && job->known.flags);
 	set_partly(engine, job->folder, state->flags);
+	if (!error)
+		report_commit(engine); /* which may show that it is lost */
 	if (!error && !state->lost) {
 		refreshed_well(engine, state);
 		change_looked(engine, state->id);

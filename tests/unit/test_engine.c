@@ -440,6 +440,11 @@ static void test_disk_full(void)
 	g_assert_false(engine_folder_is_fresh(fix.engine, id));
 	g_assert_cmpint(ask(&fix, NEED_FOLDER, id, 0, 0), ==, EIO);
 	g_assert_cmpuint(jobs(STORE_REFRESH), ==, 2);
+	/* So is that a folder is empty. */
+	id = folder_id(&fix, "Archive");
+	g_assert_cmpint(ask(&fix, NEED_FOLDER, id, 0, 0), ==, EIO);
+	g_assert_false(engine_folder_is_fresh(fix.engine, id));
+	id = folder_id(&fix, "INBOX");
 	set_disk_full(false);
 	g_assert_cmpint(ask(&fix, NEED_FOLDER, id, 0, 0), ==, 0);
 	g_assert_cmpint(ask(&fix, NEED_FOLDERS, 0, 0, 0), ==, 0);
