@@ -93,6 +93,11 @@ static int wait_for_messages(const struct visit *visit, const struct folder_row 
 	return visit_need_hard(visit, &need);
 }
 
+static bool is_unlisted(const struct folder_row *row)
+{
+	return is_selectable(row) && !row->synced;
+}
+
 /* The first listing has brought something, and goes on. */
 static bool is_coming(const struct folder_row *row, const struct arrivals *arrivals)
 {
@@ -334,7 +339,7 @@ static int wait_for_listing(const struct visit *visit, const struct folder_row *
 {
 	if (is_coming(row, arrivals))
 		return 0;
-	if (is_selectable(row) && !row->synced)
+	if (is_unlisted(row))
 		return wait_for_messages(visit, row, arrivals);
 	return folder_wait(visit, row, fresh);
 }
@@ -357,10 +362,10 @@ static int folder_opendir(const struct visit *visit, uint64_t node, int64_t *ret
 	result = wait_for_listing(visit, &row, fresh, &arrivals);
 	if (result == 0) {
 		*ret_generation = folder_generation(visit, &row);
-		if (row.synced || !is_selectable(&row))
-			count_entries(visit, &row, ret_entries);
-		else
+		if (is_unlisted(&row))
 			*ret_entries = UINT32_MAX;
+		else
+			count_entries(visit, &row, ret_entries);
 	}
 	folder_row_clear(&row);
 	return result;
@@ -529,6 +534,14 @@ static void list_rest(struct listing *listing, uint64_t cookie)
 		list_late(listing, cookie);
 }
 
+/* Who is amid its messages began when it was another mailbox. */
+static bool is_renumbered(const struct folder_row *row, uint64_t cookie)
+{
+	uint64_t epoch = cookie >> COOKIE_BITS;
+
+	return epoch != 0 ? epoch != row->epoch : cookie >= COOKIE_MESSAGES && is_unlisted(row);
+}
+
 /* Whether more may come, as far as `arrivals` tells. Sets up the order in which the messages are
  * listed: that of the first listing for who begins during that, or did so. */
 static bool set_order(struct listing *listing, uint64_t cookie, const struct arrivals *arrivals)
@@ -537,8 +550,7 @@ static bool set_order(struct listing *listing, uint64_t cookie, const struct arr
 	bool coming = arrivals->epoch != 0 && arrivals->epoch == row->epoch;
 
 	listing->upto = UINT32_MAX;
-	if (cookie >> COOKIE_BITS == 0 &&
-	    (cookie >= COOKIE_MESSAGES || row->synced || !is_selectable(row)))
+	if (cookie >> COOKIE_BITS == 0 && !is_unlisted(row))
 		return false;
 	listing->tag = (uint64_t)row->epoch << COOKIE_BITS;
 	if (row->synced && !coming)
@@ -549,21 +561,24 @@ static bool set_order(struct listing *listing, uint64_t cookie, const struct arr
 
 static int list_files(struct listing *listing, uint64_t cookie, const struct arrivals *arrivals)
 {
+	struct tree_call *call = listing->visit->call;
 	uint64_t inner = cookie & ((1ull << COOKIE_BITS) - 1);
-	uint64_t epoch = cookie >> COOKIE_BITS;
 	bool coming = set_order(listing, cookie, arrivals);
+	uint32_t after = (uint32_t)MIN(key_after(inner, COOKIE_MESSAGES), UINT32_MAX);
 
-	if (epoch != 0 && epoch != listing->folder->epoch)
+	if (is_renumbered(listing->folder, cookie))
 		return ESTALE;
-	if (epoch != 0 && arrivals->lost)
+	if (cookie >> COOKIE_BITS != 0 && arrivals->lost)
 		return EIO;
-	listing->last_uid = (uint32_t)MIN(key_after(inner, COOKIE_MESSAGES), UINT32_MAX);
+	/* Those that are hidden are not looked at again each time that it has waited. */
+	listing->last_uid = MAX(after, call->ticket);
 	list_messages(listing);
 	if (!listing->stopped && !coming)
 		list_rest(listing, inner);
-	if (!listing->stopped && coming && !listing->any)
-		return wait_for_messages(listing->visit, listing->folder, arrivals);
-	return 0;
+	if (listing->any || !coming)
+		return 0;
+	call->ticket = listing->last_uid;
+	return wait_for_messages(listing->visit, listing->folder, arrivals);
 }
 
 static int folder_readdir(const struct visit *visit, uint64_t node, uint64_t cookie,

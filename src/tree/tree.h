@@ -39,7 +39,9 @@ struct tree_config {
 
 struct tree_call {
 	int give_up;
-	uint32_t ticket; /* of the operation that the server was asked for; kept between calls */
+	/* Of the operation that the server was asked for, or how far it has come; kept between
+	 * calls. */
+	uint32_t ticket;
 	struct need need;
 	bool need_soft;
 };

@@ -24,13 +24,19 @@ static struct coming coming_up(struct fixture *f)
 }
 
 /* As the engine does it. */
-static void come(struct fixture *f, const struct coming *coming, uint32_t uid)
+static void come_with(struct fixture *f, const struct coming *coming, uint32_t uid, unsigned flags)
 {
 	put(f, coming->epoch, uid, "m", 10);
+	index_message_flags(f->index, coming->epoch, uid, flags, "", NOW_NS);
 	if (uid < f->engine.arrivals.upto)
 		seqset_add(&f->engine.late, uid, uid);
 	f->engine.arrivals.upto = MAX(f->engine.arrivals.upto, uid);
 	commit(f);
+}
+
+static void come(struct fixture *f, const struct coming *coming, uint32_t uid)
+{
+	come_with(f, coming, uid, 0);
 }
 
 static void end(struct fixture *f, const struct coming *coming)
@@ -58,6 +64,7 @@ static int go_on(struct fixture *f, const struct coming *coming, unsigned step,
 	do {
 		before = entries->names->len;
 		entries->left = step;
+		f->call.ticket = 0;
 		result = tree_readdir(f->tree, &f->call, coming->node, last_cookie(entries),
 				      note_entry, entries);
 		g_assert_true(result == 0 || entries->names->len == before);
@@ -184,6 +191,7 @@ static void test_draft(struct fixture *f, gconstpointer data)
 		struct tree_entry entry;
 
 		entries_init(&entries);
+		f->call.ticket = 0;
 		if (step == 1) {
 			g_assert_cmpint(tree_create(f->tree, &f->call, coming.node, "draft.eml",
 						    &entry, &file),
@@ -241,6 +249,52 @@ static void test_failure(struct fixture *f, gconstpointer data)
 	entries_clear(&entries);
 }
 
+/* While it waits for more, what is hidden is looked at once. */
+static void test_hidden(struct fixture *f, gconstpointer data)
+{
+	static const char *const all[] = {".", "..", "child", "9.m.eml", NULL};
+	struct coming coming = coming_up(f);
+	struct entries entries;
+
+	entries_init(&entries);
+	assert_waits(f, &coming, go_on(f, &coming, 9, &entries), 0);
+	for (uint32_t uid = 1; uid < 9; uid++) {
+		come_with(f, &coming, uid, STORE_FLAG_DELETED);
+		assert_waits(f, &coming,
+			     tree_readdir(f->tree, &f->call, coming.node, last_cookie(&entries),
+					  note_entry, &entries),
+			     uid);
+		g_assert_cmpuint(f->engine.late_asked, ==, uid);
+	}
+	come(f, &coming, 9);
+	end(f, &coming);
+	g_assert_cmpint(go_on(f, &coming, 9, &entries), ==, 0);
+	assert_names(&entries, all);
+	entries_clear(&entries);
+}
+
+/* So does one that began when it was listed, and is listed anew. */
+static void test_renumbered_later(struct fixture *f, gconstpointer data)
+{
+	struct coming coming = coming_up(f);
+	struct entries entries;
+
+	come(f, &coming, 5);
+	come(f, &coming, 6);
+	end(f, &coming);
+	entries_init(&entries);
+	entries.left = 4;
+	g_assert_cmpint(tree_readdir(f->tree, &f->call, coming.node, 0, note_entry, &entries), ==,
+			0);
+	g_assert_cmpuint(entries.names->len, ==, 4);
+	coming.epoch = open_folder(f, coming.folder, 2);
+	f->engine.arrivals = (struct arrivals){.epoch = coming.epoch};
+	come(f, &coming, 5);
+	come(f, &coming, 6);
+	g_assert_cmpint(go_on(f, &coming, 9, &entries), ==, ESTALE);
+	entries_clear(&entries);
+}
+
 static void test_renumbered(struct fixture *f, gconstpointer data)
 {
 	static const char *const all[] = {".", "..", "child", "5.m.eml", NULL};
@@ -268,6 +322,8 @@ int main(int argc, char **argv)
 	FIXTURE_TEST("/tree/coming/ahead", test_ahead);
 	FIXTURE_TEST("/tree/coming/draft", test_draft);
 	FIXTURE_TEST("/tree/coming/failure", test_failure);
+	FIXTURE_TEST("/tree/coming/hidden", test_hidden);
 	FIXTURE_TEST("/tree/coming/renumbered", test_renumbered);
+	FIXTURE_TEST("/tree/coming/renumbered-later", test_renumbered_later);
 	return g_test_run();
 }

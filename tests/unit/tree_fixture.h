@@ -37,6 +37,7 @@ struct engine {
 	enum sizes_trust trust;
 	struct arrivals arrivals;
 	struct seqset late;
+	unsigned late_asked; /* calls of engine_came_late() */
 	/* The last operation on a folder, with strings of its own, and its ticket. */
 	struct folder_op op;
 	uint32_t ticket;
@@ -88,6 +89,7 @@ struct arrivals engine_arrivals(struct engine *engine, uint32_t folder)
 
 bool engine_came_late(struct engine *engine, const struct folder_row *folder, uint32_t uid)
 {
+	engine->late_asked++;
 	return seqset_contains(&engine->late, uid);
 }
 
