@@ -204,20 +204,29 @@ static bool is_want(int number)
 	return number == EMFILE || number == ENFILE || number == ENOMEM || number == EINTR;
 }
 
+bool pack_is_whole_locked(const struct pack *pack, int fd)
+{
+	struct stat stat;
+
+	return fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) && stat.st_nlink > 0 &&
+	       (uint64_t)stat.st_size >= pack->end;
+}
+
 /* A descriptor of what still holds the entry, or -1. */
 static int entry_open_locked(struct packs *packs, const struct pack_entry *entry)
 {
+	struct pack *pack = pack_find(packs, entry->pack);
 	int fd = pack_open(packs, entry->pack, O_RDONLY);
-	struct stat stat = {0};
 
-	if (fd < 0 ? !is_want(errno) : fstat(fd, &stat) < 0 || !S_ISREG(stat.st_mode)) {
-		pack_lost_locked(packs, entry->pack);
-	} else if (fd >= 0 && (uint64_t)stat.st_size >= (uint64_t)entry->start + entry->size) {
-		pack_use_locked(pack_find(packs, entry->pack), fd);
+	if (fd < 0 && is_want(errno))
+		return -1;
+	if (fd >= 0 && pack_is_whole_locked(pack, fd)) {
+		pack_use_locked(pack, fd);
 		return fd;
 	}
 	if (fd >= 0)
 		close(fd);
+	pack_lost_locked(packs, entry->pack);
 	return -1;
 }
 

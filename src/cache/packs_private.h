@@ -59,7 +59,10 @@ void packs_list(const struct packs *packs);
 struct pack *pack_find(const struct packs *packs, uint32_t number);
 struct pack *pack_new_locked(struct packs *packs, uint32_t number, int64_t used_ns);
 void pack_forget_locked(struct packs *packs, const struct pack *pack);
-/* Somebody else has removed its file. */
+/* Nobody has removed its file, or cut it: what is written behind its end then would leave a hole of
+ * zeros in its messages. */
+bool pack_is_whole_locked(const struct pack *pack, int fd);
+/* Somebody else has removed its file, or altered it. */
 void pack_lost_locked(struct packs *packs, uint32_t number);
 /* If little is left of it, it waits for packs_tidy(). */
 void pack_note_thin_locked(struct packs *packs, struct pack *pack);

@@ -7,32 +7,27 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAKE_TRIES 16
 
-/* False if the pack that is written to is full, or gone. Who has removed its file by hand is
- * noticed, too. */
+/* False if the pack that is written to is full, or gone. Who has removed its file by hand, or cut
+ * it, is noticed, too. */
 static bool current_end_of(struct packs *packs, uint64_t bytes, uint64_t *ret)
 {
-	struct stat stat;
-
 	if (packs->current_fd < 0 && packs->current)
 		packs->current_fd = pack_open(packs, packs->current, O_RDWR);
-	bool there =
-		packs->current_fd >= 0 && fstat(packs->current_fd, &stat) == 0 && stat.st_nlink > 0;
-
 	pthread_mutex_lock(&packs->lock);
 	struct pack *pack = pack_find(packs, packs->current);
+	bool there = pack && pack_is_whole_locked(pack, packs->current_fd);
 
 	if (pack && !there)
 		pack_lost_locked(packs, packs->current);
-	bool fits = pack && there && pack->end + bytes <= packs->pack_max;
+	bool fits = there && pack->end + bytes <= packs->pack_max;
 
 	if (fits)
 		*ret = pack->end;
-	else if (pack && there)
+	else if (there)
 		pack_note_thin_locked(packs, pack);
 	pthread_mutex_unlock(&packs->lock);
 	return fits;

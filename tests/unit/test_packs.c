@@ -630,6 +630,26 @@ static void test_place_taken(struct fixture *f, const void *data)
 	}
 }
 
+/* What comes next is not put behind a hole, in which a message would be read that ends in zeros. */
+static void test_cut(struct fixture *f, const void *data)
+{
+	for (unsigned round = 0; round < 2; round++) {
+		g_autofree char *path = path_of(f, round + 1);
+
+		put(f, 1, "one");
+		put(f, 2, "second");
+		g_assert_true(reads(f, EPOCH, 2, "second"));
+		g_assert_cmpint(truncate(path, 2 * HEAD + 3 + 4), ==, 0);
+		if (round == 1)
+			g_assert_false(reads(f, EPOCH, 2, "second"));
+		put(f, 3, "third");
+		g_assert_false(reads(f, EPOCH, 2, "second"));
+		g_assert_true(reads(f, EPOCH, 3, "third"));
+		put(f, 2, "second");
+		g_assert_true(reads(f, EPOCH, 2, "second"));
+	}
+}
+
 /* It is not the file's fault. */
 static void test_no_descriptor(struct fixture *f, const void *data)
 {
@@ -819,6 +839,7 @@ int main(int argc, char **argv)
 	ADD("/copy-of-damaged", test_copy_of_damaged);
 	ADD("/replaced", test_replaced);
 	ADD("/place-taken", test_place_taken);
+	ADD("/cut", test_cut);
 	ADD("/no-descriptor", test_no_descriptor);
 	ADD("/list-is-fifo", test_list_is_fifo);
 	ADD("/use", test_use);
