@@ -6,6 +6,7 @@ arguments are names of cases; 2/3 means the second third of all, for they may ru
 
 import concurrent.futures
 import contextlib
+import errno
 import os
 import pathlib
 import re
@@ -144,7 +145,9 @@ def wait_until(condition, timeout=20, what="condition"):
         missing = None
         try:
             value = condition()
-        except FileNotFoundError as error:
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ESTALE):
+                raise
             value, missing = None, error
         if value:
             return value
