@@ -4,7 +4,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "config/credentials.h"
+#include "store/login.h"
 
 #include <string.h>
 
@@ -246,34 +246,6 @@ static bool wants_compression(const struct store *store)
 	return false;
 }
 
-static struct sasl_binding binding_of(const struct store *store)
-{
-	struct sasl_binding binding = {0};
-
-	binding.known = link_binding(store->link, binding.bytes);
-	return binding;
-}
-
-static struct sasl_login login_of(const struct store *store)
-{
-	const struct account *account = store->account;
-	const struct credential *credential = store->credential;
-	const struct secret *password = credential ? credential->password : NULL;
-	const struct secret *token = credential ? credential->token : NULL;
-
-	return (struct sasl_login){
-		.user = account->user,
-		.password = password ? secret_text(password) : NULL,
-		.token = token ? secret_text(token) : NULL,
-		.host = account->host,
-		.port = account->port,
-		.allowed = account->auth,
-		.below = credential ? credential->below : 0,
-		.certificate = account->tls_cert != NULL,
-		.binding = binding_of(store),
-	};
-}
-
 static void open_session(struct store *store)
 {
 	char tag[5] = "";
@@ -282,7 +254,7 @@ static void open_session(struct store *store)
 		tag[i] = (char)('a' + g_random_int_range(0, 26));
 	store->session = imap_session_new(
 		&(struct imap_session_config){
-			.login = login_of(store),
+			.login = store_login(store->account, store->credential, store->link),
 			.tls_active = store->account->tls == TLS_IMPLICIT,
 			.tls_required = store->account->tls == TLS_STARTTLS,
 			.compress = wants_compression(store),
@@ -424,7 +396,7 @@ static bool receive(struct store *store, GError **error)
 
 static void start_login(struct store *store)
 {
-	const struct sasl_binding binding = binding_of(store);
+	const struct sasl_binding binding = store_binding(store->link);
 
 	imap_session_tls_done(store->session, &binding);
 }

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "config/credentials.h"
+#include "store/login.h"
 
 #include <string.h>
 
@@ -362,39 +362,11 @@ static struct store *pop3_open(const struct store_config *config, const struct s
 	return store;
 }
 
-static struct sasl_binding binding_of(const struct store *store)
-{
-	struct sasl_binding binding = {0};
-
-	binding.known = link_binding(store->link, binding.bytes);
-	return binding;
-}
-
-static struct sasl_login login_of(const struct store *store)
-{
-	const struct account *account = store->account;
-	const struct credential *credential = store->credential;
-	const struct secret *password = credential ? credential->password : NULL;
-	const struct secret *token = credential ? credential->token : NULL;
-
-	return (struct sasl_login){
-		.user = account->user,
-		.password = password ? secret_text(password) : NULL,
-		.token = token ? secret_text(token) : NULL,
-		.host = account->host,
-		.port = account->port,
-		.allowed = account->auth,
-		.below = credential ? credential->below : 0,
-		.certificate = account->tls_cert != NULL,
-		.binding = binding_of(store),
-	};
-}
-
 static void open_session(struct store *store)
 {
 	store->session = pop3_session_new(
 		&(struct pop3_session_config){
-			.login = login_of(store),
+			.login = store_login(store->account, store->credential, store->link),
 			.tls_active = store->account->tls == TLS_IMPLICIT,
 			.tls_required = store->account->tls == TLS_STARTTLS,
 			.no_capa = store->no_capa,
@@ -605,7 +577,7 @@ static void carry_on(struct store *store)
 
 static void start_login(struct store *store)
 {
-	const struct sasl_binding binding = binding_of(store);
+	const struct sasl_binding binding = store_binding(store->link);
 
 	pop3_session_tls_done(store->session, &binding);
 }
