@@ -44,6 +44,7 @@ class Desk:
         self.options = [*usual, *options]
         self.imap = imap
         self.mount = None
+        self.back = None, 0  # a mount, and how often it will have been online
 
     def __enter__(self):
         self.mount = self.new_mount()
@@ -94,7 +95,8 @@ class Desk:
         return _verdict(os.open(self / name, os.O_RDONLY))
 
     def hurry(self):
-        """Everything is tried again, now."""
+        """Everything is tried again, now and when the mailbox is back: settles() waits for it."""
+        self.back = self.mount, self._arrivals() + 1
         self.mount.process.send_signal(signal.SIGHUP)
 
     # --- what is seen ---
@@ -122,9 +124,16 @@ class Desk:
     def is_empty(self):
         return self.waiting() == [] and self.failed() == []
 
+    def _arrivals(self):
+        return self.mount.stderr.read_text(errors="replace").count(": online")
+
     def settles(self, seconds=20):
-        """Nothing waits any more."""
+        """Nothing waits any more, nor will it be tried for what was said before."""
         wait_until(lambda: not self.waiting(), seconds, "an empty outbox")
+        mount, arrivals = self.back
+        wait_until(lambda: mount is not self.mount or self._arrivals() >= arrivals, seconds,
+                   "the mailbox")
+
 
 class Office:
     """An IMAP server where copies are filed. Each APPEND takes one of `steps`: None (as usual), the
