@@ -558,11 +558,21 @@ char *link_describe_tls(const struct link *link)
 	return g_strdup("cleartext");
 }
 
-char *link_describe_certificate(const struct link *link)
+static char *describe_certificate(const struct link *link)
 {
 	if (link->state == LINK_OPEN && link->tls)
 		return tls_describe_certificate(link->tls);
 	return g_strdup("none");
+}
+
+void link_describe(const struct link *link, GString *out)
+{
+	g_autofree char *peer = link_describe_peer(link);
+	g_autofree char *tls = link_describe_tls(link);
+	g_autofree char *certificate = describe_certificate(link);
+
+	g_string_append_printf(out, "server: %s\ntls: %s\ncertificate: %s\n", peer, tls,
+			       certificate);
 }
 
 bool link_is_compressed(const struct link *link)

@@ -72,8 +72,9 @@ ssize_t link_write(struct link *link, const void *bytes, size_t len, GError **er
 /* "127.0.0.1:993" and "TLSv1.3 TLS_AES_256_GCM_SHA384" or "cleartext"; free with g_free(). */
 char *link_describe_peer(const struct link *link);
 char *link_describe_tls(const struct link *link);
-/* As tls_describe_certificate(); "none" in cleartext. */
-char *link_describe_certificate(const struct link *link);
+/* Both, and the certificate as tls_describe_certificate() has it ("none" in cleartext): three
+ * lines, "server:", "tls:" and "certificate:". */
+void link_describe(const struct link *link, GString *out);
 /* As tls_binding(); false in cleartext. */
 bool link_binding(const struct link *link, uint8_t ret[TLS_BINDING_LEN]);
 bool link_is_compressed(const struct link *link);

@@ -272,13 +272,9 @@ void submitter_quit(struct submitter *submitter, int64_t now_ms)
 
 void submitter_describe(const struct submitter *submitter, GString *out)
 {
-	g_autofree char *peer = link_describe_peer(submitter->link);
-	g_autofree char *tls = link_describe_tls(submitter->link);
-	g_autofree char *certificate = link_describe_certificate(submitter->link);
 	g_autofree char *caps = NULL;
 
-	g_string_append_printf(out, "server: %s\ntls: %s\ncertificate: %s\n", peer, tls,
-			       certificate);
+	link_describe(submitter->link, out);
 	if (!submitter->session)
 		return;
 	if (smtp_session_way_in(submitter->session))

@@ -550,12 +550,8 @@ static const char *imap_way_in(const struct store *store)
 
 static void imap_describe(const struct store *store, GString *out)
 {
-	g_autofree char *peer = link_describe_peer(store->link);
-	g_autofree char *tls = link_describe_tls(store->link);
-	g_autofree char *certificate = link_describe_certificate(store->link);
-
-	g_string_append_printf(out, "server: %s\ntls: %s\ncertificate: %s\ncompression: %s\n", peer,
-			       tls, certificate,
+	link_describe(store->link, out);
+	g_string_append_printf(out, "compression: %s\n",
 			       link_is_compressed(store->link) ? "deflate" : "none");
 	if (!store->session)
 		return;

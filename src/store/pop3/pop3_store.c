@@ -667,13 +667,9 @@ static const char *pop3_way_in(const struct store *store)
 
 static void pop3_describe(const struct store *store, GString *out)
 {
-	g_autofree char *peer = link_describe_peer(store->link);
-	g_autofree char *tls = link_describe_tls(store->link);
-	g_autofree char *certificate = link_describe_certificate(store->link);
 	g_autofree char *capa = NULL;
 
-	g_string_append_printf(out, "server: %s\ntls: %s\ncertificate: %s\n", peer, tls,
-			       certificate);
+	link_describe(store->link, out);
 	if (!store->session)
 		return;
 	if (pop3_session_way_in(store->session))
