@@ -137,6 +137,18 @@ def _run_case(number, function, shared):
             mount.abandon()
 
 
+def start_error(mount):
+    """What is said by one that does not come about."""
+    try:
+        mount.start()
+    except AssertionError as error:
+        return str(error)
+    else:
+        raise AssertionError("it is mounted")
+    finally:
+        mount.abandon()
+
+
 def wait_until(condition, timeout=20, what="condition"):
     """The first true value of `condition()`. What was listed may be gone when it is looked at."""
     timeout *= SLOW

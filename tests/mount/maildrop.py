@@ -8,7 +8,7 @@ import re
 import time
 
 from dovecot import PASSWORD
-from harness import Home, Mount, equal, mail, run, wait_until
+from harness import Home, Mount, equal, mail, run, start_error, wait_until
 from pop3_script import Mail, Pop3Server
 
 # Longer than a session is held without a job, or takes for its last one.
@@ -189,15 +189,9 @@ def starts_not(code, words, server, *options):
     drop = Maildrop(server, options)
     mount = drop.new_mount()
     try:
-        mount.start()
-    except AssertionError as error:
-        text = str(error)
-    else:
-        mount.abandon()
-        raise AssertionError("it is mounted")
-    finally:
+        text = start_error(mount)
         drop.home.check_reports()
-        mount.abandon()
+    finally:
         drop.home.remove()
     assert f"ended with {code}:" in text, text
     assert re.search(words, text, re.I) and PASSWORD not in text, text

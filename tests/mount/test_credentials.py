@@ -15,7 +15,8 @@ from collections import namedtuple
 from changing import fails
 from dovecot import PASSWORD
 from guarding import Source, a_home, becomes, change_password, guarded, lines, reconnect, state
-from harness import Dovecot, Mount, case, equal, is_mounted, mail, main, run, wait_until
+from harness import (Dovecot, Mount, case, equal, is_mounted, mail, main, run, start_error,
+                     wait_until)
 from pop3_script import Pop3Server
 from scripted import Relay
 from sending import note
@@ -85,14 +86,7 @@ def reads(mount):
 
 
 def refused_at_start(mount, code, words):
-    try:
-        mount.start()
-    except AssertionError as error:
-        text = str(error)
-    else:
-        raise AssertionError("it is mounted")
-    finally:
-        mount.abandon()
+    text = start_error(mount)
     mount.home.check_reports()
     assert f"ended with {code}:" in text and words in text and PASSWORD not in text, text
 
