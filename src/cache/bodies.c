@@ -54,20 +54,50 @@ void bodies_total_take_locked(struct bodies *bodies, uint64_t size)
 	bodies->total -= MIN(size, bodies->total);
 }
 
+void bodies_file_add_locked(struct bodies *bodies, uint32_t epoch, uint32_t uid)
+{
+	gint64 key = bodies_key(epoch, uid);
+
+	g_hash_table_add(bodies->files, g_memdup2(&key, sizeof(key)));
+}
+
+static bool has_file_locked(const struct bodies *bodies, uint32_t epoch, uint32_t uid)
+{
+	gint64 key = bodies_key(epoch, uid);
+
+	return g_hash_table_contains(bodies->files, &key);
+}
+
+static bool has_file(struct bodies *bodies, uint32_t epoch, uint32_t uid)
+{
+	pthread_mutex_lock(&bodies->lock);
+	bool has = has_file_locked(bodies, epoch, uid);
+
+	pthread_mutex_unlock(&bodies->lock);
+	return has;
+}
+
 static void file_unlink_locked(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t size)
 {
 	g_autofree char *path = bodies_path(bodies, epoch, uid, "");
+	gint64 key = bodies_key(epoch, uid);
 
 	held_going(bodies->held, epoch, uid);
 	if (unlink(path) == 0)
 		bodies_total_take_locked(bodies, size);
+	else if (errno != ENOENT)
+		return;
+	g_hash_table_remove(bodies->files, &key);
 }
 
 void bodies_unlink_file_locked(struct bodies *bodies, uint32_t epoch, uint32_t uid)
 {
-	g_autofree char *path = bodies_path(bodies, epoch, uid, "");
+	g_autofree char *path = NULL;
 	struct stat stat;
 
+	if (!has_file_locked(bodies, epoch, uid))
+		return;
+	path = bodies_path(bodies, epoch, uid, "");
 	if (lstat(path, &stat) == 0)
 		file_unlink_locked(bodies, epoch, uid, (uint64_t)stat.st_size);
 }
@@ -159,10 +189,12 @@ static bool file_open_held(void *data, uint32_t epoch, uint32_t uid, uint64_t si
 static void entry_take_in(struct bodies *bodies, const char *path, bool is_part,
 			  const struct entry *entry, void *data)
 {
-	if (is_part)
+	if (is_part) {
 		unlink(path);
-	else
-		bodies->total += entry->size;
+		return;
+	}
+	bodies->total += entry->size;
+	bodies_file_add_locked(bodies, entry->epoch, entry->uid);
 }
 
 struct bodies *bodies_open(const char *dir, uint64_t max_bytes, GError **error)
@@ -173,6 +205,7 @@ struct bodies *bodies_open(const char *dir, uint64_t max_bytes, GError **error)
 	bodies->max_bytes = max_bytes;
 	bodies->opened_s = (time_t)(clock_wall_ns() / NS_PER_S);
 	bodies->parts = bodies_parts_new();
+	bodies->files = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	bodies->held = held_new(file_open_held, bodies);
 	pthread_mutex_init(&bodies->lock, NULL);
 	bodies->packs = packs_open(dir, max_bytes, error);
@@ -190,6 +223,7 @@ void bodies_close(struct bodies **bodies)
 	if (!old)
 		return;
 	g_hash_table_destroy(old->parts);
+	g_hash_table_destroy(old->files);
 	held_free(&old->held);
 	packs_close(&old->packs);
 	pthread_mutex_destroy(&old->lock);
@@ -247,7 +281,7 @@ static bool file_is_whole(const struct bodies *bodies, const struct stat *stat, 
 static bool file_get(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t expected,
 		     struct file_span *ret)
 {
-	int fd = file_open(bodies, epoch, uid);
+	int fd = has_file(bodies, epoch, uid) ? file_open(bodies, epoch, uid) : -1;
 	struct stat stat;
 
 	if (fd < 0)
@@ -299,6 +333,8 @@ bool bodies_has(struct bodies *bodies, uint32_t epoch, uint32_t uid)
 
 	if (packs_has(bodies->packs, epoch, uid))
 		return true;
+	if (!has_file(bodies, epoch, uid))
+		return false;
 	path = bodies_path(bodies, epoch, uid, "");
 	return access(path, F_OK) == 0;
 }
@@ -337,8 +373,10 @@ void bodies_link(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint32_t t
 	    !bodies_make_epoch(bodies, to_epoch, NULL))
 		return;
 	pthread_mutex_lock(&bodies->lock);
-	if (lstat(from, &stat) == 0 && S_ISREG(stat.st_mode) && link(from, to) == 0)
+	if (lstat(from, &stat) == 0 && S_ISREG(stat.st_mode) && link(from, to) == 0) {
 		bodies->total += (uint64_t)stat.st_size;
+		bodies_file_add_locked(bodies, to_epoch, to_uid);
+	}
 	pthread_mutex_unlock(&bodies->lock);
 }
 
@@ -378,6 +416,10 @@ static void entry_drop(struct bodies *bodies, const char *path, bool is_part,
 		       const struct entry *entry, void *data)
 {
 	body_drop(bodies, entry->epoch, entry->uid);
+	/* if somebody else has put it there */
+	pthread_mutex_lock(&bodies->lock);
+	unlink(path);
+	pthread_mutex_unlock(&bodies->lock);
 }
 
 void bodies_drop_epoch(struct bodies *bodies, uint32_t epoch)

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "cache/held.h"
 #include "cache/packs.h"
 
 #include <errno.h>
@@ -26,11 +27,6 @@ struct part {
 	bool coming;	   /* likewise */
 };
 
-static gint64 part_key(uint32_t epoch, uint32_t uid)
-{
-	return (gint64)epoch << 32 | uid;
-}
-
 static void part_forget_bytes(struct part *part)
 {
 	if (!part->bytes)
@@ -51,7 +47,7 @@ static void part_free(void *data)
 
 static struct part *part_find_locked(struct bodies *bodies, uint32_t epoch, uint32_t uid)
 {
-	gint64 key = part_key(epoch, uid);
+	gint64 key = bodies_key(epoch, uid);
 
 	return g_hash_table_lookup(bodies->parts, &key);
 }
@@ -88,14 +84,16 @@ void bodies_parts_drop(struct bodies *bodies, uint32_t epoch)
 
 int bodies_get_part(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint64_t *ret_received)
 {
-	g_autofree char *path = bodies_path(bodies, epoch, uid, BODIES_PART);
+	g_autofree char *path = NULL;
 	int fd = -1;
 
 	pthread_mutex_lock(&bodies->lock);
 	const struct part *part = part_find_locked(bodies, epoch, uid);
 
-	if (part && part->received > 0)
+	if (part && part->received > 0) {
+		path = bodies_path(bodies, epoch, uid, BODIES_PART);
 		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	}
 	if (fd >= 0)
 		*ret_received = part->received;
 	pthread_mutex_unlock(&bodies->lock);
@@ -160,7 +158,7 @@ void bodies_part_begin(struct bodies *bodies, uint32_t epoch, uint32_t uid, uint
 		return;
 	struct part *part = g_new0(struct part, 1);
 
-	part->key = part_key(epoch, uid);
+	part->key = bodies_key(epoch, uid);
 	part->fd = -1;
 	part->bytes = g_byte_array_new();
 	part->gathered = &bodies->gathered;
@@ -297,8 +295,11 @@ static bool part_rename_locked(struct bodies *bodies, const char *from, const ch
 static bool commit_to_pack(struct bodies *bodies, uint32_t epoch, uint32_t uid,
 			   const struct part *part, uint32_t size, GError **error)
 {
+	uint64_t removals = held_removals(bodies->held);
+
 	if (!packs_put(bodies->packs, epoch, uid, part->bytes->data, size, error))
 		return false;
+	held_note(bodies->held, epoch, uid, size, removals);
 	pthread_mutex_lock(&bodies->lock);
 	bodies_unlink_file_locked(bodies, epoch, uid);
 	g_hash_table_remove(bodies->parts, &part->key);
@@ -322,6 +323,7 @@ static bool commit_to_file(struct bodies *bodies, uint32_t epoch, uint32_t uid,
 
 	if (renamed) {
 		bodies->total += size;
+		bodies_file_add_locked(bodies, epoch, uid);
 		packs_drop(bodies->packs, epoch, uid, UINT64_MAX);
 		g_hash_table_remove(bodies->parts, &part->key);
 	}
@@ -350,14 +352,16 @@ bool bodies_part_commit(struct bodies *bodies, uint32_t epoch, uint32_t uid, uin
 
 void bodies_part_discard(struct bodies *bodies, uint32_t epoch, uint32_t uid)
 {
-	g_autofree char *path = bodies_path(bodies, epoch, uid, BODIES_PART);
+	g_autofree char *path = NULL;
 
 	pthread_mutex_lock(&bodies->lock);
 	struct part *part = part_find_locked(bodies, epoch, uid);
 
 	if (part) {
-		if (part->fd >= 0)
+		if (part->fd >= 0) {
+			path = bodies_path(bodies, epoch, uid, BODIES_PART);
 			unlink(path);
+		}
 		g_hash_table_remove(bodies->parts, &part->key);
 	}
 	pthread_mutex_unlock(&bodies->lock);

@@ -122,6 +122,19 @@ static void remove_locked(struct held *held, struct held_body *body)
 		g_hash_table_remove(held->bodies, &body->key);
 }
 
+bool held_knows(struct held *held, uint32_t epoch, uint32_t uid)
+{
+	gint64 key = key_of(epoch, uid);
+
+	if (pthread_mutex_trylock(&held->lock) != 0)
+		return false;
+	const struct seen *seen = g_hash_table_lookup(held->seen, &key);
+	bool knows = seen && was_seen_locked(held, key, seen->size);
+
+	pthread_mutex_unlock(&held->lock);
+	return knows;
+}
+
 struct held_body *held_take(struct held *held, uint32_t epoch, uint32_t uid, uint64_t size)
 {
 	struct held_body *body = NULL;

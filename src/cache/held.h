@@ -22,6 +22,9 @@ void held_free(struct held **held);
 /* The message of this length, if its file was seen within the last minutes and not removed since;
  * else NULL, which says nothing. Does not look at the disk. */
 struct held_body *held_take(struct held *held, uint32_t epoch, uint32_t uid, uint64_t size);
+/* held_take() would give it, by its right length. False also while others open or remove files:
+ * this waits for nobody. */
+bool held_knows(struct held *held, uint32_t epoch, uint32_t uid);
 /* Ends the holding. The descriptor is the caller's; false: somebody else removed the file. */
 bool held_open(struct held_body **body, struct file_span *ret);
 void held_release(struct held_body **body);

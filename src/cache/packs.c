@@ -127,11 +127,25 @@ void pack_lost_locked(struct packs *packs, uint32_t number)
 
 /* --- opening and closing --- */
 
+static void stop_reading(struct pack *pack)
+{
+	if (pack->fd >= 0)
+		close(pack->fd);
+	pack->fd = -1;
+}
+
+static void pack_free(void *data)
+{
+	stop_reading(data);
+	g_free(data);
+}
+
 struct pack *pack_new_locked(struct packs *packs, uint32_t number, int64_t used_ns)
 {
 	struct pack *pack = g_new0(struct pack, 1);
 
 	pack->number = number;
+	pack->fd = -1;
 	pack->used_ns = pack->noted_ns = used_ns;
 	g_hash_table_insert(packs->packs, GUINT_TO_POINTER(number), pack);
 	return pack;
@@ -167,7 +181,7 @@ struct packs *packs_open(const char *dir, uint64_t max_bytes, GError **error)
 	packs->dir = g_build_filename(dir, "packs", NULL);
 	packs->pack_max = MIN(PACK_BYTES, max_bytes / PACK_PART);
 	packs->table = pack_table_new();
-	packs->packs = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	packs->packs = g_hash_table_new_full(NULL, NULL, NULL, pack_free);
 	packs->thin = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	packs->current_fd = -1;
 	pthread_mutex_init(&packs->lock, NULL);
@@ -212,22 +226,34 @@ bool pack_is_whole_locked(const struct pack *pack, int fd)
 	       (uint64_t)stat.st_size >= pack->end;
 }
 
+/* To find its file by name each time took longer than to read from it. */
+static bool keep_open_locked(struct packs *packs, struct pack *pack)
+{
+	uint32_t *slot = &packs->open[packs->next_open++ % PACKS_OPEN];
+	struct pack *old = pack_find(packs, *slot);
+
+	if (old)
+		stop_reading(old);
+	stop_reading(pack);
+	*slot = pack->number;
+	pack->fd = pack_open(packs, pack->number, O_RDONLY);
+	return pack->fd >= 0;
+}
+
 /* A descriptor of what still holds the entry, or -1. */
 static int entry_open_locked(struct packs *packs, const struct pack_entry *entry)
 {
 	struct pack *pack = pack_find(packs, entry->pack);
-	int fd = pack_open(packs, entry->pack, O_RDONLY);
+	bool whole = pack_is_whole_locked(pack, pack->fd);
 
-	if (fd < 0 && is_want(errno))
+	if (!whole && !keep_open_locked(packs, pack) && is_want(errno))
 		return -1;
-	if (fd >= 0 && pack_is_whole_locked(pack, fd)) {
-		pack_use_locked(pack, fd);
-		return fd;
+	if (!whole && !pack_is_whole_locked(pack, pack->fd)) {
+		pack_lost_locked(packs, entry->pack);
+		return -1;
 	}
-	if (fd >= 0)
-		close(fd);
-	pack_lost_locked(packs, entry->pack);
-	return -1;
+	pack_use_locked(pack, pack->fd);
+	return fcntl(pack->fd, F_DUPFD_CLOEXEC, 0);
 }
 
 void pack_settle_check(struct packs *packs, uint32_t epoch, const struct pack_entry *entry,

@@ -8,9 +8,11 @@
 #include <pthread.h>
 
 #define PACK_SUFFIX ".pack"
+#define PACKS_OPEN 16 /* with a descriptor for readers */
 
 struct pack {
 	uint32_t number;
+	int fd; /* readers' are made from it; -1: none */
 	unsigned entries;
 	uint64_t end;
 	uint64_t live; /* bytes of records with an entry */
@@ -24,8 +26,10 @@ struct packs {
 	uint64_t pack_max;
 	pthread_mutex_t lock;
 	struct pack_table *table;
-	GHashTable *packs; /* number -> struct pack */
-	GArray *thin;	   /* numbers */
+	GHashTable *packs;	   /* number -> struct pack */
+	GArray *thin;		   /* numbers */
+	uint32_t open[PACKS_OPEN]; /* numbers, in a ring */
+	unsigned next_open;
 	uint64_t total;
 
 	/* the engine thread's own */

@@ -108,14 +108,28 @@ static void test_no_descriptor(struct fixture *f, const void *data)
 	g_assert_cmpint(next_fd(), ==, fd);
 }
 
+/* What was just put into a pack need not be looked at. */
+static void test_new(struct fixture *f, const void *data)
+{
+	struct held_body *body;
+
+	make(f, 1, "hello");
+	body = held_take(f->held, EPOCH, 1, 5);
+	g_assert_cmpint(held_knows(f->held, EPOCH, 1), ==, f->packed);
+	if (f->packed)
+		assert_reads(&body, "hello");
+	g_assert_null(body);
+}
+
 static void test_unknown(struct fixture *f, const void *data)
 {
-	make(f, 1, "hello");
-	g_assert_null(held_take(f->held, EPOCH, 1, 5));
-	see(f, 1, 5);
+	make_seen(f, 1, "hello");
 	g_assert_null(held_take(f->held, EPOCH, 1, 4));
 	g_assert_null(held_take(f->held, EPOCH, 2, 5));
 	g_assert_null(held_take(f->held, EPOCH + 1, 1, 5));
+	g_assert_true(held_knows(f->held, EPOCH, 1));
+	g_assert_false(held_knows(f->held, EPOCH, 2));
+	g_assert_false(held_knows(f->held, EPOCH + 1, 1));
 }
 
 /* All who hold it read on, whether they came first, in the middle or last; nobody new gets it. */
@@ -262,6 +276,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	ADD("/no-descriptor", test_no_descriptor);
+	ADD("/new", test_new);
 	ADD("/unknown", test_unknown);
 	ADD("/dropped", test_dropped);
 	ADD("/dropped-with-its-folder", test_dropped_with_its_folder);

@@ -47,6 +47,36 @@ static void test_sizes(struct fixture *f, const void *data)
 	}
 }
 
+static unsigned count_descriptors(void)
+{
+	g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+	unsigned count = 0;
+
+	while (g_dir_read_name(dir))
+		count++;
+	return count;
+}
+
+/* Those of the packs that were read last are kept, and no more. */
+static void test_descriptors(struct fixture *f, const void *data)
+{
+	enum { PACKS = 40, SIZE = 1000, KEPT = 16 };
+	unsigned before;
+
+	reopen(f, 16 * SIZE); /* one in each */
+	put_many(f, 1, PACKS, SIZE);
+	g_assert_cmpint(size_of(f, PACKS), >, 0);
+	before = count_descriptors();
+	for (unsigned round = 0; round < 2; round++) {
+		for (uint32_t uid = 1; uid <= PACKS; uid++)
+			g_assert_true(reads_filled(f, uid, SIZE));
+		g_assert_cmpuint(count_descriptors(), ==, before + KEPT);
+	}
+	for (uint32_t uid = 1; uid <= PACKS; uid++)
+		drop(f, uid);
+	g_assert_cmpuint(count_descriptors(), <, before);
+}
+
 static void test_reopen(struct fixture *f, const void *data)
 {
 	struct file_span span;
@@ -377,6 +407,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	ADD("/put", test_put);
 	ADD("/sizes", test_sizes);
+	ADD("/descriptors", test_descriptors);
 	ADD("/reopen", test_reopen);
 	ADD("/full", test_full);
 	ADD("/removed", test_removed);
