@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+int64_t clock_mono_ns(void);
 int64_t clock_mono_ms(void); /* for deadlines */
 int64_t clock_wall_ns(void); /* for file times */
 

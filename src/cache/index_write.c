@@ -39,9 +39,8 @@ enum index_change index_message_put(struct index *index, uint32_t epoch,
 	return INDEX_NEW;
 }
 
-/* What these flags are to the ones on record. Most often they are the same: nothing is written. */
-static enum index_change flags_compare(struct index *index, uint32_t epoch, uint32_t uid,
-				       unsigned flags, const char *keywords)
+enum index_change index_message_compare(struct index *index, uint32_t epoch, uint32_t uid,
+					unsigned flags, const char *keywords)
 {
 	/* inside of the transaction: to begin and end one for each read takes longer */
 	sqlite3_stmt *get = index_write_statement(index, SQL_MESSAGE_GET_FLAGS);
@@ -66,7 +65,8 @@ static enum index_change flags_compare(struct index *index, uint32_t epoch, uint
 enum index_change index_message_flags(struct index *index, uint32_t epoch, uint32_t uid,
 				      unsigned flags, const char *keywords, int64_t now_ns)
 {
-	enum index_change change = flags_compare(index, epoch, uid, flags, keywords);
+	/* Most often they are the same: nothing is written. */
+	enum index_change change = index_message_compare(index, epoch, uid, flags, keywords);
 	sqlite3_stmt *update =
 		change == INDEX_SAME ? NULL : index_write_statement(index, SQL_MESSAGE_FLAGS);
 

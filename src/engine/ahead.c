@@ -170,13 +170,30 @@ static bool queue_batch(struct engine *engine, uint32_t epoch, GArray *batch, en
 	return true;
 }
 
+/* What comes must still be here when it is read, also where several runs go on side by side. */
+static uint64_t part_of_cache(const struct engine *engine, uint64_t bytes)
+{
+	return MIN(bytes, engine->account->cache_size_bytes / ENGINE_AHEAD_PART);
+}
+
 static struct run *run_new(struct engine *engine, uint32_t epoch, uint32_t end)
 {
 	uint32_t id = ++engine->last_run;
 	struct run *run = &engine->runs[id % ENGINE_RUNS];
 
-	*run = (struct run){.id = id, .epoch = epoch, .end = end};
+	*run = (struct run){.id = id,
+			    .epoch = epoch,
+			    .end = end,
+			    .most_bytes = part_of_cache(engine, ENGINE_RUN_BYTES)};
 	return run;
+}
+
+/* NULL: many others have begun since. */
+static struct run *find_run(struct engine *engine, uint32_t epoch, uint32_t id)
+{
+	struct run *run = &engine->runs[id % ENGINE_RUNS];
+
+	return run->id == id && run->epoch == epoch ? run : NULL;
 }
 
 /* What is chosen is the next batch of the run. False: there is nothing. */
@@ -211,8 +228,8 @@ static enum asked ask_behind(struct engine *engine, struct run *run, enum lane_i
 	g_autoptr(GArray) batch = g_array_new(FALSE, FALSE, sizeof(struct store_item));
 	struct choice choice = {.engine = engine,
 				.epoch = run->epoch,
-				.most_size = ENGINE_AHEAD_SIZE,
-				.most_bytes = ENGINE_AHEAD_BYTES,
+				.most_size = part_of_cache(engine, ENGINE_AHEAD_SIZE),
+				.most_bytes = part_of_cache(engine, ENGINE_AHEAD_BYTES),
 				.batch = batch};
 
 	widen(engine, run);
@@ -251,7 +268,7 @@ static bool wants_more(const struct run *run, uint32_t batch)
 	uint64_t bytes = run->bytes - run->before[batch % ENGINE_RUN_BATCHES];
 
 	return ahead < 2 || (run->window == ENGINE_AHEAD_MAX && ahead < ENGINE_RUN_BATCHES - 1 &&
-			     bytes < ENGINE_RUN_BYTES);
+			     bytes < run->most_bytes);
 }
 
 static void go_on(struct engine *engine, struct run *run, uint32_t batch)
@@ -267,11 +284,12 @@ static void go_on(struct engine *engine, struct run *run, uint32_t batch)
 
 void ahead_fetch(struct engine *engine, uint32_t epoch, uint32_t id, uint32_t batch)
 {
-	struct run *run = &engine->runs[id % ENGINE_RUNS];
+	struct run *run = find_run(engine, epoch, id);
 
-	/* Many others may have begun since. */
-	if (run->id == id && run->epoch == epoch && may_ask(engine))
-		go_on(engine, run, batch);
+	if (!run || !may_ask(engine))
+		return;
+	run->idle = run->window == ENGINE_AHEAD_MAX && engine->ahead_got == engine->ahead_asked;
+	go_on(engine, run, batch);
 }
 
 static bool exists(struct engine *engine, uint32_t epoch, uint64_t uid)
@@ -347,14 +365,20 @@ void ahead_listed(struct engine *engine, uint32_t folder)
  * round trip earlier than he can open it. */
 static void wait_for_batch(struct engine *engine, uint32_t epoch, uint32_t uid)
 {
+	struct run *run;
 	struct need need;
 	bool triggers;
 
 	pthread_mutex_lock(&engine->lock);
 	triggers = take_trigger_locked(engine, epoch, uid, &need);
 	pthread_mutex_unlock(&engine->lock);
-	if (triggers)
-		ahead_fetch(engine, need.id, need.uid, (uint32_t)need.upto);
+	if (!triggers)
+		return;
+	run = find_run(engine, need.id, need.uid);
+	if (run && run->idle)
+		run->most_bytes =
+			MIN(run->most_bytes * 2, part_of_cache(engine, ENGINE_RUN_BYTES_MAX));
+	ahead_fetch(engine, need.id, need.uid, (uint32_t)need.upto);
 }
 
 void ahead_missed(struct engine *engine, uint32_t epoch, uint32_t uid, bool was_asked)

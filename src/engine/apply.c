@@ -20,6 +20,7 @@ static uint32_t epoch_of(struct engine *engine, uint32_t folder)
 	engine->last_epoch = row.epoch;
 	engine->last_uidvalidity = row.uidvalidity;
 	engine->last_synced = row.synced;
+	engine->last_modseq = row.modseq;
 	g_strlcpy(engine->last_token, row.token, sizeof(engine->last_token));
 	folder_row_clear(&row);
 	return engine->last_epoch;
@@ -159,6 +160,15 @@ static void on_message(void *data, uint32_t folder, const struct store_message *
 	}
 }
 
+static void on_changed(void *data, uint32_t folder, bool flags)
+{
+	if (flags)
+		folder_flags_changed(data, folder);
+	else
+		folder_changed(data, folder);
+	brief_outdated(data);
+}
+
 static void on_flags(void *data, uint32_t folder, uint64_t uidvalidity, uint32_t uid,
 		     unsigned flags, GPtrArray *keywords)
 {
@@ -168,6 +178,14 @@ static void on_flags(void *data, uint32_t folder, uint64_t uidvalidity, uint32_t
 
 	if (epoch == 0)
 		return;
+	/* What other connections tell may be older than what a refresh did, and where there is a
+	 * MODSEQ that is not told twice. */
+	if (engine->lane != &engine->lanes[LANE_LIST] &&
+	    index_message_compare(engine->index, epoch, uid, flags, text) != INDEX_SAME) {
+		on_changed(engine, folder, true);
+		if (engine->last_modseq > 0)
+			return;
+	}
 	switch (index_message_flags(engine->index, epoch, uid, flags, text, engine->now_ns)) {
 	case INDEX_SHIFTED:
 		apply_shifted(engine, folder, epoch, uid);
@@ -282,7 +300,7 @@ static void on_refreshed(void *data, uint32_t folder, uint32_t uidnext, uint64_t
 	struct engine *engine = data;
 	uint32_t highest, known;
 
-	if (folder_is_lost(engine, folder))
+	if (folder_state(engine, folder)->lost)
 		return;
 	known = index_messages_count(engine->index, epoch_of(engine, folder), &highest);
 	folder_compare(engine, folder, messages, known);
@@ -290,11 +308,40 @@ static void on_refreshed(void *data, uint32_t folder, uint32_t uidnext, uint64_t
 	engine->last_folder = 0; /* it is listed from now on */
 }
 
-static void on_changed(void *data, uint32_t folder, bool flags)
+/* It shows as the index has it, but for what was promised since. */
+static void bare(struct engine *engine, uint32_t folder, uint32_t epoch, const struct bared *bared)
 {
-	folder_state(data, folder)->flags |= flags;
-	folder_changed(data, folder);
-	brief_outdated(data);
+	const struct overlay *was = &bared->was;
+	unsigned flags, before, after;
+	bool gone;
+
+	if (!news_flags_get(engine, epoch, bared->uid, &flags))
+		return;
+	before = (flags | was->set) & ~was->clear;
+	after = news_shown_flags(engine, epoch, bared->uid, flags, &gone);
+	if (was->gone != gone || ((before ^ after) & STORE_FLAG_DELETED)) {
+		apply_shifted(engine, folder, epoch, bared->uid);
+		/* What this mount took away is no news. */
+		if (!was->gone || !(flags & STORE_FLAG_DELETED))
+			news_shifted(engine, folder, epoch, bared->uid, flags & STORE_FLAG_DELETED);
+	} else if (before != after || was->words) {
+		/* If that is news, it was told as such when the index got it. */
+		report_message_changed(engine, epoch, bared->uid);
+	}
+}
+
+void apply_bared(struct engine *engine, uint32_t folder, uint32_t epoch, uint64_t began)
+{
+	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct bared));
+	g_autoptr(GHashTable) done = g_hash_table_new(NULL, NULL);
+
+	changes_refreshed(engine->state, epoch, began, all);
+	for (unsigned i = 0; i < all->len; i++) {
+		const struct bared *bared = &g_array_index(all, struct bared, i);
+
+		if (g_hash_table_add(done, GUINT_TO_POINTER(bared->uid)))
+			bare(engine, folder, epoch, bared);
+	}
 }
 
 static void on_watched(void *data, uint32_t folder)

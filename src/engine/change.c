@@ -470,7 +470,6 @@ static bool take_flags(void *data, const struct message_row *row)
 	return false;
 }
 
-/* As the server did, in the index. */
 static void alter_flags(struct engine *engine, const struct change *change, unsigned set)
 {
 	struct flags old = {0};
@@ -485,6 +484,36 @@ static void alter_flags(struct engine *engine, const struct change *change, unsi
 		news_message(engine, NEWS_FLAGS, change->folder, change->epoch, change->uid);
 	g_free(old.words);
 	report_message_changed(engine, change->epoch, change->uid);
+}
+
+static bool has_modseq(struct engine *engine, uint32_t folder)
+{
+	struct folder_row row;
+	bool has;
+
+	if (!index_folder_write_get(engine->index, folder, &row))
+		return false;
+	has = row.modseq > 0;
+	folder_row_clear(&row);
+	return has;
+}
+
+/* As the server did, in the index. */
+static void alter_all(struct engine *engine, const struct store_job *job, unsigned set)
+{
+	bool late = engine->lane != &engine->lanes[LANE_LIST] &&
+		    folder_told_since(engine, job->folder, job->order);
+
+	/* What somebody did after it may have been told before it, and where there is a MODSEQ that
+	 * is not told twice: then what was done shows over the index until the next refresh. */
+	if (late)
+		folder_flags_changed(engine, job->folder);
+	if (late && has_modseq(engine, job->folder)) {
+		folder_state(engine, job->folder)->late = engine->order + 1;
+		return;
+	}
+	for (unsigned i = 0; i < job->changes->len; i++)
+		alter_flags(engine, g_ptr_array_index(job->changes, i), set);
 }
 
 /* That the folder is another one than it was is believed when it is opened, and not before: all
@@ -522,10 +551,13 @@ static uint32_t copied_as(const struct store_job *job, uint32_t uid)
 void change_place(struct engine *engine, const struct change *change, uint32_t epoch, uint32_t uid)
 {
 	struct flags flags = {0};
+	struct overlay settled;
 
 	if (!index_message_get(engine->view, change->epoch, change->uid, take_flags, &flags))
 		return;
-	if (index_message_copy(engine->index, change->epoch, change->uid, epoch, uid, flags.flags,
+	changes_overlay_settled(engine->state, change->epoch, change->uid, &settled);
+	if (index_message_copy(engine->index, change->epoch, change->uid, epoch, uid,
+			       (flags.flags | settled.set) & ~settled.clear,
 			       engine->now_ns) == INDEX_NEW)
 		arrivals_put(engine, change->target, uid);
 	bodies_link(engine->bodies, change->epoch, change->uid, epoch, uid);
@@ -570,6 +602,14 @@ static void place_all(struct engine *engine, const struct store_job *job)
 	}
 }
 
+/* It goes on to show over the index of its folder until a refresh ends that begins from now on. */
+static void ask_again(struct engine *engine, const struct change *change)
+{
+	if (change->kind != CHANGE_COPY && !brief_is(engine) &&
+	    folder_state(engine, change->folder)->refreshing)
+		folder_flags_changed(engine, change->folder);
+}
+
 /* Readers must find it in the index before it is no longer a guest. */
 void change_settle(struct engine *engine, GPtrArray *batch)
 {
@@ -581,6 +621,7 @@ void change_settle(struct engine *engine, GPtrArray *batch)
 		if (change->target)
 			folder_changed(engine, change->target);
 	}
+	ask_again(engine, first_of(batch));
 	changes_settle(engine->state, batch, ++engine->order);
 }
 
@@ -649,12 +690,11 @@ static void succeeded(struct engine *engine, const struct store_job *job)
 		place_all(engine, job);
 		break;
 	case STORE_FLAGS:
-		for (unsigned i = 0; i < batch->len; i++)
-			alter_flags(engine, g_ptr_array_index(batch, i), 0);
+		alter_all(engine, job, 0);
 		break;
 	case STORE_EXPUNGE:
-		for (unsigned i = 0; !expunges && i < batch->len; i++)
-			alter_flags(engine, g_ptr_array_index(batch, i), STORE_FLAG_DELETED);
+		if (!expunges)
+			alter_all(engine, job, STORE_FLAG_DELETED);
 		break;
 	default:
 		break;

@@ -204,7 +204,8 @@ static void read_clock(struct engine *engine)
 static void tell_flushed(struct engine *engine)
 {
 	if (!engine->flushing ||
-	    (state_pending(engine->state) > 0 && !lane_is_down(engine, LANE_CHANGE)))
+	    (state_pending(engine->state) > 0 && !lane_is_down(engine, LANE_CHANGE)) ||
+	    folders_catch_up(engine))
 		return;
 	pthread_mutex_lock(&engine->lock);
 	engine->shared.flushed = true;

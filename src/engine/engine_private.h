@@ -38,9 +38,12 @@
 #define ENGINE_AHEAD_BYTES (4 * 1024 * 1024) /* and no more than that */
 #define ENGINE_AHEAD_SIZE ENGINE_WINDOW	     /* of a message that is fetched ahead */
 #define ENGINE_RUNS 32			     /* readers' places that are followed */
-/* Batches of one that are not read yet, and bytes in which there are no more than two. */
-#define ENGINE_RUN_BATCHES 5
+/* Batches of one that are not read yet: two, and more within so many bytes. These double each time
+ * that its reader has to wait, and the line was idle when what he waits for was asked for. */
+#define ENGINE_RUN_BATCHES 17
 #define ENGINE_RUN_BYTES (8 * 1024 * 1024)
+#define ENGINE_RUN_BYTES_MAX (32 * 1024 * 1024)
+#define ENGINE_AHEAD_PART 16	       /* of the cache: no more than that part for one */
 #define ENGINE_TRUST_FROM 128	       /* messages of a folder whose first is read: */
 #define ENGINE_TRUST_BYTES (64 * 1024) /* of a batch for who may be about to read in order */
 #define ENGINE_AHEAD_PAUSE_MS 60000    /* after a batch that failed */
@@ -133,17 +136,19 @@ struct folder_state {
 	bool refreshing;  /* a job is queued or running */
 	bool changed;	  /* news came: refresh again */
 	bool asked;	  /* a STATUS of it is queued or running */
-	bool lost;	  /* what the refresh told was not kept */
+	bool lost;	  /* what the refresh tells is not kept */
 	bool full;	  /* count and index disagree: list all again */
 	bool verify;	  /* they disagree: find out which exist */
 	bool held;	  /* it is being renamed or removed: not to be opened */
-	bool flags;	  /* of known messages some have changed */
+	bool flags;	  /* of known messages some have changed, or are shown otherwise */
 	bool watched;	  /* what happens in it is told */
 	int64_t watch_ms; /* it could not be watched: not tried before */
 	unsigned healed;  /* steps taken to make them agree */
 	int64_t heal_ms;  /* they are not taken again before */
 	int64_t heal_pause_ms;
 	uint64_t began; /* the refresh under way, or the last: see struct engine.order */
+	uint64_t ended; /* the last one, likewise */
+	uint64_t late;	/* a confirmation that the index lacks until a later refresh; 0: there is none */
 	int64_t refreshed_ms;
 	int64_t told_ms; /* that the refresh under way gets on */
 	unsigned listed; /* messages that it told, of a folder that was never listed */
@@ -191,6 +196,8 @@ struct run {
 	unsigned window; /* messages of the last batch; 0: there was none */
 	uint32_t batches;
 	uint64_t bytes;			     /* of all batches */
+	uint64_t most_bytes;		     /* that are not read yet */
+	bool idle;			     /* the line was, when the last batch was asked for */
 	uint64_t before[ENGINE_RUN_BATCHES]; /* those before the nth, of the last ones */
 };
 
@@ -269,7 +276,7 @@ struct engine {
 	struct shared shared;
 
 	int64_t now_ms;
-	uint64_t order; /* of confirmations and the begins of refreshes */
+	uint64_t order; /* of confirmations, and of the begins and ends of refreshes */
 	int64_t now_ns;
 	struct lane lanes[LANES];
 	struct lane *lane;    /* whose store is calling the sink */
@@ -330,6 +337,7 @@ struct engine {
 	uint64_t last_uidvalidity;
 	char last_token[sizeof(((struct folder_row *)NULL)->token)];
 	bool last_synced;
+	uint64_t last_modseq;
 
 	/* For after the commit. */
 	GArray *reports;      /* of struct report */
@@ -423,14 +431,17 @@ struct need *needs_find(struct engine *engine, enum need_kind kind, uint32_t id,
 struct folder_state *folder_state(struct engine *engine, uint32_t id);
 void folder_refresh(struct engine *engine, uint32_t id);
 void folder_changed(struct engine *engine, uint32_t id);
+void folder_flags_changed(struct engine *engine, uint32_t id);
+/* A refresh is under way, or one ended after `order`. */
+bool folder_told_since(struct engine *engine, uint32_t id, uint64_t order);
+/* Asks at once for what the index lacks; false: there is nothing, or it cannot be had. */
+bool folders_catch_up(struct engine *engine);
 /* STATUS of it, whoever asked. */
 void folder_told(struct engine *engine, const struct folder_row *row,
 		 const struct store_mailbox *mailbox);
 /* A refresh brought a message: who waits for a large listing waits on, not to be taken for
  * forgotten. */
 void folder_progress(struct engine *engine, uint32_t id);
-/* What the refresh under way tells is not kept. */
-bool folder_is_lost(struct engine *engine, uint32_t id);
 void folders_lost(struct engine *engine);
 void folder_done(struct engine *engine, struct store_job *job, const GError *error);
 void folder_compare(struct engine *engine, uint32_t id, uint64_t server, uint64_t known);
@@ -621,6 +632,9 @@ void apply_remove(struct engine *engine, uint32_t folder, uint32_t epoch,
 		  const struct seqset *uids);
 /* The message shows up in its folder, or does no more: \Deleted came or went. */
 void apply_shifted(struct engine *engine, uint32_t folder, uint32_t epoch, uint32_t uid);
+/* A refresh that began at `began` has ended: what was settled by then shows over the index no
+ * more. */
+void apply_bared(struct engine *engine, uint32_t folder, uint32_t epoch, uint64_t began);
 extern const struct store_sink engine_sink;
 void apply_done(struct engine *engine, struct store_job *job, const GError *error);
 
@@ -630,6 +644,11 @@ void news_clear(struct engine *engine);
 /* NEWS_NEW, NEWS_FLAGS. Not of what is \Deleted. */
 void news_message(struct engine *engine, enum engine_news_kind kind, uint32_t folder,
 		  uint32_t epoch, uint32_t uid);
+/* As the index has them for readers; false: it does not know the message. */
+bool news_flags_get(struct engine *engine, uint32_t epoch, uint32_t uid, unsigned *ret);
+/* What shows of these flags. */
+unsigned news_shown_flags(struct engine *engine, uint32_t epoch, uint32_t uid, unsigned flags,
+			  bool *ret_gone);
 /* \Deleted came or went. */
 void news_shifted(struct engine *engine, uint32_t folder, uint32_t epoch, uint32_t uid,
 		  bool deleted);

@@ -140,10 +140,14 @@ void folder_refresh(struct engine *engine, uint32_t id)
 	fill_known(job, &row, state);
 	folder_row_clear(&row);
 	state->refreshing = true;
-	state->began = ++engine->order;
 	state->told_ms = engine->now_ms;
 	state->listed = 0;
-	state->changed = state->lost = state->flags = false;
+	state->lost = false;
+	/* To verify which exist tells nothing else: it goes on with the refresh before. */
+	if (!state->verify) {
+		state->began = ++engine->order;
+		state->changed = state->flags = false;
+	}
 	lane_queue(engine, LANE_LIST, job);
 }
 
@@ -153,6 +157,19 @@ void folder_changed(struct engine *engine, uint32_t id)
 	folder_state(engine, id)->changed = true;
 	folder_set_fresh(engine, id, 0);
 	engine->look_ms = 0;
+}
+
+void folder_flags_changed(struct engine *engine, uint32_t id)
+{
+	folder_state(engine, id)->flags = true;
+	folder_changed(engine, id);
+}
+
+bool folder_told_since(struct engine *engine, uint32_t id, uint64_t order)
+{
+	const struct folder_state *state = folder_state(engine, id);
+
+	return state->refreshing || state->ended > order;
 }
 
 /* Flags can change, and a message come and another go, without a trace in the counts alone. */
@@ -168,33 +185,35 @@ void folder_told(struct engine *engine, const struct folder_row *row,
 {
 	const struct folder_state *state = folder_state(engine, row->id);
 
-	if (!is_as_known(row, mailbox))
+	if (!is_as_known(row, mailbox) || state->flags)
 		folder_changed(engine, row->id);
 	else if (!state->changed && !state->refreshing)
 		folder_set_fresh(engine, row->id, engine->now_ms);
 }
 
 /* What was confirmed before it began is in the index now. */
-static void forget_settled(struct engine *engine, const struct folder_state *state)
+static void forget_settled(struct engine *engine, struct folder_state *state)
 {
 	struct folder_row row;
 
 	if (!index_folder_write_get(engine->index, state->id, &row))
 		return;
+	if (state->began >= state->late)
+		state->late = 0;
 	if (row.epoch)
-		changes_refreshed(engine->state, row.epoch, state->began);
-	spool_refreshed(engine->state, state->id, state->began);
+		apply_bared(engine, state->id, row.epoch, state->began);
 	folder_row_clear(&row);
 }
 
 static void refreshed_well(struct engine *engine, struct folder_state *state)
 {
-	forget_settled(engine, state);
+	spool_refreshed(engine->state, state->id, state->began);
 	/* Healing goes on: readers wait for its end. */
 	if (state->verify || state->full) {
 		folder_refresh(engine, state->id);
 		return;
 	}
+	forget_settled(engine, state);
 	arrivals_end(engine, state->id, true);
 	if (!state->changed)
 		folder_set_fresh(engine, state->id, brief_seen_ms(engine));
@@ -206,6 +225,7 @@ void folder_done(struct engine *engine, struct store_job *job, const GError *err
 	struct folder_state *state = folder_state(engine, job->folder);
 
 	state->refreshing = false;
+	state->ended = ++engine->order;
 	state->refreshed_ms = engine->now_ms;
 	news_refreshed(engine, job->folder);
 	folder_set_tried(engine, job->folder, engine->now_ms);
@@ -228,6 +248,32 @@ void folder_done(struct engine *engine, struct store_job *job, const GError *err
 	needs_settle(engine, NEED_FOLDER, job->folder, 0, error ? error_errno(error) : EIO);
 }
 
+static bool catch_up(struct engine *engine, struct folder_state *state)
+{
+	if (state->late == 0 || state->refreshing)
+		return state->late > 0;
+	if (state->began < state->late) {
+		folder_refresh(engine, state->id);
+		engine_wake(engine);
+	}
+	/* It failed, or the folder is gone. */
+	if (!state->refreshing)
+		state->late = 0;
+	return state->late > 0;
+}
+
+bool folders_catch_up(struct engine *engine)
+{
+	bool lacks = false;
+	GHashTableIter iter;
+	gpointer value;
+
+	g_hash_table_iter_init(&iter, engine->folders);
+	while (g_hash_table_iter_next(&iter, NULL, &value))
+		lacks |= catch_up(engine, value);
+	return lacks && !lane_is_down(engine, LANE_LIST);
+}
+
 void folder_progress(struct engine *engine, uint32_t id)
 {
 	struct folder_state *state = folder_state(engine, id);
@@ -236,11 +282,6 @@ void folder_progress(struct engine *engine, uint32_t id)
 		return;
 	state->told_ms = engine->now_ms;
 	needs_settle(engine, NEED_FOLDER, id, 0, 0);
-}
-
-bool folder_is_lost(struct engine *engine, uint32_t id)
-{
-	return folder_state(engine, id)->lost;
 }
 
 /* The index lost what it was told: nothing that is under way will have been complete. */

@@ -79,6 +79,7 @@ bool lane_is_down(const struct engine *engine, enum lane_id id)
 void lane_queue(struct engine *engine, enum lane_id id, struct store_job *job)
 {
 	job->queued_ms = engine->now_ms;
+	job->order = engine->order;
 	g_queue_push_tail(&engine->lanes[id].queue, job);
 }
 

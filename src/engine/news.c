@@ -81,8 +81,13 @@ static bool take_flags(void *data, const struct message_row *row)
 	return false;
 }
 
-static unsigned shown_flags(struct engine *engine, uint32_t epoch, uint32_t uid, unsigned flags,
-			    bool *ret_gone)
+bool news_flags_get(struct engine *engine, uint32_t epoch, uint32_t uid, unsigned *ret)
+{
+	return index_message_get(engine->view, epoch, uid, take_flags, ret);
+}
+
+unsigned news_shown_flags(struct engine *engine, uint32_t epoch, uint32_t uid, unsigned flags,
+			  bool *ret_gone)
 {
 	struct overlay overlay = {0};
 
@@ -98,8 +103,8 @@ static bool is_shown(struct engine *engine, uint32_t epoch, uint32_t uid)
 	unsigned flags = STORE_FLAG_DELETED;
 	bool gone;
 
-	index_message_get(engine->view, epoch, uid, take_flags, &flags);
-	flags = shown_flags(engine, epoch, uid, flags, &gone);
+	news_flags_get(engine, epoch, uid, &flags);
+	flags = news_shown_flags(engine, epoch, uid, flags, &gone);
 	return !gone && !(flags & STORE_FLAG_DELETED);
 }
 
@@ -136,8 +141,8 @@ void news_shifted(struct engine *engine, uint32_t folder, uint32_t epoch, uint32
 	g_autofree char *label = NULL;
 	g_autofree char *chosen = NULL;
 	bool gone;
-	unsigned before = shown_flags(engine, epoch, uid, former, &gone);
-	unsigned after = shown_flags(engine, epoch, uid, former ^ STORE_FLAG_DELETED, &gone);
+	unsigned before = news_shown_flags(engine, epoch, uid, former, &gone);
+	unsigned after = news_shown_flags(engine, epoch, uid, former ^ STORE_FLAG_DELETED, &gone);
 
 	if (gone || !((before ^ after) & STORE_FLAG_DELETED) || !is_told(engine, folder))
 		return;

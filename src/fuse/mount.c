@@ -50,6 +50,13 @@ static void state_need(void *data, const struct need *need)
 	}
 }
 
+static bool is_at_once(void *data, uint64_t node)
+{
+	const struct mount *mount = data;
+
+	return tree_is_at_once(mount->tree, node);
+}
+
 static bool peek(void *data, uint64_t node, uint32_t size, void *buffer)
 {
 	const struct mount *mount = data;
@@ -154,7 +161,6 @@ struct mount *mount_new(const struct options *options, const struct mount_helper
 	mount->replay = helpers->replay;
 	mount->mounter = helpers->mounter;
 	mount->mountpoint = g_strdup(options->mountpoint);
-	mount->single = options->single;
 	mount->xattr = options->account.xattr;
 	mount->session = new_session(options, mount);
 	if (!mount->session) {
@@ -162,6 +168,7 @@ struct mount *mount_new(const struct options *options, const struct mount_helper
 		mount_free(&mount);
 		return NULL;
 	}
+	mount->loop = loop_new(mount->session, options->single ? 1 : WORKERS, is_at_once, mount);
 	signals_start(mount);
 	mount->known = known_new();
 	mount->notify = notify_new(mount->session, mount->known);
@@ -178,6 +185,7 @@ void mount_free(struct mount **mount)
 		return;
 	signals_stop(old);
 	replay_stop(old->replay);
+	loop_free(&old->loop);
 	park_free(&old->park);
 	streams_free(&old->streams);
 	if (old->notify)
@@ -266,36 +274,11 @@ bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine,
 
 /* --- serve --- */
 
-static int loop_threaded(struct mount *mount)
-{
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	int result;
-
-	fuse_loop_cfg_set_max_threads(config, WORKERS);
-	fuse_loop_cfg_set_idle_threads(config, WORKERS);
-	fuse_loop_cfg_set_clone_fd(config, 0);
-	result = fuse_session_loop_mt(mount->session, config);
-	fuse_loop_cfg_destroy(config);
-	return result;
-}
-
-static void set_in_loop(struct mount *mount, bool in_loop)
-{
-	pthread_mutex_lock(&mount->mutex);
-	mount->in_loop = in_loop;
-	mount->serving_thread = pthread_self();
-	if (!in_loop)
-		mount->state = MOUNT_ENDED;
-	pthread_mutex_unlock(&mount->mutex);
-}
-
 bool mount_serve(struct mount *mount, GError **error)
 {
-	int result;
+	int result = loop_run(mount->loop);
 
-	set_in_loop(mount, true);
-	result = mount->single ? fuse_session_loop(mount->session) : loop_threaded(mount);
-	set_in_loop(mount, false);
+	set_state(mount, MOUNT_ENDED);
 
 	signals_stop(mount);
 	replay_stop(mount->replay);

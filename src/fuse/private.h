@@ -4,6 +4,7 @@
 #include "fuse/init_patch.h"
 #include "fuse/known.h"
 #include "fuse/library.h"
+#include "fuse/loop.h"
 #include "fuse/mount.h"
 #include "fuse/mounter.h"
 #include "fuse/notify.h"
@@ -30,8 +31,8 @@ struct mount {
 	struct engine *engine;
 	struct outbox *outbox; /* NULL: there is none */
 	char *mountpoint;
-	bool single; /* one thread */
 	bool xattr;
+	struct loop *loop;
 	struct park *park;
 	struct known *known;
 	struct notify *notify;
@@ -41,8 +42,6 @@ struct mount {
 	enum mount_state state;
 	pthread_t signal_thread;
 	bool signals_on;
-	pthread_t serving_thread; /* kicked out of the loop while `in_loop` */
-	bool in_loop;
 	struct opened *opened; /* all open files */
 };
 

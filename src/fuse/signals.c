@@ -4,23 +4,20 @@
 
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 
-#define KICK SIGUSR1 /* gets a thread out of a system call */
-#define KICK_EVERY_MS 50
+#define KICK SIGUSR1 /* ends the thread */
 
 static void do_nothing(int signal)
 {
 }
 
-static void waited_set(sigset_t *set, bool with_kick)
+static void waited_set(sigset_t *set)
 {
 	sigemptyset(set);
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGHUP);
-	if (with_kick)
-		sigaddset(set, KICK);
+	sigaddset(set, KICK);
 }
 
 /* As if we had never looked: nothing is mounted, and the cache bears it. */
@@ -35,31 +32,14 @@ static void die_of(int number)
 	raise(number);
 }
 
-static bool still_in_loop(struct mount *mount)
-{
-	bool in_loop;
-
-	pthread_mutex_lock(&mount->mutex);
-	in_loop = mount->in_loop;
-	if (in_loop)
-		pthread_kill(mount->serving_thread, KICK);
-	pthread_mutex_unlock(&mount->mutex);
-	return in_loop;
-}
-
 /* The notifier may hang in the kernel on a directory with a request in it: so first no request
- * waits any more, then the notifier ends, and only then the serving of requests. The kick is
- * repeated because it can come just before the system call that it shall end. */
+ * waits any more, then the notifier ends, and only then the serving of requests. */
 static void end_loop(struct mount *mount)
 {
-	const struct timespec pause = {.tv_nsec = KICK_EVERY_MS * 1000000L};
-
 	replay_stop(mount->replay);
 	park_stop(mount->park);
 	notify_stop(mount->notify);
-	fuse_session_exit(mount->session);
-	while (still_in_loop(mount))
-		nanosleep(&pause, NULL);
+	loop_end(mount->loop);
 }
 
 static void handle_end(struct mount *mount, int number)
@@ -102,7 +82,7 @@ static void *signals_main(void *data)
 	sigset_t set;
 	int number;
 
-	waited_set(&set, true);
+	waited_set(&set);
 	for (;;) {
 		if (sigwait(&set, &number))
 			continue;
@@ -120,10 +100,11 @@ void signals_start(struct mount *mount)
 	struct sigaction action = {.sa_handler = do_nothing};
 	sigset_t set;
 
+	/* One from outside must end neither the process nor the thread. */
 	sigaction(KICK, &action, NULL);
 	/* The thread is born with all of them blocked: a kick that comes before it waits must not
 	 * be lost on the handler. */
-	waited_set(&set, true);
+	waited_set(&set);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	if (pthread_create(&mount->signal_thread, NULL, signals_main, mount))
 		g_error("cannot start a thread");

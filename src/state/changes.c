@@ -139,8 +139,15 @@ bool changes_add(struct state *state, const struct change_request *request, GErr
 
 /* --- what they make of the index --- */
 
+bool changes_any(struct state *state)
+{
+	return atomic_load(&state->changing) > 0;
+}
+
 bool changes_in(struct state *state, uint32_t epoch)
 {
+	if (!changes_any(state))
+		return false;
 	pthread_mutex_lock(&state->lock);
 	bool any = g_hash_table_contains(state->sources, GUINT_TO_POINTER(epoch));
 
@@ -156,17 +163,32 @@ static void overlay_add(struct overlay *overlay, const struct item *item)
 	overlay->clear = (overlay->clear & ~change->set) | change->clear;
 	overlay->gone |= change->kind == CHANGE_MOVE || change->kind == CHANGE_EXPUNGE;
 	overlay->copied |= change->kind == CHANGE_COPY;
+	overlay->words |= *change->set_words || *change->clear_words;
 	overlay->pending |= !item_is_settled(item);
+}
+
+static struct overlay overlay_of(const struct message *message, bool settled)
+{
+	struct overlay overlay = {0};
+
+	for (GList *link = message ? message->items.head : NULL; link; link = link->next) {
+		if (!settled || item_is_settled(link->data))
+			overlay_add(&overlay, link->data);
+	}
+	return overlay;
 }
 
 void changes_overlay(struct state *state, uint32_t epoch, uint32_t uid, struct overlay *ret)
 {
-	*ret = (struct overlay){0};
 	pthread_mutex_lock(&state->lock);
-	const struct message *message = message_find(state, epoch, uid);
+	*ret = overlay_of(message_find(state, epoch, uid), false);
+	pthread_mutex_unlock(&state->lock);
+}
 
-	for (GList *link = message ? message->items.head : NULL; link; link = link->next)
-		overlay_add(ret, link->data);
+void changes_overlay_settled(struct state *state, uint32_t epoch, uint32_t uid, struct overlay *ret)
+{
+	pthread_mutex_lock(&state->lock);
+	*ret = overlay_of(message_find(state, epoch, uid), true);
 	pthread_mutex_unlock(&state->lock);
 }
 
@@ -572,18 +594,28 @@ void changes_drop(struct state *state, struct change *change)
 	pthread_mutex_unlock(&state->lock);
 }
 
-static void item_refreshed(struct state *state, struct item *item, uint32_t folder, uint32_t epoch)
+static void item_bare(struct state *state, struct item *item, GArray *ret)
+{
+	struct bared bared = {item->change.uid, overlay_of(item->message, false)};
+
+	if (ret)
+		g_array_append_val(ret, bared);
+	item_leave_message(state, item);
+}
+
+static void item_refreshed(struct state *state, struct item *item, uint32_t folder, uint32_t epoch,
+			   GArray *ret)
 {
 	if (item->change.target && item->change.target == folder) {
 		item->hidden = true;
 		item_guest_review(state, item);
 	}
 	if (item->change.epoch == epoch && !item->source_new)
-		item_leave_message(state, item);
+		item_bare(state, item, ret);
 	item_expire(state, item);
 }
 
-void changes_refreshed(struct state *state, uint32_t epoch, uint64_t began)
+void changes_refreshed(struct state *state, uint32_t epoch, uint64_t began, GArray *ret)
 {
 	GList *next;
 
@@ -596,7 +628,7 @@ void changes_refreshed(struct state *state, uint32_t epoch, uint64_t began)
 
 		next = link->next;
 		if (item->change.settled_at <= began)
-			item_refreshed(state, item, folder, epoch);
+			item_refreshed(state, item, folder, epoch, ret);
 	}
 	pthread_mutex_unlock(&state->lock);
 }

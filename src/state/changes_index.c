@@ -186,6 +186,7 @@ static struct source *source_get(struct state *state, uint32_t epoch)
 		source->together.items = g_sequence_new(NULL);
 		source->alone.items = g_sequence_new(NULL);
 		g_hash_table_insert(state->sources, GUINT_TO_POINTER(epoch), source);
+		atomic_fetch_add(&state->changing, 1);
 	}
 	return source;
 }
@@ -255,8 +256,10 @@ void item_leave_source(struct state *state, struct item *item)
 		message_review(source, message);
 	else
 		g_hash_table_remove(source->messages, GUINT_TO_POINTER(message->uid));
-	if (g_hash_table_size(source->messages) == 0)
-		g_hash_table_remove(state->sources, GUINT_TO_POINTER(source->epoch));
+	if (g_hash_table_size(source->messages) > 0)
+		return;
+	g_hash_table_remove(state->sources, GUINT_TO_POINTER(source->epoch));
+	atomic_fetch_sub(&state->changing, 1);
 }
 
 /* --- guests --- */

@@ -8,6 +8,7 @@
 #include "state/state_db.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* A folder of the index, as far as this mount has something to do with it. */
 struct place {
@@ -40,6 +41,7 @@ struct state {
 	GQueue items;	     /* of struct item that are not settled, by id */
 	GQueue settled;	     /* the others */
 	GHashTable *sources; /* epoch -> struct source */
+	atomic_uint changing; /* so many; to be read without the lock */
 	uint64_t last_change;
 	unsigned pending;
 

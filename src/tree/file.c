@@ -193,6 +193,20 @@ static void set_size_locked(struct tree_file *file, const struct message_facts *
 	file->resized = exact ? (size > facts->size_hint) - (size < facts->size_hint) : 0;
 }
 
+/* True if it is known to be whole without a look at the disk. */
+static bool hold_locked(struct tree_file *file, struct bodies *bodies,
+			const struct message_facts *facts)
+{
+	if (facts->exact)
+		file->held = held_take(bodies_held(bodies), epoch_of(file), node_low(file->node),
+				       facts->size);
+	if (!file->held)
+		return false;
+	set_size_locked(file, facts, facts->size, true);
+	file->complete = true;
+	return true;
+}
+
 /* Looks how far the message has come. */
 static void refresh_locked(struct tree_file *file, struct bodies *bodies,
 			   const struct message_facts *facts)
@@ -298,7 +312,8 @@ int tree_file_open_message(const struct visit *visit, uint64_t node, int flags,
 	engine_opened(visit->tree->config.engine, tree_node_epoch(node), node_low(node));
 	file = file_new(node, -1);
 	pthread_mutex_lock(&file->lock);
-	refresh_locked(file, visit->tree->config.bodies, &facts);
+	if (!hold_locked(file, visit->tree->config.bodies, &facts))
+		refresh_locked(file, visit->tree->config.bodies, &facts);
 	file->was_here = file->complete;
 	if (file->complete && file->resized == 0)
 		lately_note(visit->tree->lately, &file->entry);
@@ -310,6 +325,12 @@ int tree_file_open_message(const struct visit *visit, uint64_t node, int flags,
 	else
 		tree_close(visit->tree, &file);
 	return result;
+}
+
+bool tree_is_at_once(struct tree *tree, uint64_t node)
+{
+	return tree_node_kind(node) == NODE_MESSAGE && !changes_any(tree->config.state) &&
+	       held_knows(bodies_held(tree->config.bodies), tree_node_epoch(node), node_low(node));
 }
 
 bool tree_peek(struct tree *tree, uint64_t node, uint64_t size, void *buffer)

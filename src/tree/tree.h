@@ -111,6 +111,9 @@ int tree_read(struct tree *tree, struct tree_call *call, struct tree_file *file,
 	      size_t len, void *buffer, size_t *ret_len);
 /* The bytes of a message that is here and has `size` of them; nothing is waited for. */
 bool tree_peek(struct tree *tree, uint64_t node, uint64_t size, void *buffer);
+/* A message that is opened, and closed, without a wait for a disk: the index, and what has just come,
+ * are in memory mostly. */
+bool tree_is_at_once(struct tree *tree, uint64_t node);
 
 /* --- changing --- */
 

@@ -154,6 +154,18 @@ def it_stops_when_the_reader_does():
 
 
 @case
+def in_a_small_cache_it_is_not_evicted_before_it_is_read():
+    count = 400
+    large = {uid: Message(mail(f"Number {uid}", body="much of it\r\n" * 3000))
+             for uid in range(1, count + 1)}
+    with ScriptedServer({b"INBOX": Folder(large)}) as server, \
+            Mount(server.url(), ["poll=3600", "tls=off", "cache_size=4M"]) as mount:
+        for name in sorted(mount.messages(), key=lambda name: int(name.split(".")[0])):
+            equal(len((mount / "INBOX" / name).read_bytes()) > 3000, True)
+        equal(sorted(u for c in asked(server) for u in c), list(range(1, count + 1)))
+
+
+@case
 def who_waits_does_not_wait_for_the_bulk():
     """The connection that reads ahead hangs; one message that it would bring, and one that it would
     not, are there at once."""

@@ -1,6 +1,8 @@
 """The server hangs, goes away, comes back: local answers come at once, waiting ends."""
 
 import contextlib
+import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -119,6 +121,27 @@ def killing_the_daemon_frees_waiting_readers():
         mount.kill()
         reader.communicate(timeout=10)
         equal(reader.returncode, 1)
+
+
+def asleep(mount):
+    """How often the main thread has gone to sleep; nothing if it is awake."""
+    status = pathlib.Path(f"/proc/{mount.process.pid}/task/{mount.process.pid}/status").read_text()
+    return re.search(r"^State:\tS", status, re.M) and \
+        re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status, re.M)[1]
+
+
+@case
+def the_main_thread_serves_nothing():
+    """By its end the watchdog knows that the daemon was killed: it must not hang on a disk."""
+    for arguments in ([], ["-s"]):
+        with Dovecot() as server:
+            server.deliver(MAILS)
+            with Mount(server, arguments=arguments) as mount:
+                names = mount.messages()
+                before = wait_until(lambda: asleep(mount), 20, "its sleep")
+                for name in names:
+                    (mount / "INBOX" / name).read_bytes()
+                equal(asleep(mount), before)
 
 
 @case

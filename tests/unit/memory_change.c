@@ -129,16 +129,18 @@ static GError *run_remove(struct store *store, const struct store_job *job,
 			: NULL;
 }
 
-static GError *run_flags(const struct store_job *job, const struct memory_folder *folder)
+static GError *run_flags(const struct store_job *job, struct memory_folder *folder)
 {
 	GError *refused = refuse(folder, rights_of_flags(job));
 
 	for (unsigned i = 0; !refused && i < folder->count; i++) {
 		struct memory_message *message = &folder->messages[i];
 
-		if (!seqset_contains(&job->uids, message->uid))
+		if (memory.undone || !seqset_contains(&job->uids, message->uid))
 			continue;
 		message->flags = (message->flags | job->set) & ~job->clear;
+		if (folder->modseq > 0)
+			message->modseq = ++folder->modseq;
 		message->keywords = memory_own(
 			words_alter(message->keywords, job->set_words, job->clear_words));
 	}

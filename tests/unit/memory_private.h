@@ -16,6 +16,8 @@ struct store {
 	unsigned visible[G_N_ELEMENTS(memory.folders)]; /* messages of each folder, likewise */
 	int64_t login_ends_ms; /* 0: not begun */
 	unsigned dripped;
+	bool told;     /* a refresh told all it knows: of this */
+	struct store_mailbox box;
 	int64_t drip_ms; /* when the next may come */
 	bool watcher;	 /* by its role */
 	struct store_job *watch; /* under way */

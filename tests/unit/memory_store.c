@@ -71,6 +71,7 @@ static bool hangs(const struct store *store)
 	const struct store_job *job = g_queue_peek_head((GQueue *)&store->jobs);
 
 	return memory.hang || is_left_waiting(store) || (job && memory.hold[job->kind]) ||
+	       (memory.hold_refreshed && store->told) ||
 	       (memory.hang_list && job && job->kind == STORE_LIST);
 }
 
@@ -117,7 +118,13 @@ static void tell_message(struct store *store, const struct store_job *job,
 				     .keywords = keywords,
 				     .subject = message->subject};
 
-	if (job->known.uidvalidity == folder->uidvalidity && message->uid < job->known.uidnext)
+	bool known =
+		job->known.uidvalidity == folder->uidvalidity && message->uid < job->known.uidnext;
+
+	if (known && message->modseq > 0 &&
+	    (message->modseq <= job->known.modseq || job->known.verify))
+		return;
+	if (known)
 		store->sink->flags(store->data, job->folder, folder->uidvalidity, message->uid,
 				   message->flags, keywords);
 	else
@@ -129,15 +136,18 @@ static unsigned visible(const struct store *store, const struct memory_folder *f
 	return store->brief ? store->visible[folder - memory.folders] : UINT_MAX;
 }
 
-static void run_refresh(struct store *store, const struct store_job *job,
-			struct memory_folder *folder)
+static void tell_folder(struct store *store, const struct store_job *job,
+			const struct memory_folder *folder)
 {
-	struct store_mailbox box = memory_mailbox(folder);
 	struct seqset present = {0};
+	uint64_t modseq = store->box.modseq;
 
-	folder->refreshes++;
-	box.messages = MIN(box.messages, visible(store, folder));
-	store->sink->opened(store->data, job->folder, &box);
+	store->box = memory_mailbox(folder);
+	/* It is not opened anew. */
+	if (job->known.verify)
+		store->box.modseq = modseq;
+	store->box.messages = MIN(store->box.messages, visible(store, folder));
+	store->sink->opened(store->data, job->folder, &store->box);
 	for (unsigned i = 0; i < MIN(folder->count, visible(store, folder)); i++) {
 		seqset_add(&present, folder->messages[i].uid, folder->messages[i].uid);
 		tell_message(store, job, folder, &folder->messages[i]);
@@ -146,9 +156,29 @@ static void run_refresh(struct store *store, const struct store_job *job,
 		memory.verifies++;
 		store->sink->present(store->data, job->folder, &present, job->known.uidnext - 1);
 	}
-	store->sink->refreshed(store->data, job->folder, MAX(box.uidnext, job->known.uidnext),
-			       box.modseq, box.messages);
 	seqset_clear(&present);
+	store->told = true;
+}
+
+static void run_refresh(struct store *store, const struct store_job *job,
+			struct memory_folder *folder)
+{
+	folder->refreshes++;
+	if (!store->told)
+		tell_folder(store, job, folder);
+	store->told = false;
+	store->sink->refreshed(store->data, job->folder,
+			       MAX(store->box.uidnext, job->known.uidnext), store->box.modseq,
+			       store->box.messages);
+}
+
+/* True while a refresh that told all is not to end. */
+static bool lingers(struct store *store, const struct store_job *job)
+{
+	if (!memory.hold_refreshed || job->kind != STORE_REFRESH)
+		return false;
+	tell_folder(store, job, memory_find(job->name));
+	return true;
 }
 
 static void run_status(struct store *store, const struct store_job *job)
@@ -227,6 +257,9 @@ static GError *run_body(struct store *store, const struct store_job *job,
 	}
 	if (folder->uidvalidity != job->known.uidvalidity)
 		return g_error_new(MAILFS_ERROR, ERROR_STALE, "replaced");
+	if (memory.stale_flags)
+		store->sink->flags(store->data, job->folder, folder->uidvalidity,
+				   memory.stale_flags, STORE_FLAG_DELETED, NULL);
 	if (job->batch) {
 		run_batch(store, job, folder);
 		return NULL;
@@ -372,7 +405,7 @@ static bool run_jobs(struct store *store, int64_t now_ms, GError **error)
 	struct store_job *job;
 
 	while (!hangs(store) && (job = g_queue_peek_head(&store->jobs)) &&
-	       !drips(store, job, now_ms)) {
+	       !drips(store, job, now_ms) && !lingers(store, job)) {
 		if ((memory.die_after > 0 && --memory.die_after == 0) || is_poisoned(job) ||
 		    !run_one(store, job)) {
 			g_set_error(error, MAILFS_ERROR, ERROR_UNREACHABLE, "connection lost");
@@ -443,6 +476,9 @@ static bool memory_accepts(const struct store *store, const struct store_job *jo
 
 static void memory_submit(struct store *store, struct store_job *job, int64_t now_ms)
 {
+	pthread_mutex_lock(&memory.lock);
+	memory.submitted[job->kind]++;
+	pthread_mutex_unlock(&memory.lock);
 	g_queue_push_tail(&store->jobs, job);
 }
 

@@ -14,6 +14,7 @@ struct memory_message {
 	const char *body;
 	uint64_t size_told; /* RFC822.SIZE */
 	int64_t date_s;
+	uint64_t modseq; /* its flags are told to who knows less; 0: to all */
 };
 
 struct memory_folder {
@@ -81,8 +82,12 @@ struct memory_account {
 	unsigned finished;	    /* sessions that ended as they should */
 	unsigned alive, alive_most; /* connections, ready or not */
 	int64_t ready_ms, gap_ms;   /* the last login, and the least time between two; 0: one */
-	unsigned jobs[STORE_LEAVE + 1];
+	unsigned submitted[STORE_LEAVE + 1];
+	unsigned jobs[STORE_LEAVE + 1]; /* done */
 	unsigned verifies;
+	bool undone;		  /* what FLAGS asks for was done, and undone since */
+	bool hold_refreshed;	  /* refreshes tell what they know, and do not end */
+	uint32_t stale_flags;	  /* a body job hears that this UID is \Deleted */
 	uint32_t stale_gone; /* a body job hears that this UID of another mailbox went */
 	uint32_t another;    /* a body job finds that this is another message */
 	GPtrArray *watches;  /* of struct store */

@@ -107,6 +107,24 @@ static void test_unlink_flag(struct fixture *f, gconstpointer data)
 	assert_only_change(f, CHANGE_FLAGS, 3, STORE_FLAG_DELETED, 0, 0, NULL);
 }
 
+/* Who makes a change keeps others waiting while he waits for the disk. */
+static void test_open_at_once(struct fixture *f, gconstpointer data)
+{
+	struct mail mail = fill_mail(f, 0);
+	uint64_t node = tree_message_node(mail.inbox_epoch, 1);
+	struct tree_file *file = NULL;
+
+	complete(f, mail.inbox_epoch, 1, 10);
+	g_assert_false(tree_is_at_once(f->tree, node));
+	g_assert_cmpint(tree_open(f->tree, &f->call, node, O_RDONLY, &file), ==, 0);
+	tree_close(f->tree, &file);
+	g_assert_true(tree_is_at_once(f->tree, node));
+	g_assert_false(tree_is_at_once(f->tree, tree_message_node(mail.inbox_epoch, 2)));
+	g_assert_false(tree_is_at_once(f->tree, node_of(mail.inbox)));
+	g_assert_cmpint(unlink_in(f, node_of(mail.inbox), "2.m.eml"), ==, 0);
+	g_assert_false(tree_is_at_once(f->tree, node));
+}
+
 static void test_unlink_expunge(struct fixture *f, gconstpointer data)
 {
 	struct mail mail = fill_mail(f, 0);
@@ -241,7 +259,7 @@ static void test_unlink_guest(struct fixture *f, gconstpointer data)
 	assert_hard(f, unlink_in(f, archive, "two.eml"), NEED_FOLDER, mail.archive, 0);
 	put(f, mail.archive_epoch, 5, "m", 10);
 	commit(f);
-	changes_refreshed(f->state, mail.archive_epoch, 100);
+	changes_refreshed(f->state, mail.archive_epoch, 100, NULL);
 	g_assert_cmpint(unlink_in(f, archive, "5.m.eml"), ==, 0);
 	assert_only_change(f, CHANGE_FLAGS, 5, STORE_FLAG_DELETED, 0, 0, NULL);
 }
@@ -536,6 +554,7 @@ int main(int argc, char **argv)
 	ADD("/tree-change/rights", test_rights);
 	ADD("/tree-change/rights-unknown", test_rights_unknown);
 	ADD("/tree-change/unlink-flag", test_unlink_flag);
+	ADD("/tree-change/open-at-once", test_open_at_once);
 	ADD("/tree-change/unlink-expunge", test_unlink_expunge);
 	ADD("/tree-change/unlink-trash", test_unlink_trash);
 	ADD("/tree-change/unlink-deep-trash", test_unlink_deep_trash);
