@@ -28,6 +28,7 @@ MAILFS = os.environ.get("MAILFS", "mailfs")
 SANITIZED = bool(os.environ.get("MAILFS_SANITIZED"))
 CASE_SECONDS = int(os.environ.get("MAILFS_CASE_SECONDS", "240"))
 SKIP = 77
+PAUSE = 0.02  # seconds between two looks
 SLOW = 3  # deadlines are that much longer: other tests run at the same time
 
 _cases = []
@@ -165,7 +166,7 @@ def wait_until(condition, timeout=20, what="condition"):
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {timeout} s") from missing
-        time.sleep(0.02)
+        time.sleep(PAUSE)
 
 
 def side_by_side(function, items):

@@ -12,7 +12,7 @@ import subprocess
 import termios
 
 from harness import (MAILFS, PASSWORD, SANITIZED, Dovecot, Home, case, die_with_parent, equal,
-                     is_mounted, is_served, mail, main, out, run, wait_until)
+                     is_mounted, is_served, mail, main, out, run, unmount, wait_until)
 
 BODY = mail("hello")
 
@@ -87,7 +87,7 @@ class Site:
 
     def unmount(self, name):
         """A background mount; its process is gone then."""
-        run("fusermount3", "-u", self.mail / name)
+        unmount(self.mail / name)
 
     def gone(self):
         wait_until(lambda: not processes(self.home.dir), 30, "the end of all")
@@ -351,11 +351,11 @@ def one_of_all_may_end_before_the_others(server):
     with Site(server, THREE) as site:
         site.start("-f", "--all", site.mail)
         site.served("work", "home", "old")
-        run("fusermount3", "-u", site.mail / "home")
+        unmount(site.mail / "home")
         wait_until(lambda: len(processes(site.home.dir)) and not is_mounted(site.mail / "home"))
         reads(site.mail / "work")
-        run("fusermount3", "-u", site.mail / "work")
-        run("fusermount3", "-u", site.mail / "old")
+        unmount(site.mail / "work")
+        unmount(site.mail / "old")
         equal(site.ended(), 0, site.stderr.read_text())
 
 
@@ -407,7 +407,7 @@ def a_manager_is_told_when_all_are_mounted(server):
             heard = told()
         assert int(heard["MONOTONIC_USEC"]) > 0, heard
         equal(told(), {"READY": "1", "STATUS": status})
-        run("fusermount3", "-u", site.mail / "work")
+        unmount(site.mail / "work")
         hear(told, {"STATUS": "mounted: old; not mounted: work, home (exit code 78)"})
         os.kill(site.process.pid, signal.SIGTERM)
         hear(told, {"STOPPING": "1", "STATUS": "Finishing what was promised"})
