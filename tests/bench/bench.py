@@ -137,9 +137,16 @@ def list_again(count, link):
     directory = link.mbsync(sync="All")
     run_mbsync(directory)
     mounted(link.mount(home=home), "ls -l")
+
+    def ours():
+        return mounted(link.mount(home=home), "ls -l")
+
+    def theirs_listed():
+        return run_mbsync(directory) + timed(shell, "ls -l cur new", directory / "near")
     row(f"remount and `ls -l`, {FOLDER_SIZE:,} messages, nothing new : mbsync, nothing new",
-        *pairs(count, lambda: mounted(link.mount(home=home), "ls -l"),
-               lambda: run_mbsync(directory)), 0.5)
+        *pairs(count, ours, lambda: run_mbsync(directory)), 0.5)
+    row("the same : mbsync, nothing new, and `ls -l` of its Maildir",
+        *pairs(count, ours, theirs_listed), 1)
     local = new_directory()
     with link.mount(home=home) as mount:
         for name in mount.messages(timeout=600):

@@ -12,9 +12,11 @@ import time
 
 import corpus
 import dovecot
+import harness
 from harness import PASSWORD, Home, Mount, die_with_parent
 
 TIMEOUT = 900  # seconds, after which something hangs
+harness.PAUSE = 0.002
 
 
 class Dovecot(dovecot.Dovecot):
