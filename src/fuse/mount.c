@@ -191,7 +191,7 @@ void mount_free(struct mount **mount)
 	if (old->notify)
 		notify_free(&old->notify);
 	known_free(&old->known);
-	if (old->state == MOUNT_ATTACHED)
+	if (old->state == MOUNT_ATTACHING || old->state == MOUNT_ATTACHED)
 		mounter_unmount(old->session, old->watchdog);
 	watchdog_stop(old->watchdog);
 	if (old->session)
@@ -254,7 +254,7 @@ bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine,
 			    errno == ENOENT ? " (try 'modprobe fuse')" : "");
 		return false;
 	}
-	set_state(mount, MOUNT_ATTACHED);
+	set_state(mount, MOUNT_ATTACHING);
 	if (!mounter_mount(mount->mounter, mount->session, mount->mountpoint, &mountinfo)) {
 		g_set_error(error, MAILFS_ERROR, ERROR_MOUNT,
 			    "%s: cannot mount there (the reason stands above)", mount->mountpoint);
@@ -269,10 +269,18 @@ bool mount_attach(struct mount *mount, struct tree *tree, struct engine *engine,
 	notify_set_source(mount->notify, peek, hidden_names, mount);
 	notify_start(mount->notify);
 	start_helpers(mount, real, mountinfo);
+	set_state(mount, MOUNT_ATTACHED);
 	return true;
 }
 
 /* --- serve --- */
+
+void mount_stop_helpers(struct mount *mount)
+{
+	replay_stop(mount->replay);
+	park_stop(mount->park);
+	notify_stop(mount->notify);
+}
 
 bool mount_serve(struct mount *mount, GError **error)
 {
@@ -281,9 +289,7 @@ bool mount_serve(struct mount *mount, GError **error)
 	set_state(mount, MOUNT_ENDED);
 
 	signals_stop(mount);
-	replay_stop(mount->replay);
-	park_stop(mount->park);
-	notify_stop(mount->notify);
+	mount_stop_helpers(mount);
 	mounter_unmount(mount->session, mount->watchdog);
 	ops_abandon_all(mount);
 	if (result < 0)

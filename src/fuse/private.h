@@ -16,8 +16,9 @@
 #include <pthread.h>
 
 enum mount_state {
-	MOUNT_NEW,	/* one that ends us ends the process, as if there were no handler */
-	MOUNT_ATTACHED, /* a signal ends the loop */
+	MOUNT_NEW,	 /* one that ends us ends the process, as if there were no handler */
+	MOUNT_ATTACHING, /* a signal ends the loop as soon as it begins */
+	MOUNT_ATTACHED,	 /* a signal ends the helpers, then the loop */
 	MOUNT_ENDED,
 };
 
@@ -51,6 +52,10 @@ struct opened {
 	struct stream *stream; /* of .mailfs/events; else NULL */
 	struct opened *prev, *next;
 };
+
+/* mount.c. The notifier may hang in the kernel on a directory with a request in it: so first no
+ * request waits any more, then the notifier ends, and only then the loop may. Once more: nothing. */
+void mount_stop_helpers(struct mount *mount);
 
 /* ops.c */
 extern const struct fuse_lowlevel_ops ops_table;

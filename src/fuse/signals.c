@@ -32,16 +32,6 @@ static void die_of(int number)
 	raise(number);
 }
 
-/* The notifier may hang in the kernel on a directory with a request in it: so first no request
- * waits any more, then the notifier ends, and only then the serving of requests. */
-static void end_loop(struct mount *mount)
-{
-	replay_stop(mount->replay);
-	park_stop(mount->park);
-	notify_stop(mount->notify);
-	loop_end(mount->loop);
-}
-
 static void handle_end(struct mount *mount, int number)
 {
 	enum mount_state state;
@@ -53,9 +43,13 @@ static void handle_end(struct mount *mount, int number)
 	case MOUNT_NEW:
 		die_of(number);
 		break;
+	case MOUNT_ATTACHING:
 	case MOUNT_ATTACHED:
 		log_info("signal %d: unmounting", number);
-		end_loop(mount);
+		/* Those that are just being started have nothing to hang on yet. */
+		if (state == MOUNT_ATTACHED)
+			mount_stop_helpers(mount);
+		loop_end(mount->loop);
 		break;
 	case MOUNT_ENDED:
 		break;
@@ -69,7 +63,7 @@ static void handle_hangup(struct mount *mount)
 	pthread_mutex_lock(&mount->mutex);
 	state = mount->state;
 	pthread_mutex_unlock(&mount->mutex);
-	if (state != MOUNT_ATTACHED)
+	if (state == MOUNT_NEW || state == MOUNT_ENDED)
 		return;
 	engine_reconnect(mount->engine);
 	if (mount->outbox)

@@ -320,7 +320,8 @@ class Mount:
         self.process = None
         self.stderr = self.home.dir / f"stderr-{self.path.name}"
 
-    def start(self):
+    def spawn(self):
+        """Without a wait until it is mounted."""
         if self not in _mounts:
             _mounts.append(self)
         with open(self.stderr, "wb") as errors:
@@ -328,6 +329,9 @@ class Mount:
                                             stdin=subprocess.DEVNULL, stdout=errors,
                                             stderr=errors, start_new_session=True,
                                             preexec_fn=die_with_parent)
+
+    def start(self):
+        self.spawn()
         wait_until(lambda: is_served(self.path) or self.process.poll() is not None, self.ready,
                    "mounting")
         if self.process.poll() is not None:

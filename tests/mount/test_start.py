@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 
 import harness
 from harness import (MAILFS, PASSWORD, Dovecot, Home, Mount, case, equal, fingerprint,
@@ -446,6 +447,19 @@ def sigterm_and_sigint_unmount_at_once(server):
             equal(run("cat", mount / "INBOX/1.eml").stdout, BODY)
             mount.process.send_signal(number)
             mount.ended(3)
+
+
+@case
+def it_can_be_ended_while_it_is_being_mounted(server):
+    """Each time a bit later: the helpers are just being started."""
+    mount = Mount(server)
+    for number in range(10):
+        mount.spawn()
+        while not is_mounted(mount.path):
+            equal(mount.process.poll(), None, mount.errors())
+        time.sleep(number / 2000)
+        mount.stop()
+    mount.abandon()
 
 
 @case
