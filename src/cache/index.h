@@ -125,9 +125,10 @@ enum index_change {
  * LIMIT_MESSAGES. */
 enum index_change index_message_put(struct index *index, uint32_t epoch,
 				    const struct message_row *row, int64_t now_ns);
-/* What these flags would be to those on record; nothing is written. */
-enum index_change index_message_compare(struct index *index, uint32_t epoch, uint32_t uid,
-					unsigned flags, const char *keywords);
+/* What is on record, for the writer; false: it is not there. `ret_keywords`: free with g_free(), or
+ * NULL. */
+bool index_message_write_flags(struct index *index, uint32_t epoch, uint32_t uid,
+			       unsigned *ret_flags, char **ret_keywords);
 /* Flags alone; INDEX_SAME if the UID is unknown. */
 enum index_change index_message_flags(struct index *index, uint32_t epoch, uint32_t uid,
 				      unsigned flags, const char *keywords, int64_t now_ns);

@@ -39,34 +39,44 @@ enum index_change index_message_put(struct index *index, uint32_t epoch,
 	return INDEX_NEW;
 }
 
-enum index_change index_message_compare(struct index *index, uint32_t epoch, uint32_t uid,
-					unsigned flags, const char *keywords)
+bool index_message_write_flags(struct index *index, uint32_t epoch, uint32_t uid,
+			       unsigned *ret_flags, char **ret_keywords)
 {
 	/* inside of the transaction: to begin and end one for each read takes longer */
 	sqlite3_stmt *get = index_write_statement(index, SQL_MESSAGE_GET_FLAGS);
-	enum index_change change = INDEX_SAME;
 
 	if (!get)
-		return INDEX_SAME;
+		return false;
 	INDEX_BIND(get, epoch, uid);
-	if (index_db_row(&index->db, get)) {
-		unsigned old = (unsigned)sqlite3_column_int64(get, 0);
-		const char *words = (const char *)sqlite3_column_text(get, 1);
+	bool found = index_db_row(&index->db, get);
 
-		if ((old ^ flags) & INDEX_DELETED)
-			change = INDEX_SHIFTED;
-		else if (old != flags || g_strcmp0(words, keywords) != 0)
-			change = INDEX_CHANGED;
+	if (found) {
+		*ret_flags = (unsigned)sqlite3_column_int64(get, 0);
+		if (ret_keywords)
+			*ret_keywords = g_strdup((const char *)sqlite3_column_text(get, 1));
 	}
 	sqlite3_reset(get);
-	return change;
+	return found;
+}
+
+static enum index_change flags_compare(struct index *index, uint32_t epoch, uint32_t uid,
+				       unsigned flags, const char *keywords)
+{
+	g_autofree char *words = NULL;
+	unsigned old;
+
+	if (!index_message_write_flags(index, epoch, uid, &old, &words))
+		return INDEX_SAME;
+	if ((old ^ flags) & INDEX_DELETED)
+		return INDEX_SHIFTED;
+	return old != flags || g_strcmp0(words, keywords) != 0 ? INDEX_CHANGED : INDEX_SAME;
 }
 
 enum index_change index_message_flags(struct index *index, uint32_t epoch, uint32_t uid,
 				      unsigned flags, const char *keywords, int64_t now_ns)
 {
 	/* Most often they are the same: nothing is written. */
-	enum index_change change = index_message_compare(index, epoch, uid, flags, keywords);
+	enum index_change change = flags_compare(index, epoch, uid, flags, keywords);
 	sqlite3_stmt *update =
 		change == INDEX_SAME ? NULL : index_write_statement(index, SQL_MESSAGE_FLAGS);
 

@@ -169,6 +169,22 @@ static void on_changed(void *data, uint32_t folder, bool flags)
 	brief_outdated(data);
 }
 
+/* Such as what we asked for ourselves, told before it is confirmed. */
+static bool is_shown_so(struct engine *engine, uint32_t epoch, uint32_t uid, unsigned flags,
+			const char *keywords)
+{
+	g_autofree char *known_words = NULL;
+	g_autofree char *words = NULL;
+	unsigned known;
+	bool gone;
+
+	if (!index_message_write_flags(engine->index, epoch, uid, &known, &known_words))
+		return true;
+	words = changes_keywords(engine->state, epoch, uid, known_words);
+	return news_shown_flags(engine, epoch, uid, known, &gone) == flags &&
+	       g_strcmp0(words, keywords) == 0;
+}
+
 static void on_flags(void *data, uint32_t folder, uint64_t uidvalidity, uint32_t uid,
 		     unsigned flags, GPtrArray *keywords)
 {
@@ -180,9 +196,9 @@ static void on_flags(void *data, uint32_t folder, uint64_t uidvalidity, uint32_t
 		return;
 	/* What other connections tell may be older than what a refresh did, and where there is a
 	 * MODSEQ that is not told twice. */
-	if (engine->lane != &engine->lanes[LANE_LIST] &&
-	    index_message_compare(engine->index, epoch, uid, flags, text) != INDEX_SAME) {
-		on_changed(engine, folder, true);
+	if (!folders_tell(engine)) {
+		if (!is_shown_so(engine, epoch, uid, flags, text))
+			on_changed(engine, folder, true);
 		if (engine->last_modseq > 0)
 			return;
 	}
@@ -315,7 +331,7 @@ static void bare(struct engine *engine, uint32_t folder, uint32_t epoch, const s
 	unsigned flags, before, after;
 	bool gone;
 
-	if (!news_flags_get(engine, epoch, bared->uid, &flags))
+	if (!index_message_write_flags(engine->index, epoch, bared->uid, &flags, NULL))
 		return;
 	before = (flags | was->set) & ~was->clear;
 	after = news_shown_flags(engine, epoch, bared->uid, flags, &gone);
@@ -330,12 +346,12 @@ static void bare(struct engine *engine, uint32_t folder, uint32_t epoch, const s
 	}
 }
 
-void apply_bared(struct engine *engine, uint32_t folder, uint32_t epoch, uint64_t began)
+void apply_bared(struct engine *engine, uint32_t folder, uint32_t epoch, uint64_t began, bool flags)
 {
 	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct bared));
 	g_autoptr(GHashTable) done = g_hash_table_new(NULL, NULL);
 
-	changes_refreshed(engine->state, epoch, began, all);
+	changes_refreshed(engine->state, epoch, began, flags, all);
 	for (unsigned i = 0; i < all->len; i++) {
 		const struct bared *bared = &g_array_index(all, struct bared, i);
 

@@ -501,16 +501,13 @@ static bool has_modseq(struct engine *engine, uint32_t folder)
 /* As the server did, in the index. */
 static void alter_all(struct engine *engine, const struct store_job *job, unsigned set)
 {
-	bool late = engine->lane != &engine->lanes[LANE_LIST] &&
-		    folder_told_since(engine, job->folder, job->order);
-
 	/* What somebody did after it may have been told before it, and where there is a MODSEQ that
 	 * is not told twice: then what was done shows over the index until the next refresh. */
-	if (late)
+	if (!folders_tell(engine) && folder_told_since(engine, job->folder, job->order)) {
 		folder_flags_changed(engine, job->folder);
-	if (late && has_modseq(engine, job->folder)) {
 		folder_state(engine, job->folder)->late = engine->order + 1;
-		return;
+		if (has_modseq(engine, job->folder))
+			return;
 	}
 	for (unsigned i = 0; i < job->changes->len; i++)
 		alter_flags(engine, g_ptr_array_index(job->changes, i), set);
@@ -602,11 +599,16 @@ static void place_all(struct engine *engine, const struct store_job *job)
 	}
 }
 
-/* It goes on to show over the index of its folder until a refresh ends that begins from now on. */
+/* It goes on to show over the index of its folder until a refresh ends that begins from now on.
+ * What a maildrop removed is gone for good. */
 static void ask_again(struct engine *engine, const struct change *change)
 {
-	if (change->kind != CHANGE_COPY && !brief_is(engine) &&
-	    folder_state(engine, change->folder)->refreshing)
+	if (change->kind == CHANGE_COPY || brief_is(engine) ||
+	    !folder_state(engine, change->folder)->refreshing)
+		return;
+	if (change->kind == CHANGE_MOVE)
+		folder_changed(engine, change->folder);
+	else
 		folder_flags_changed(engine, change->folder);
 }
 

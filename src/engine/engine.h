@@ -99,7 +99,8 @@ void engine_start(struct engine *engine);
  * failed. */
 bool engine_wait_ready(struct engine *engine, GError **error);
 /* Sends what is pending now, and waits until nothing is and the index has it, or the server is away
- * or silent, or `timeout_ms` have passed. What is left waits for the next mount, and a log line says so. */
+ * or silent, or `timeout_ms` have passed. What is left waits for the next mount, and a log line says
+ * so. */
 void engine_flush(struct engine *engine, int64_t timeout_ms);
 /* Ends the thread within a fraction of a second; open needs are settled with ECONNABORTED. */
 void engine_stop(struct engine *engine);

@@ -432,6 +432,8 @@ struct folder_state *folder_state(struct engine *engine, uint32_t id);
 void folder_refresh(struct engine *engine, uint32_t id);
 void folder_changed(struct engine *engine, uint32_t id);
 void folder_flags_changed(struct engine *engine, uint32_t id);
+/* The store that calls the sink is that of the refreshes: what both tell is in one order. */
+bool folders_tell(const struct engine *engine);
 /* A refresh is under way, or one ended after `order`. */
 bool folder_told_since(struct engine *engine, uint32_t id, uint64_t order);
 /* Asks at once for what the index lacks; false: there is nothing, or it cannot be had. */
@@ -632,9 +634,10 @@ void apply_remove(struct engine *engine, uint32_t folder, uint32_t epoch,
 		  const struct seqset *uids);
 /* The message shows up in its folder, or does no more: \Deleted came or went. */
 void apply_shifted(struct engine *engine, uint32_t folder, uint32_t epoch, uint32_t uid);
-/* A refresh that began at `began` has ended: what was settled by then shows over the index no
- * more. */
-void apply_bared(struct engine *engine, uint32_t folder, uint32_t epoch, uint64_t began);
+/* A refresh that began at `began` has ended, and told of flags or did not: what was settled by then
+ * shows over the index no more. */
+void apply_bared(struct engine *engine, uint32_t folder, uint32_t epoch, uint64_t began,
+		 bool flags);
 extern const struct store_sink engine_sink;
 void apply_done(struct engine *engine, struct store_job *job, const GError *error);
 
@@ -644,8 +647,6 @@ void news_clear(struct engine *engine);
 /* NEWS_NEW, NEWS_FLAGS. Not of what is \Deleted. */
 void news_message(struct engine *engine, enum engine_news_kind kind, uint32_t folder,
 		  uint32_t epoch, uint32_t uid);
-/* As the index has them for readers; false: it does not know the message. */
-bool news_flags_get(struct engine *engine, uint32_t epoch, uint32_t uid, unsigned *ret);
 /* What shows of these flags. */
 unsigned news_shown_flags(struct engine *engine, uint32_t epoch, uint32_t uid, unsigned flags,
 			  bool *ret_gone);

@@ -143,7 +143,7 @@ void folder_refresh(struct engine *engine, uint32_t id)
 	state->told_ms = engine->now_ms;
 	state->listed = 0;
 	state->lost = false;
-	/* To verify which exist tells nothing else: it goes on with the refresh before. */
+	/* To verify which exist tells no flags: it goes on with the refresh before. */
 	if (!state->verify) {
 		state->began = ++engine->order;
 		state->changed = state->flags = false;
@@ -163,6 +163,11 @@ void folder_flags_changed(struct engine *engine, uint32_t id)
 {
 	folder_state(engine, id)->flags = true;
 	folder_changed(engine, id);
+}
+
+bool folders_tell(const struct engine *engine)
+{
+	return engine->lane == &engine->lanes[LANE_LIST];
 }
 
 bool folder_told_since(struct engine *engine, uint32_t id, uint64_t order)
@@ -192,7 +197,7 @@ void folder_told(struct engine *engine, const struct folder_row *row,
 }
 
 /* What was confirmed before it began is in the index now. */
-static void forget_settled(struct engine *engine, struct folder_state *state)
+static void forget_settled(struct engine *engine, struct folder_state *state, bool flags)
 {
 	struct folder_row row;
 
@@ -201,19 +206,22 @@ static void forget_settled(struct engine *engine, struct folder_state *state)
 	if (state->began >= state->late)
 		state->late = 0;
 	if (row.epoch)
-		apply_bared(engine, state->id, row.epoch, state->began);
+		apply_bared(engine, state->id, row.epoch, state->began, flags);
 	folder_row_clear(&row);
 }
 
-static void refreshed_well(struct engine *engine, struct folder_state *state)
+static void refreshed_well(struct engine *engine, struct folder_state *state,
+			   const struct store_job *job)
 {
 	spool_refreshed(engine->state, state->id, state->began);
 	/* Healing goes on: readers wait for its end. */
-	if (state->verify || state->full) {
+	if (state->verify || state->full)
 		folder_refresh(engine, state->id);
+	if (state->refreshing)
 		return;
-	}
-	forget_settled(engine, state);
+	/* If it is being renamed, the next refresh begins anew. */
+	state->verify = state->full = false;
+	forget_settled(engine, state, !job->flags_left);
 	arrivals_end(engine, state->id, true);
 	if (!state->changed)
 		folder_set_fresh(engine, state->id, brief_seen_ms(engine));
@@ -234,7 +242,7 @@ void folder_done(struct engine *engine, struct store_job *job, const GError *err
 	if (!error)
 		report_commit(engine); /* which may show that it is lost */
 	if (!error && !state->lost) {
-		refreshed_well(engine, state);
+		refreshed_well(engine, state, job);
 		change_looked(engine, state->id);
 		return;
 	}
@@ -250,13 +258,16 @@ void folder_done(struct engine *engine, struct store_job *job, const GError *err
 
 static bool catch_up(struct engine *engine, struct folder_state *state)
 {
-	if (state->late == 0 || state->refreshing)
-		return state->late > 0;
+	if (state->late == 0)
+		return false;
+	/* There will be more turns. */
+	if (state->refreshing || state->asked || state->held)
+		return true;
 	if (state->began < state->late) {
 		folder_refresh(engine, state->id);
 		engine_wake(engine);
 	}
-	/* It failed, or the folder is gone. */
+	/* One that began late enough has failed, or the folder is gone. */
 	if (!state->refreshing)
 		state->late = 0;
 	return state->late > 0;
@@ -268,10 +279,12 @@ bool folders_catch_up(struct engine *engine)
 	GHashTableIter iter;
 	gpointer value;
 
+	if (lane_is_down(engine, LANE_LIST))
+		return false;
 	g_hash_table_iter_init(&iter, engine->folders);
 	while (g_hash_table_iter_next(&iter, NULL, &value))
 		lacks |= catch_up(engine, value);
-	return lacks && !lane_is_down(engine, LANE_LIST);
+	return lacks;
 }
 
 void folder_progress(struct engine *engine, uint32_t id)

@@ -79,7 +79,6 @@ bool lane_is_down(const struct engine *engine, enum lane_id id)
 void lane_queue(struct engine *engine, enum lane_id id, struct store_job *job)
 {
 	job->queued_ms = engine->now_ms;
-	job->order = engine->order;
 	g_queue_push_tail(&engine->lanes[id].queue, job);
 }
 
@@ -228,6 +227,7 @@ bool lane_submit_one(struct engine *engine, struct lane *lane, GQueue *queue)
 		lane->busy_ms = engine->now_ms;
 	lane->used_ms = engine->now_ms;
 	engine->lane = lane;
+	job->order = engine->order;
 	engine->ops->submit(lane->store, job, engine->now_ms);
 	if (lane->running == 0)
 		lane->busy_ms = 0; /* some jobs end without a command */

@@ -81,11 +81,6 @@ static bool take_flags(void *data, const struct message_row *row)
 	return false;
 }
 
-bool news_flags_get(struct engine *engine, uint32_t epoch, uint32_t uid, unsigned *ret)
-{
-	return index_message_get(engine->view, epoch, uid, take_flags, ret);
-}
-
 unsigned news_shown_flags(struct engine *engine, uint32_t epoch, uint32_t uid, unsigned flags,
 			  bool *ret_gone)
 {
@@ -103,7 +98,7 @@ static bool is_shown(struct engine *engine, uint32_t epoch, uint32_t uid)
 	unsigned flags = STORE_FLAG_DELETED;
 	bool gone;
 
-	news_flags_get(engine, epoch, uid, &flags);
+	index_message_get(engine->view, epoch, uid, take_flags, &flags);
 	flags = news_shown_flags(engine, epoch, uid, flags, &gone);
 	return !gone && !(flags & STORE_FLAG_DELETED);
 }

@@ -603,19 +603,13 @@ static void item_bare(struct state *state, struct item *item, GArray *ret)
 	item_leave_message(state, item);
 }
 
-static void item_refreshed(struct state *state, struct item *item, uint32_t folder, uint32_t epoch,
-			   GArray *ret)
+static void guest_refreshed(struct state *state, struct item *item)
 {
-	if (item->change.target && item->change.target == folder) {
-		item->hidden = true;
-		item_guest_review(state, item);
-	}
-	if (item->change.epoch == epoch && !item->source_new)
-		item_bare(state, item, ret);
-	item_expire(state, item);
+	item->hidden = true;
+	item_guest_review(state, item);
 }
 
-void changes_refreshed(struct state *state, uint32_t epoch, uint64_t began, GArray *ret)
+void changes_refreshed(struct state *state, uint32_t epoch, uint64_t began, bool flags, GArray *ret)
 {
 	GList *next;
 
@@ -627,8 +621,13 @@ void changes_refreshed(struct state *state, uint32_t epoch, uint64_t began, GArr
 		struct item *item = link->data;
 
 		next = link->next;
-		if (item->change.settled_at <= began)
-			item_refreshed(state, item, folder, epoch, ret);
+		if (item->change.settled_at > began)
+			continue;
+		if (item->change.target && item->change.target == folder)
+			guest_refreshed(state, item);
+		if (flags && item->change.epoch == epoch && !item->source_new)
+			item_bare(state, item, ret);
+		item_expire(state, item);
 	}
 	pthread_mutex_unlock(&state->lock);
 }

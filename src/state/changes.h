@@ -92,13 +92,20 @@ struct overlay {
 	bool pending;	/* something is not confirmed */
 };
 
+/* A message that shows more of the index than it did. */
+struct bared {
+	uint32_t uid;
+	struct overlay was;
+};
+
 /* Any change of the epoch: where there is none, changes_overlay() need not be asked. */
 bool changes_in(struct state *state, uint32_t epoch);
 /* In any. Takes no lock: that is held while the disk is waited for. */
 bool changes_any(struct state *state);
 void changes_overlay(struct state *state, uint32_t epoch, uint32_t uid, struct overlay *ret);
 /* By what the server has confirmed alone. */
-void changes_overlay_settled(struct state *state, uint32_t epoch, uint32_t uid, struct overlay *ret);
+void changes_overlay_settled(struct state *state, uint32_t epoch, uint32_t uid,
+			     struct overlay *ret);
 /* The keywords of a message with all changes applied, parted by spaces. Free with g_free(). */
 char *changes_keywords(struct state *state, uint32_t epoch, uint32_t uid, const char *keywords);
 /* Of all messages of the epoch that a change concerns, ascending; to count what is hidden. Free
@@ -169,16 +176,12 @@ bool changes_copied(struct state *state, struct change *change, uint32_t target_
 void changes_settle(struct state *state, GPtrArray *changes, uint64_t at);
 /* Refused, or moot: undone, not shown any more. */
 void changes_drop(struct state *state, struct change *change);
-/* A message that shows more of the index than it did. */
-struct bared {
-	uint32_t uid;
-	struct overlay was;
-};
-
 /* A refresh of the epoch, which is bound, that began at `began` has ended: what was settled by
- * then is forgotten. Adds each message of the epoch that it concerned (struct bared, some more than
- * once: what counts is the first) to `ret`, if that is not NULL. */
-void changes_refreshed(struct state *state, uint32_t epoch, uint64_t began, GArray *ret);
+ * then is forgotten. If it told no `flags`, what was done to messages of the epoch shows on.
+ * Adds each message that it concerned (struct bared, some more than once: what counts is the first)
+ * to `ret`, if that is not NULL. */
+void changes_refreshed(struct state *state, uint32_t epoch, uint64_t began, bool flags,
+		       GArray *ret);
 /* The message is gone, and not by any change in hand: those that were only asked for, now running,
  * for the engine to drop. NULL if there are none; free with g_ptr_array_unref(). */
 GPtrArray *changes_take_gone(struct state *state, uint32_t epoch, uint32_t uid);

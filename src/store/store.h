@@ -199,7 +199,7 @@ struct store_job {
 	unsigned tries;
 	uint32_t epoch;
 	int64_t queued_ms;
-	uint64_t order; /* of when it was queued: see struct engine.order */
+	uint64_t order; /* of when it was submitted: see struct engine.order */
 };
 
 struct store_job *store_job_new(enum store_job_kind kind);

@@ -129,7 +129,18 @@ static GError *run_remove(struct store *store, const struct store_job *job,
 			: NULL;
 }
 
-static GError *run_flags(const struct store_job *job, struct memory_folder *folder)
+static void tell_flags(struct store *store, const struct store_job *job,
+		       const struct memory_folder *folder, const struct memory_message *message)
+{
+	g_autoptr(GPtrArray) keywords = memory_words(message->keywords);
+
+	if (memory.echo && !store->mute)
+		store->sink->flags(store->data, job->folder, folder->uidvalidity, message->uid,
+				   message->flags, keywords);
+}
+
+static GError *run_flags(struct store *store, const struct store_job *job,
+			 struct memory_folder *folder)
 {
 	GError *refused = refuse(folder, rights_of_flags(job));
 
@@ -143,6 +154,7 @@ static GError *run_flags(const struct store_job *job, struct memory_folder *fold
 			message->modseq = ++folder->modseq;
 		message->keywords = memory_own(
 			words_alter(message->keywords, job->set_words, job->clear_words));
+		tell_flags(store, job, folder, message);
 	}
 	if (!refused)
 		note(job, &job->uids);
@@ -364,7 +376,7 @@ GError *memory_run_in_folder(struct store *store, struct store_job *job,
 	case STORE_FLAGS:
 		if (memory.abilities & STORE_CAN_REMOVE)
 			return run_remove(store, job, folder);
-		return run_flags(job, folder);
+		return run_flags(store, job, folder);
 	case STORE_EXPUNGE:
 		return run_expunge(store, job, folder);
 	case STORE_MOVE:

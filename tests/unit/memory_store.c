@@ -121,6 +121,8 @@ static void tell_message(struct store *store, const struct store_job *job,
 	bool known =
 		job->known.uidvalidity == folder->uidvalidity && message->uid < job->known.uidnext;
 
+	if (known && memory.leave_flags)
+		return;
 	if (known && message->modseq > 0 &&
 	    (message->modseq <= job->known.modseq || job->known.verify))
 		return;
@@ -136,7 +138,7 @@ static unsigned visible(const struct store *store, const struct memory_folder *f
 	return store->brief ? store->visible[folder - memory.folders] : UINT_MAX;
 }
 
-static void tell_folder(struct store *store, const struct store_job *job,
+static void tell_folder(struct store *store, struct store_job *job,
 			const struct memory_folder *folder)
 {
 	struct seqset present = {0};
@@ -157,10 +159,11 @@ static void tell_folder(struct store *store, const struct store_job *job,
 		store->sink->present(store->data, job->folder, &present, job->known.uidnext - 1);
 	}
 	seqset_clear(&present);
+	job->flags_left = memory.leave_flags && job->known.flags;
 	store->told = true;
 }
 
-static void run_refresh(struct store *store, const struct store_job *job,
+static void run_refresh(struct store *store, struct store_job *job,
 			struct memory_folder *folder)
 {
 	folder->refreshes++;
@@ -173,7 +176,7 @@ static void run_refresh(struct store *store, const struct store_job *job,
 }
 
 /* True while a refresh that told all is not to end. */
-static bool lingers(struct store *store, const struct store_job *job)
+static bool lingers(struct store *store, struct store_job *job)
 {
 	if (!memory.hold_refreshed || job->kind != STORE_REFRESH)
 		return false;

@@ -86,6 +86,8 @@ struct memory_account {
 	unsigned jobs[STORE_LEAVE + 1]; /* done */
 	unsigned verifies;
 	bool undone;		  /* what FLAGS asks for was done, and undone since */
+	bool echo;		  /* what FLAGS did is told */
+	bool leave_flags;	  /* refreshes tell no flags of known messages */
 	bool hold_refreshed;	  /* refreshes tell what they know, and do not end */
 	uint32_t stale_flags;	  /* a body job hears that this UID is \Deleted */
 	uint32_t stale_gone; /* a body job hears that this UID of another mailbox went */

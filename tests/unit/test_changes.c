@@ -383,11 +383,11 @@ static void test_settled(void)
 	g_assert_false(overlay(&fixture, 1).pending);
 	g_assert_false(changes_pending(fixture.state, EPOCH, 1));
 	g_assert_cmpuint(state_pending(fixture.state), ==, 0);
-	changes_refreshed(fixture.state, EPOCH, 99, NULL);
+	changes_refreshed(fixture.state, EPOCH, 99, true, NULL);
 	g_assert_cmpuint(overlay(&fixture, 1).set, ==, SEEN);
-	changes_refreshed(fixture.state, TARGET_EPOCH, 200, NULL);
+	changes_refreshed(fixture.state, TARGET_EPOCH, 200, true, NULL);
 	g_assert_cmpuint(overlay(&fixture, 1).set, ==, SEEN);
-	changes_refreshed(fixture.state, EPOCH, 100, NULL);
+	changes_refreshed(fixture.state, EPOCH, 100, true, NULL);
 	g_assert_cmpuint(overlay(&fixture, 1).set, ==, 0);
 	g_assert_false(changes_in(fixture.state, EPOCH));
 	fixture_crash(&fixture, true);
@@ -430,12 +430,12 @@ static void test_guests(void)
 	g_assert_false(has_guest(&fixture, "b.eml"));
 	changes_settle(fixture.state, batch, 100);
 	/* Each folder by its own refresh. */
-	changes_refreshed(fixture.state, EPOCH, 100, NULL);
+	changes_refreshed(fixture.state, EPOCH, 100, true, NULL);
 	g_assert_false(changes_in(fixture.state, EPOCH));
 	g_assert_true(has_guest(&fixture, "a.eml"));
-	changes_refreshed(fixture.state, TARGET_EPOCH, 99, NULL);
+	changes_refreshed(fixture.state, TARGET_EPOCH, 99, true, NULL);
 	g_assert_true(has_guest(&fixture, "a.eml"));
-	changes_refreshed(fixture.state, TARGET_EPOCH, 101, NULL);
+	changes_refreshed(fixture.state, TARGET_EPOCH, 101, true, NULL);
 	g_assert_false(has_guest(&fixture, "a.eml"));
 	g_assert_null(changes_guests(fixture.state, TARGET));
 	fixture_clear(&fixture);
@@ -451,10 +451,10 @@ static void test_guest_first(void)
 	g_assert_true(transfer(&fixture, CHANGE_MOVE, 1, "a.eml", NULL));
 	batch = take(&fixture, 1);
 	changes_settle(fixture.state, batch, 100);
-	changes_refreshed(fixture.state, TARGET_EPOCH, 100, NULL);
+	changes_refreshed(fixture.state, TARGET_EPOCH, 100, true, NULL);
 	g_assert_false(has_guest(&fixture, "a.eml"));
 	g_assert_true(overlay(&fixture, 1).gone);
-	changes_refreshed(fixture.state, EPOCH, 100, NULL);
+	changes_refreshed(fixture.state, EPOCH, 100, true, NULL);
 	g_assert_false(changes_in(fixture.state, EPOCH));
 	fixture_clear(&fixture);
 }
@@ -581,8 +581,8 @@ static void test_threads(void)
 		pthread_join(threads[i], NULL);
 	settle_all(&fixture);
 	g_assert_cmpuint(state_pending(fixture.state), ==, 0);
-	changes_refreshed(fixture.state, EPOCH, 10, NULL);
-	changes_refreshed(fixture.state, TARGET_EPOCH, 10, NULL);
+	changes_refreshed(fixture.state, EPOCH, 10, true, NULL);
+	changes_refreshed(fixture.state, TARGET_EPOCH, 10, true, NULL);
 	g_assert_false(changes_in(fixture.state, EPOCH));
 	fixture_clear(&fixture);
 }

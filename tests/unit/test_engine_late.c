@@ -38,7 +38,7 @@ static void late_world_prepare(struct world *world)
 	memset(world, 0, sizeof(*world));
 	watch_world_open(world, STORE_CAN_WATCH, 3);
 	inbox = &memory.folders[0];
-	inbox->modseq = 10;
+	inbox->modseq = memory.folders[1].modseq = 10;
 	for (unsigned i = 0; i < inbox->count; i++)
 		inbox->messages[i].modseq = 10;
 }
@@ -308,6 +308,75 @@ static void test_flushed_behind(void)
 	world_close(&world);
 }
 
+static void lose_modseq(void)
+{
+	struct memory_folder *inbox = memory_folder_find("INBOX");
+	unsigned refreshes = memory_count(&inbox->refreshes);
+
+	pthread_mutex_lock(&memory.lock);
+	inbox->modseq = 0;
+	for (unsigned i = 0; i < inbox->count; i++)
+		inbox->messages[i].modseq = 0;
+	pthread_mutex_unlock(&memory.lock);
+	memory_tell("INBOX");
+	await(&inbox->refreshes, refreshes + 1);
+}
+
+/* Without a MODSEQ. The message was deleted after a refresh had looked, and before that told what it
+ * had seen: it does not end yet. */
+static void tell_too_late(struct world *world)
+{
+	unsigned submitted;
+
+	late_world_open(world);
+	lose_modseq();
+	memory_set(&memory.hold[STORE_REFRESH], true);
+	memory_set(&memory.undone, true);
+	submitted = memory_count(&memory.submitted[STORE_REFRESH]);
+	memory_tell("INBOX");
+	await(&memory.submitted[STORE_REFRESH], submitted + 1);
+	settle_flags(world, STORE_FLAG_DELETED, 0);
+	await_flags(world, STORE_FLAG_DELETED);
+	memory_set(&memory.hold_refreshed, true);
+	go_on(world, &memory.hold[STORE_REFRESH]);
+	await_flags(world, 0);
+	pthread_mutex_lock(&memory.lock);
+	memory.folders[0].messages[ASKED - 1].flags = STORE_FLAG_DELETED;
+	pthread_mutex_unlock(&memory.lock);
+}
+
+static void test_flushed_without_modseq(void)
+{
+	struct world world;
+
+	tell_too_late(&world);
+	go_on(&world, &memory.hold_refreshed);
+	engine_flush(world.fix.engine, 20000);
+	g_assert_cmpuint(flags_of(&world, &world.inbox, ASKED), ==, STORE_FLAG_DELETED);
+	world_close(&world);
+}
+
+/* What was done shows until somebody tells of flags. */
+static void test_flags_left(void)
+{
+	struct world world;
+	unsigned refreshes;
+
+	tell_too_late(&world);
+	refreshes = memory_count(&memory.folders[0].refreshes);
+	memory_set(&memory.leave_flags, true);
+	go_on(&world, &memory.hold_refreshed);
+	await(&memory.folders[0].refreshes, refreshes + 2);
+	catch_up(&world, world.inbox.id);
+	g_assert_cmpuint(flags_of(&world, &world.inbox, ASKED), ==, 0);
+	g_assert_true(is_shown_as_deleted(&world));
+	memory_set(&memory.leave_flags, false);
+	memory_tell("INBOX");
+	await_flags(&world, STORE_FLAG_DELETED);
+	g_assert_cmpuint(news_of(&world, NEWS_NEW), ==, 0);
+	world_close(&world);
+}
+
 /* Several promises of one message are one thing that is back. */
 static void test_undone_often(void)
 {
@@ -324,12 +393,13 @@ static void test_undone_often(void)
 }
 
 /* The answer alters what the index has, and nothing else was told: there is nothing to ask anew. */
-static void test_answer_in_time(void)
+static void answer_in_time(bool echo)
 {
 	struct world world;
 	unsigned refreshes;
 
 	late_world_open(&world);
+	memory_set(&memory.echo, echo);
 	refreshes = memory_count(&memory.folders[0].refreshes);
 	set_flags(&world, ASKED, STORE_FLAG_DELETED, 0);
 	settle(&world);
@@ -337,6 +407,17 @@ static void test_answer_in_time(void)
 	g_assert_cmpint(ask(&world.fix, NEED_FOLDER, world.inbox.id, 0, 0), ==, 0);
 	g_assert_cmpuint(memory_count(&memory.folders[0].refreshes), ==, refreshes);
 	world_close(&world);
+}
+
+static void test_answer_in_time(void)
+{
+	answer_in_time(false);
+}
+
+/* Some tell what was done though nobody asked (RFC 3501 6.4.6). */
+static void test_answer_echoed(void)
+{
+	answer_in_time(true);
 }
 
 /* By the connection that fetches messages. */
@@ -375,8 +456,11 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine-late/removed-behind", test_removed_behind);
 	g_test_add_func("/engine-late/verified-behind", test_verified_behind);
 	g_test_add_func("/engine-late/flushed-behind", test_flushed_behind);
+	g_test_add_func("/engine-late/flushed-without-modseq", test_flushed_without_modseq);
+	g_test_add_func("/engine-late/flags-left", test_flags_left);
 	g_test_add_func("/engine-late/undone-often", test_undone_often);
 	g_test_add_func("/engine-late/answer-in-time", test_answer_in_time);
+	g_test_add_func("/engine-late/answer-echoed", test_answer_echoed);
 	g_test_add_func("/engine-late/told-after-refresh", test_told_after_refresh);
 	return g_test_run();
 }

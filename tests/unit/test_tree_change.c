@@ -259,7 +259,7 @@ static void test_unlink_guest(struct fixture *f, gconstpointer data)
 	assert_hard(f, unlink_in(f, archive, "two.eml"), NEED_FOLDER, mail.archive, 0);
 	put(f, mail.archive_epoch, 5, "m", 10);
 	commit(f);
-	changes_refreshed(f->state, mail.archive_epoch, 100, NULL);
+	changes_refreshed(f->state, mail.archive_epoch, 100, true, NULL);
 	g_assert_cmpint(unlink_in(f, archive, "5.m.eml"), ==, 0);
 	assert_only_change(f, CHANGE_FLAGS, 5, STORE_FLAG_DELETED, 0, 0, NULL);
 }
