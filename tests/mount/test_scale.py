@@ -125,22 +125,27 @@ def find_folders(mount, depth):
 
 @case
 def many_folders():
-    with Crowd(many_boxes()) as server, Mount(server.url(), ["tls=off", "poll=1"]) as mount:
-        equal(len(server.seen("^(LIST|STATUS)")), 1, server.commands)
-        equal(len(os.listdir(mount.path)), FOLDERS // GROUP + 1)
-        since = len(server.commands)
-        equal(find_folders(mount, 1), FOLDERS // GROUP + 2)
-        run("ls", "-l", mount.path)
-        equal(server.seen("^(EXAMINE|SELECT|STATUS|UID)", since), [])
-        equal(find_folders(mount, 2), FOLDERS + 2)
-        # Each was opened once, for what is in it; the children were not.
-        equal(len(server.seen("^(EXAMINE|SELECT)", since)), FOLDERS // GROUP + 1)
-        memory_is_below(mount, 35)
-        # No more than those used last are asked for.
-        since = len(server.commands)
-        wait_until(lambda: len(server.seen("^STATUS", since)) >= 3, 20, "polls")
-        asked = server.seen("^(STATUS|EXAMINE|SELECT)", since)
-        assert len(set(asked)) <= 25, asked
+    home = Home()
+    with Crowd(many_boxes()) as server:
+        with Mount(server.url(), ["tls=off", "poll=3600"], home=home) as mount:
+            equal(len(server.seen("^(LIST|STATUS)")), 1, server.commands)
+            equal(len(os.listdir(mount.path)), FOLDERS // GROUP + 1)
+            since = len(server.commands)
+            equal(find_folders(mount, 1), FOLDERS // GROUP + 2)
+            run("ls", "-l", mount.path)
+            equal(server.seen("^(EXAMINE|SELECT|STATUS|UID)", since), [])
+            equal(find_folders(mount, 2), FOLDERS + 2)
+            # Each was opened once, for what is in it; the children were not.
+            equal(len(server.seen("^(EXAMINE|SELECT)", since)), FOLDERS // GROUP + 1)
+            memory_is_below(mount, 35)
+        with Mount(server.url(), ["tls=off", "poll=1"], home=home) as mount:
+            equal(find_folders(mount, 2), FOLDERS + 2)
+            # No more than those used last are asked for.
+            since = len(server.commands)
+            wait_until(lambda: len(server.seen("^STATUS", since)) >= 3, 20, "polls")
+            asked = server.seen("^(STATUS|EXAMINE|SELECT)", since)
+            assert len(set(asked)) <= 25, asked
+    home.remove()
 
 
 @case
