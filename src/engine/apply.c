@@ -169,20 +169,23 @@ static void on_changed(void *data, uint32_t folder, bool flags)
 	brief_outdated(data);
 }
 
-/* Such as what we asked for ourselves, told before it is confirmed. */
-static bool is_shown_so(struct engine *engine, uint32_t epoch, uint32_t uid, unsigned flags,
+/* It is in the index, or may be what we asked for ourselves, told before it is confirmed. */
+static bool is_expected(struct engine *engine, uint32_t epoch, uint32_t uid, unsigned flags,
 			const char *keywords)
 {
 	g_autofree char *known_words = NULL;
 	g_autofree char *words = NULL;
+	struct overlay overlay;
 	unsigned known;
-	bool gone;
 
 	if (!index_message_write_flags(engine->index, epoch, uid, &known, &known_words))
 		return true;
+	changes_overlay(engine->state, epoch, uid, &overlay);
+	if (!overlay.pending)
+		return known == flags && g_strcmp0(known_words, keywords) == 0;
 	words = changes_keywords(engine->state, epoch, uid, known_words);
-	return news_shown_flags(engine, epoch, uid, known, &gone) == flags &&
-	       g_strcmp0(words, keywords) == 0;
+	return overlay.gone || (((known | overlay.set) & ~overlay.clear) == flags &&
+				g_strcmp0(words, keywords) == 0);
 }
 
 static void on_flags(void *data, uint32_t folder, uint64_t uidvalidity, uint32_t uid,
@@ -195,11 +198,11 @@ static void on_flags(void *data, uint32_t folder, uint64_t uidvalidity, uint32_t
 	if (epoch == 0)
 		return;
 	/* What other connections tell may be older than what a refresh did, and where there is a
-	 * MODSEQ that is not told twice. */
+	 * MODSEQ, or will be one, that is not told twice. */
 	if (!folders_tell(engine)) {
-		if (!is_shown_so(engine, epoch, uid, flags, text))
+		if (!is_expected(engine, epoch, uid, flags, text))
 			on_changed(engine, folder, true);
-		if (engine->last_modseq > 0)
+		if (engine->last_modseq > 0 || !engine->last_synced)
 			return;
 	}
 	switch (index_message_flags(engine->index, epoch, uid, flags, text, engine->now_ns)) {

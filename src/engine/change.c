@@ -486,29 +486,30 @@ static void alter_flags(struct engine *engine, const struct change *change, unsi
 	report_message_changed(engine, change->epoch, change->uid);
 }
 
-static bool has_modseq(struct engine *engine, uint32_t folder)
+/* What somebody did after it may have been told before it, and where there is a MODSEQ, or will be
+ * one, that is not told twice: then what was done shows over the index until the next refresh. */
+static bool is_too_late(struct engine *engine, uint32_t folder)
 {
 	struct folder_row row;
-	bool has;
+	bool late;
 
+	folder_flags_changed(engine, folder);
 	if (!index_folder_write_get(engine->index, folder, &row))
 		return false;
-	has = row.modseq > 0;
+	late = row.modseq > 0 || !row.synced;
+	/* A folder that was never listed whole is listed anew anyway. */
+	if (row.synced)
+		folder_state(engine, folder)->late = engine->order + 1;
 	folder_row_clear(&row);
-	return has;
+	return late;
 }
 
 /* As the server did, in the index. */
 static void alter_all(struct engine *engine, const struct store_job *job, unsigned set)
 {
-	/* What somebody did after it may have been told before it, and where there is a MODSEQ that
-	 * is not told twice: then what was done shows over the index until the next refresh. */
-	if (!folders_tell(engine) && folder_told_since(engine, job->folder, job->order)) {
-		folder_flags_changed(engine, job->folder);
-		folder_state(engine, job->folder)->late = engine->order + 1;
-		if (has_modseq(engine, job->folder))
-			return;
-	}
+	if (!folders_tell(engine) && folder_told_since(engine, job->folder, job->order) &&
+	    is_too_late(engine, job->folder))
+		return;
 	for (unsigned i = 0; i < job->changes->len; i++)
 		alter_flags(engine, g_ptr_array_index(job->changes, i), set);
 }

@@ -143,7 +143,7 @@ void folder_refresh(struct engine *engine, uint32_t id)
 	state->told_ms = engine->now_ms;
 	state->listed = 0;
 	state->lost = false;
-	/* To verify which exist tells no flags: it goes on with the refresh before. */
+	/* To verify which exist need not tell flags: it goes on with the refresh before. */
 	if (!state->verify) {
 		state->began = ++engine->order;
 		state->changed = state->flags = false;
@@ -196,7 +196,7 @@ void folder_told(struct engine *engine, const struct folder_row *row,
 		folder_set_fresh(engine, row->id, engine->now_ms);
 }
 
-/* What was confirmed before it began is in the index now. */
+/* What was confirmed before it began is in the index now, flags if it told them. */
 static void forget_settled(struct engine *engine, struct folder_state *state, bool flags)
 {
 	struct folder_row row;
@@ -210,18 +210,35 @@ static void forget_settled(struct engine *engine, struct folder_state *state, bo
 	folder_row_clear(&row);
 }
 
+/* The step that is due, or under way, comes to nothing: it is taken later. */
+static void heal_later(struct folder_state *state)
+{
+	if (state->verify || state->full)
+		state->healed--;
+	state->verify = state->full = false;
+}
+
+/* Readers wait for its end. */
+static void go_on_healing(struct engine *engine, struct folder_state *state)
+{
+	folder_refresh(engine, state->id);
+	if (state->refreshing)
+		return;
+	/* It is being renamed; then who waits is not forgotten. */
+	heal_later(state);
+	folder_changed(engine, state->id);
+}
+
 static void refreshed_well(struct engine *engine, struct folder_state *state,
 			   const struct store_job *job)
 {
 	spool_refreshed(engine->state, state->id, state->began);
-	/* Healing goes on: readers wait for its end. */
-	if (state->verify || state->full)
-		folder_refresh(engine, state->id);
-	if (state->refreshing)
+	if (state->verify || state->full) {
+		go_on_healing(engine, state);
 		return;
-	/* If it is being renamed, the next refresh begins anew. */
-	state->verify = state->full = false;
-	forget_settled(engine, state, !job->flags_left);
+	}
+	/* The flags that the refresh before left out are out still. */
+	forget_settled(engine, state, job->known.verify ? !state->flags : !job->flags_left);
 	arrivals_end(engine, state->id, true);
 	if (!state->changed)
 		folder_set_fresh(engine, state->id, brief_seen_ms(engine));
@@ -237,7 +254,7 @@ void folder_done(struct engine *engine, struct store_job *job, const GError *err
 	state->refreshed_ms = engine->now_ms;
 	news_refreshed(engine, job->folder);
 	folder_set_tried(engine, job->folder, engine->now_ms);
-	state->flags |= job->flags_left || (error && job->known.flags);
+	state->flags |= job->flags_left || ((error || state->lost) && job->known.flags);
 	set_partly(engine, job->folder, state->flags);
 	if (!error)
 		report_commit(engine); /* which may show that it is lost */
@@ -247,7 +264,7 @@ void folder_done(struct engine *engine, struct store_job *job, const GError *err
 		return;
 	}
 	arrivals_end(engine, state->id, false);
-	state->verify = state->full = false;
+	heal_later(state);
 	if (error)
 		log_warning("%s: %s", engine->account->name, error->message);
 	if (g_error_matches(error, MAILFS_ERROR, ERROR_GONE))

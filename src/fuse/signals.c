@@ -36,23 +36,20 @@ static void handle_end(struct mount *mount, int number)
 {
 	enum mount_state state;
 
+	/* It gets no further meanwhile. */
 	pthread_mutex_lock(&mount->mutex);
 	state = mount->state;
-	pthread_mutex_unlock(&mount->mutex);
-	switch (state) {
-	case MOUNT_NEW:
+	if (state == MOUNT_NEW)
 		die_of(number);
-		break;
-	case MOUNT_ATTACHING:
-	case MOUNT_ATTACHED:
-		log_info("signal %d: unmounting", number);
-		/* Those that are just being started have nothing to hang on yet. */
-		if (state == MOUNT_ATTACHED)
-			mount_stop_helpers(mount);
+	/* The helpers, which are just being started, have nothing to hang on yet. */
+	if (state == MOUNT_ATTACHING)
 		loop_end(mount->loop);
-		break;
-	case MOUNT_ENDED:
-		break;
+	pthread_mutex_unlock(&mount->mutex);
+	if (state != MOUNT_ENDED)
+		log_info("signal %d: unmounting", number);
+	if (state == MOUNT_ATTACHED) {
+		mount_stop_helpers(mount);
+		loop_end(mount->loop);
 	}
 }
 

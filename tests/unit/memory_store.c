@@ -159,7 +159,7 @@ static void tell_folder(struct store *store, struct store_job *job,
 		store->sink->present(store->data, job->folder, &present, job->known.uidnext - 1);
 	}
 	seqset_clear(&present);
-	job->flags_left = memory.leave_flags && job->known.flags;
+	job->flags_left = memory.leave_flags && job->known.flags && !job->known.verify;
 	store->told = true;
 }
 

@@ -195,20 +195,41 @@ static void await_listed(struct world *world)
 	}
 }
 
-/* It was asked for while the folder was listed for the first time. */
+/* The folder is being listed for the first time. */
+static void delete_amid_listing(struct world *world)
+{
+	struct need need = {.kind = NEED_FOLDER};
+
+	late_world_prepare(world);
+	fixture_start(&world->fix);
+	memory_set(&memory.hold_refreshed, true);
+	need.id = folder_id(&world->fix, "INBOX");
+	engine_need(world->fix.engine, &need);
+	await_listed(world);
+	delete_and_undo(world);
+}
+
+static void test_answer_amid_listing(void)
+{
+	struct world world;
+	gint64 end_us = 0;
+
+	delete_amid_listing(&world);
+	answer(&world);
+	go_on(&world, &memory.hold_refreshed);
+	while (is_shown_as_deleted(&world))
+		look_again(&end_us);
+	catch_up(&world, world.inbox.id);
+	g_assert_cmpuint(flags_of(&world, &world.inbox, ASKED), ==, 0);
+	world_close(&world);
+}
+
 static void test_answer_after_listing(void)
 {
 	struct world world;
-	struct need need = {.kind = NEED_FOLDER};
 	unsigned refreshes;
 
-	late_world_prepare(&world);
-	fixture_start(&world.fix);
-	memory_set(&memory.hold_refreshed, true);
-	need.id = folder_id(&world.fix, "INBOX");
-	engine_need(world.fix.engine, &need);
-	await_listed(&world);
-	delete_and_undo(&world);
+	delete_amid_listing(&world);
 	go_on(&world, &memory.hold_refreshed);
 	await_watched(&world.fix, "INBOX");
 	refreshes = memory_count(&memory.folders[0].refreshes);
@@ -373,7 +394,24 @@ static void test_flags_left(void)
 	memory_set(&memory.leave_flags, false);
 	memory_tell("INBOX");
 	await_flags(&world, STORE_FLAG_DELETED);
+	catch_up(&world, world.inbox.id);
 	g_assert_cmpuint(news_of(&world, NEWS_NEW), ==, 0);
+	world_close(&world);
+}
+
+/* To find out which messages exist tells no flags either. */
+static void test_flags_left_verified(void)
+{
+	struct world world;
+
+	tell_too_late(&world);
+	memory_set(&memory.leave_flags, true);
+	memory_message_remove(&memory.folders[0], 3);
+	go_on(&world, &memory.hold_refreshed);
+	await(&memory.verifies, 1);
+	catch_up(&world, world.inbox.id);
+	g_assert_cmpuint(flags_of(&world, &world.inbox, ASKED), ==, 0);
+	g_assert_true(is_shown_as_deleted(&world));
 	world_close(&world);
 }
 
@@ -451,6 +489,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine-late/answer-after-refresh", test_answer_after_refresh);
 	g_test_add_func("/engine-late/answer-amid-refresh", test_answer_amid_refresh);
 	g_test_add_func("/engine-late/answer-known", test_answer_known);
+	g_test_add_func("/engine-late/answer-amid-listing", test_answer_amid_listing);
 	g_test_add_func("/engine-late/answer-after-listing", test_answer_after_listing);
 	g_test_add_func("/engine-late/move-behind", test_move_behind);
 	g_test_add_func("/engine-late/removed-behind", test_removed_behind);
@@ -458,6 +497,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/engine-late/flushed-behind", test_flushed_behind);
 	g_test_add_func("/engine-late/flushed-without-modseq", test_flushed_without_modseq);
 	g_test_add_func("/engine-late/flags-left", test_flags_left);
+	g_test_add_func("/engine-late/flags-left-verified", test_flags_left_verified);
 	g_test_add_func("/engine-late/undone-often", test_undone_often);
 	g_test_add_func("/engine-late/answer-in-time", test_answer_in_time);
 	g_test_add_func("/engine-late/answer-echoed", test_answer_echoed);

@@ -374,6 +374,7 @@ void imap_refresh_start(struct imap_job *job)
 		    known->uidvalidity == store->box.uidvalidity;
 
 	store->clean = false;
+	job->job->flags_left = false;
 	if (known->verify && same)
 		verify(job);
 	else
