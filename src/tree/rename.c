@@ -179,7 +179,8 @@ static int rename_message(const struct rename *rename)
 		return delete_message(rename);
 	if (!spot_holds_mail(&rename->to) || !spool_name_is_mail(rename->to.name))
 		return EPERM;
-	if (is_same_folder(rename) && is_foreign_name(rename->to.name, node_low(rename->from.node)))
+	if (is_same_folder(rename) && strcmp(rename->from.name, rename->to.name) != 0 &&
+	    is_foreign_name(rename->to.name, node_low(rename->from.node)))
 		return EINVAL;
 	result = message_rights(rename);
 	return result != 0 ? result : replace_by_message(rename);

@@ -113,7 +113,10 @@ static void test_many(void)
 	struct world world;
 
 	news_world_open(&world, 1);
+	/* One refresh tells of all. */
+	memory_set(&memory.hold[STORE_REFRESH], true);
 	arrive(2, 1002);
+	memory_set(&memory.hold[STORE_REFRESH], false);
 	await(&world, NEWS_MANY, 1);
 	g_assert_cmpuint(news(&world, NEWS_NEW), <=, 1000);
 	g_assert_cmpuint(news(&world, NEWS_NEW), >=, 900);

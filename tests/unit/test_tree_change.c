@@ -416,6 +416,24 @@ static void test_rename_undelete(struct fixture *f, gconstpointer data)
 	assert_nothing_to_send(f);
 }
 
+/* Where its namesake is gone, it goes on under the name that it came with. */
+static void test_rename_undelete_foreign(struct fixture *f, gconstpointer data)
+{
+	struct mail mail = fill_mail(f, 0);
+	uint64_t inbox = node_of(mail.inbox), deleted = tree_deleted_node(mail.inbox);
+	struct folder_row row;
+	struct state_box box = box_of(f, mail.inbox, &row);
+
+	g_assert_true(names_set(f->state, &box, 2, "9.m.eml", NULL));
+	folder_row_clear(&row);
+	index_message_flags(f->index, mail.inbox_epoch, 2, STORE_FLAG_DELETED, "", NOW_NS);
+	commit(f);
+	g_assert_cmpint(rename_to(f, deleted, "9.m.eml", inbox, "9.m.eml"), ==, 0);
+	g_assert_cmpuint(find(f, inbox, "9.m.eml"), ==, tree_message_node(mail.inbox_epoch, 2));
+	assert_only_change(f, CHANGE_FLAGS, 2, 0, STORE_FLAG_DELETED, 0, NULL);
+	assert_nothing_to_send(f);
+}
+
 /* Out of the view into another folder: the flag comes off first. */
 static void test_rename_undelete_away(struct fixture *f, gconstpointer data)
 {
@@ -569,6 +587,7 @@ int main(int argc, char **argv)
 	ADD("/tree-change/rename-move", test_rename_move);
 	ADD("/tree-change/rename-guest", test_rename_guest);
 	ADD("/tree-change/rename-undelete", test_rename_undelete);
+	ADD("/tree-change/rename-undelete-foreign", test_rename_undelete_foreign);
 	ADD("/tree-change/rename-undelete-away", test_rename_undelete_away);
 	ADD("/tree-change/rename-delete", test_rename_delete);
 	ADD("/tree-change/rename-over-draft", test_rename_over_draft);
