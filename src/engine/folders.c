@@ -210,22 +210,15 @@ static void forget_settled(struct engine *engine, struct folder_state *state, bo
 	folder_row_clear(&row);
 }
 
-/* The step that is due, or under way, comes to nothing: it is taken later. */
-static void heal_later(struct folder_state *state)
-{
-	if (state->verify || state->full)
-		state->healed--;
-	state->verify = state->full = false;
-}
-
 /* Readers wait for its end. */
 static void go_on_healing(struct engine *engine, struct folder_state *state)
 {
 	folder_refresh(engine, state->id);
 	if (state->refreshing)
 		return;
-	/* It is being renamed; then who waits is not forgotten. */
-	heal_later(state);
+	/* It is being renamed: the step is taken later, and then who waits is not forgotten. */
+	state->verify = state->full = false;
+	state->healed--;
 	folder_changed(engine, state->id);
 }
 
@@ -264,7 +257,7 @@ void folder_done(struct engine *engine, struct store_job *job, const GError *err
 		return;
 	}
 	arrivals_end(engine, state->id, false);
-	heal_later(state);
+	state->verify = state->full = false;
 	if (error)
 		log_warning("%s: %s", engine->account->name, error->message);
 	if (g_error_matches(error, MAILFS_ERROR, ERROR_GONE))
