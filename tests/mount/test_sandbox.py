@@ -38,8 +38,11 @@ def threads(pid):
     """What the kernel says of each thread."""
     wanted = ("NoNewPrivs", "Seccomp")
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        fields = dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines()
-                      if ":\t" in line)
+        try:
+            status = (task / "status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended meanwhile, as those do that look up a host's address
+        fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
         yield tuple(int(fields[name]) for name in wanted)
 
 
